@@ -1,0 +1,1 @@
+//! Measures this server and its peers.

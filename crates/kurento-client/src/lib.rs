@@ -1,0 +1,1 @@
+//! A typed Kurento client, in process or over a WebSocket.

@@ -1,0 +1,1 @@
+//! The Kurento object model as a sans-IO state machine.

@@ -1,0 +1,1 @@
+//! Kurento's remote classes, wire messages and error table, built from the module descriptors.

@@ -1,0 +1,1 @@
+//! A media shard without sockets or clocks: WebRTC transports, the element graph, the RTP router.

@@ -1,0 +1,1 @@
+//! Shard threads, UDP sockets and timers around media-core.

@@ -1,0 +1,1 @@
+//! One room as a sans-IO state machine: who is in it, who hears whom.

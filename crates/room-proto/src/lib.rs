@@ -1,0 +1,1 @@
+//! Wire messages and error codes of the room protocol.

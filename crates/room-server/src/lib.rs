@@ -1,0 +1,1 @@
+//! The room protocol over WebSocket and REST as an axum router.

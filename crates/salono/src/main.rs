@@ -1,0 +1,2 @@
+//! The `salono` command.
+fn main() {}
