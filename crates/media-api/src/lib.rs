@@ -1,1 +1,29 @@
-//! The seam between the object model and the media shards: commands, events, keys and units.
+//! Seam B: what the object model asks of the media shards, and what they report back.
+//!
+//! Two bounded queues of plain values, no wire formats. The side that owns the object model hands
+//! out all keys and tokens, so creating something needs no answer before it can be used. Commands
+//! for one pipeline are carried out in the order they were sent; a failed command answers its
+//! token with a [`MediaError`] and changes nothing else.
+
+mod command;
+mod error;
+mod event;
+mod key;
+mod metrics;
+mod spec;
+mod stats;
+mod units;
+
+pub use command::{Command, CommandSink, Op};
+pub use error::{MediaError, MediaErrorKind};
+pub use event::{
+    ConnectionState, DtlsState, ElementEvent, Event, IceState, Reply, SessionDescription,
+};
+pub use key::{ElementKey, PipelineKey, Token};
+pub use metrics::ShardMetrics;
+pub use spec::{
+    Bandwidth, CertificateKind, DataChannelSpec, ElementSpec, IceCandidate, MediaKind,
+    OfferDirection, OfferKinds, WebRtcSpec,
+};
+pub use stats::{DataChannelState, DataChannelStats, ElementStats, StreamDirection, StreamStats};
+pub use units::Bitrate;

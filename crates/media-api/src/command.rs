@@ -1,0 +1,165 @@
+//! Commands: imperative, downwards.
+
+use crate::{
+    Bandwidth, DataChannelSpec, ElementKey, ElementSpec, IceCandidate, MediaKind, OfferKinds,
+    PipelineKey, Token,
+};
+
+/// One order for the shard that carries a pipeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The pipeline it concerns; decides which shard receives it.
+    pub pipeline: PipelineKey,
+    /// What to do.
+    pub op: Op,
+}
+
+/// What a shard can be told. Operations with a `token` are answered by one `Event::Replied`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Op {
+    /// Makes room for a pipeline on a shard.
+    CreatePipeline,
+    /// Releases a pipeline with all of its elements.
+    ReleasePipeline,
+    /// Creates an element. Answered with `Reply::Done`.
+    Create {
+        /// Ties the answer to this command.
+        token: Token,
+        /// Key of the new element.
+        element: ElementKey,
+        /// What it is.
+        spec: ElementSpec,
+    },
+    /// Releases an element and its connections. Unknown elements are ignored.
+    Release {
+        /// The element.
+        element: ElementKey,
+    },
+    /// Sends one kind of media from `source` to `sink`, replacing the sink's previous source.
+    Connect {
+        /// Where media comes from.
+        source: ElementKey,
+        /// Where it goes to; may be `source` itself (loopback).
+        sink: ElementKey,
+        /// Which kind.
+        kind: MediaKind,
+    },
+    /// Ends a connection. Unknown connections are ignored.
+    Disconnect {
+        /// Where media came from.
+        source: ElementKey,
+        /// Where it went to.
+        sink: ElementKey,
+        /// Which kind.
+        kind: MediaKind,
+    },
+    /// Makes an offer. Answered with `Reply::Sdp`.
+    GenerateOffer {
+        /// Ties the answer to this command.
+        token: Token,
+        /// The endpoint.
+        element: ElementKey,
+        /// Which m-lines to offer.
+        kinds: OfferKinds,
+    },
+    /// Answers a remote offer. Answered with `Reply::Sdp`.
+    ProcessOffer {
+        /// Ties the answer to this command.
+        token: Token,
+        /// The endpoint.
+        element: ElementKey,
+        /// The remote session description.
+        sdp: String,
+    },
+    /// Applies a remote answer. Answered with `Reply::Sdp` (our own description).
+    ProcessAnswer {
+        /// Ties the answer to this command.
+        token: Token,
+        /// The endpoint.
+        element: ElementKey,
+        /// The remote session description.
+        sdp: String,
+    },
+    /// Reads a session description. Answered with `Reply::Description`.
+    Description {
+        /// Ties the answer to this command.
+        token: Token,
+        /// The endpoint.
+        element: ElementKey,
+        /// The remote one instead of ours.
+        remote: bool,
+    },
+    /// Starts reporting local candidates. Answered with `Reply::Done`.
+    GatherCandidates {
+        /// Ties the answer to this command.
+        token: Token,
+        /// The endpoint.
+        element: ElementKey,
+    },
+    /// Adds a remote candidate; kept until the m-line is known. Answered with `Reply::Done`.
+    AddIceCandidate {
+        /// Ties the answer to this command.
+        token: Token,
+        /// The endpoint.
+        element: ElementKey,
+        /// The candidate.
+        candidate: IceCandidate,
+    },
+    /// Sets a bandwidth limit.
+    SetBandwidth {
+        /// The endpoint.
+        element: ElementKey,
+        /// The limit.
+        bandwidth: Bandwidth,
+    },
+    /// Replaces the addresses in host candidates (1:1 NAT) for this endpoint.
+    SetExternalAddresses {
+        /// The endpoint.
+        element: ElementKey,
+        /// Announced instead of IPv4 host addresses.
+        v4: Option<std::net::Ipv4Addr>,
+        /// Announced instead of IPv6 host addresses.
+        v6: Option<std::net::Ipv6Addr>,
+    },
+    /// Asks the sender of what this endpoint sends for a keyframe. Answered with `Reply::Done`.
+    RequestKeyframe {
+        /// Ties the answer to this command.
+        token: Token,
+        /// The endpoint that lacks the keyframe.
+        element: ElementKey,
+    },
+    /// Opens a data channel. Answered with `Reply::Done`.
+    CreateDataChannel {
+        /// Ties the answer to this command.
+        token: Token,
+        /// The endpoint.
+        element: ElementKey,
+        /// Label and reliability.
+        channel: DataChannelSpec,
+    },
+    /// Closes a data channel. Answered with `Reply::Done`.
+    CloseDataChannel {
+        /// Ties the answer to this command.
+        token: Token,
+        /// The endpoint.
+        element: ElementKey,
+        /// SCTP stream id of the channel.
+        channel: u16,
+    },
+    /// Reads the counters of an element. Answered with `Reply::Stats`.
+    Stats {
+        /// Ties the answer to this command.
+        token: Token,
+        /// The element.
+        element: ElementKey,
+    },
+}
+
+/// Where commands go: a bounded, lossless queue per shard.
+pub trait CommandSink: Send {
+    /// Hands a command to the shard that carries its pipeline.
+    ///
+    /// # Errors
+    /// Gives the command back when the shard's queue is full or the shard has ended.
+    fn submit(&mut self, command: Command) -> Result<(), Box<Command>>;
+}

@@ -1,0 +1,22 @@
+//! Keys: handed out by the control side, counted up, never reused.
+
+macro_rules! key {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub u64);
+    };
+}
+
+key! {
+    /// A media pipeline. All of its elements live on one shard.
+    PipelineKey
+}
+key! {
+    /// An element of a pipeline; unique over all pipelines of a process.
+    ElementKey
+}
+key! {
+    /// Ties an answer to the command that asked for it.
+    Token
+}
