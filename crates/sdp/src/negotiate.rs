@@ -1,0 +1,27 @@
+//! Offer and answer (RFC 3264) the way a Kurento `WebRtcEndpoint` does them, as pure functions.
+//!
+//! One audio, one video and one application m-line are taken, the first acceptable of each;
+//! everything else is rejected with port 0 and its first format. Answers keep the offer's order of
+//! codecs, payload types, extension identifiers, mids, groups and protocol words. Where this
+//! differs from Kurento: an `actpass` offer is answered `passive`, because the DTLS server picks
+//! the SRTP profile; `rtx`, `transport-cc`, simulcast and `msid` lines are negotiated; and offers
+//! say `UDP/TLS/RTP/SAVPF`.
+
+mod answer;
+mod apply;
+mod feedback;
+mod local;
+mod media;
+mod negotiated;
+mod offer;
+mod transport;
+
+pub use answer::answer;
+pub use apply::apply_answer;
+pub use feedback::Feedback;
+pub use local::{Local, LocalCodec, LocalSctp, LocalSource, MAX_TRANSPORTS};
+pub use negotiated::{
+    DtlsRole, Negotiated, NegotiatedCodec, NegotiatedExtension, NegotiatedMedia, NegotiatedSctp,
+    NegotiationError, Rejection, RemoteSource, TransportParams,
+};
+pub use offer::{OfferOptions, Offered, offer};

@@ -1,0 +1,169 @@
+//! What we bring to a negotiation.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::attribute::{Direction, Fingerprint, IceCredentials};
+use crate::codec::CodecKind;
+use crate::extension::ExtensionKind;
+
+/// Most transports that one negotiation can have: audio, video and application without BUNDLE.
+pub const MAX_TRANSPORTS: usize = 3;
+
+/// Everything of ours that a description depends on. One value serves one endpoint.
+#[derive(Debug, Clone)]
+pub struct Local {
+    /// Session identifier in `o=`; Kurento takes seconds since 1900.
+    pub session_id: u64,
+    /// Version in `o=`.
+    pub session_version: u64,
+    /// Address in `o=` and, until a candidate is known, in `c=`.
+    pub address: IpAddr,
+    /// `s=`
+    pub session_name: String,
+    /// ICE credentials of transport 0, 1 and 2. A bundled session uses the first only.
+    pub ice: [IceCredentials; MAX_TRANSPORTS],
+    /// Fingerprints of our certificate.
+    pub fingerprints: Vec<Fingerprint>,
+    /// RTCP canonical name of our streams.
+    pub cname: String,
+    /// `MediaStream` identifier that our audio and video share, so that they are in sync.
+    pub stream_id: String,
+    /// What we send as audio.
+    pub audio: LocalSource,
+    /// What we send as video.
+    pub video: LocalSource,
+    /// Audio codecs in the order of our offers. `telephone-event` needs no entry: it is accepted
+    /// beside an accepted codec of its clock rate.
+    pub audio_codecs: Vec<LocalCodec>,
+    /// Video codecs in the order of our offers.
+    pub video_codecs: Vec<LocalCodec>,
+    /// Header extensions that we accept and offer.
+    pub extensions: Vec<ExtensionKind>,
+    /// Accept and offer data channels.
+    pub sctp: Option<LocalSctp>,
+    /// Direction of the m-lines in our offers; answers follow the offer.
+    pub offer_direction: Direction,
+    /// Negotiate retransmission streams (RFC 4588).
+    pub rtx: bool,
+    /// Negotiate transport-wide congestion control feedback.
+    pub transport_cc: bool,
+    /// Accept simulcast that is offered by `a=rid` and `a=simulcast`.
+    pub simulcast: bool,
+    /// Accept header extensions in the two-byte form (RFC 8285 §4.3), and so identifiers above 14.
+    pub mixed_extensions: bool,
+    /// `b=AS` of the audio m-line in kbit/s; 0 writes none.
+    pub max_audio_recv_kbps: u32,
+    /// `b=AS` of the video m-line in kbit/s; 0 writes none.
+    pub max_video_recv_kbps: u32,
+}
+
+impl Local {
+    /// The default set of codecs, extensions and feedback with this identity.
+    pub fn new(
+        session_id: u64,
+        ice: [IceCredentials; MAX_TRANSPORTS],
+        fingerprint: Fingerprint,
+        stream_id: &str,
+        audio: LocalSource,
+        video: LocalSource,
+    ) -> Self {
+        Self {
+            session_id,
+            session_version: session_id,
+            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            session_name: "Salono".to_owned(),
+            ice,
+            fingerprints: vec![fingerprint],
+            cname: stream_id.to_owned(),
+            stream_id: stream_id.to_owned(),
+            audio,
+            video,
+            audio_codecs: LocalCodec::default_audio(),
+            video_codecs: LocalCodec::default_video(),
+            extensions: ExtensionKind::ALL.to_vec(),
+            sctp: None,
+            offer_direction: Direction::SendRecv,
+            rtx: true,
+            transport_cc: true,
+            simulcast: true,
+            mixed_extensions: false,
+            max_audio_recv_kbps: 0,
+            max_video_recv_kbps: 0,
+        }
+    }
+}
+
+/// A stream that we send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalSource {
+    /// SSRC of the media.
+    pub ssrc: u32,
+    /// SSRC of its retransmissions; used when `rtx` is negotiated.
+    pub rtx_ssrc: Option<u32>,
+    /// Identifier of the track in `a=msid`.
+    pub track_id: String,
+}
+
+/// Our end of an SCTP association (RFC 8841).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocalSctp {
+    /// `a=sctp-port`
+    pub port: u16,
+    /// `a=max-message-size` in bytes: the largest message that we accept.
+    pub max_message_size: u64,
+}
+
+impl Default for LocalSctp {
+    fn default() -> Self {
+        Self {
+            port: 5_000,
+            max_message_size: 262_144,
+        }
+    }
+}
+
+/// A codec that we take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalCodec {
+    /// Which.
+    pub kind: CodecKind,
+    /// Its parameters: offered as they are, and compared with those of an offer by
+    /// [`CodecKind::compatible`].
+    pub fmtp: Option<String>,
+}
+
+impl LocalCodec {
+    /// A codec with its parameters.
+    pub fn new(kind: CodecKind, fmtp: Option<&str>) -> Self {
+        Self {
+            kind,
+            fmtp: fmtp.map(str::to_owned),
+        }
+    }
+
+    /// Opus, PCMU, PCMA.
+    pub fn default_audio() -> Vec<Self> {
+        vec![
+            Self::new(CodecKind::Opus, Some("minptime=10;useinbandfec=1")),
+            Self::new(CodecKind::Pcmu, None),
+            Self::new(CodecKind::Pcma, None),
+        ]
+    }
+
+    /// VP8, VP9 with 8 bits, H.264 baseline in both packetization modes, AV1 main.
+    ///
+    /// H.264 stops at baseline because that is what all browsers decode: a publisher that had
+    /// agreed on the high profile could not be forwarded to them.
+    pub fn default_video() -> Vec<Self> {
+        let h264 = |fmtp| Self::new(CodecKind::H264, Some(fmtp));
+        vec![
+            Self::new(CodecKind::Vp8, None),
+            Self::new(CodecKind::Vp9, Some("profile-id=0")),
+            h264("level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"),
+            h264("level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42e01f"),
+            h264("level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42001f"),
+            h264("level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42001f"),
+            Self::new(CodecKind::Av1, Some("level-idx=5;profile=0;tier=0")),
+        ]
+    }
+}
