@@ -1,1 +1,12 @@
 //! RTP, RTCP and SRTP on the wire: headers, feedback, protection, continuity, without sockets or clocks.
+//!
+//! Everything here is computation on byte slices and small state; time is a `now` argument. Functions that run per
+//! packet do not allocate, and no input makes any of them panic.
+
+pub mod ext;
+pub mod header;
+pub mod rtcp;
+pub mod seq;
+pub mod srtp;
+pub mod time;
+mod wire;
