@@ -1,0 +1,307 @@
+//! The ten events of the room server.
+//!
+//! Mind the key that names the user: `id` in joined and published, `name` in unpublished and left, `user` in chat.
+
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use serde_json::{Map, Value};
+
+use crate::extract::{Params, ParamsError};
+use crate::reply::StreamInfo;
+
+/// One event, as a method and its `params`.
+///
+/// Serialising a notification gives its `params`, members in the customary order.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Notification {
+    /// Somebody entered the room. To everybody who was there before.
+    ParticipantJoined {
+        /// Its name; `id` on the wire.
+        user: String,
+    },
+    /// Somebody started to publish. To everybody else.
+    ParticipantPublished {
+        /// Its name; `id` on the wire.
+        user: String,
+        /// What it publishes.
+        streams: Vec<StreamInfo>,
+    },
+    /// Somebody stopped publishing. To everybody else.
+    ParticipantUnpublished {
+        /// Its name; `name` on the wire.
+        user: String,
+    },
+    /// Somebody left, was evicted or lost its connection. To those who remain.
+    ParticipantLeft {
+        /// Its name; `name` on the wire.
+        user: String,
+    },
+    /// The receiver was thrown out of the room.
+    ParticipantEvicted,
+    /// Chat. To everybody in the room, the sender included.
+    SendMessage {
+        /// The room.
+        room: String,
+        /// Who says it.
+        user: String,
+        /// What it says: data, never markup.
+        message: String,
+    },
+    /// An ICE candidate of the media server.
+    IceCandidate {
+        /// The receiver's own name for its publisher, else the name of the user whose media it receives.
+        endpoint: String,
+        /// The m-line it belongs to, by position.
+        sdp_m_line_index: i32,
+        /// The m-line it belongs to, by `mid`.
+        sdp_mid: String,
+        /// The candidate line (RFC 8839).
+        candidate: String,
+    },
+    /// Something failed in the media server.
+    MediaError {
+        /// `TYPE: description(errCode=N)`.
+        error: String,
+    },
+    /// The server closed the room. To everybody who was in it; nobody gets `participantLeft` then.
+    RoomClosed {
+        /// The room.
+        room: String,
+    },
+    /// An application's own event. The method is spelled `custonNotification`.
+    Custom(Map<String, Value>),
+}
+
+/// Why a received notification was not understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotificationError {
+    /// No such event. Clients ignore those.
+    #[error("unknown event")]
+    UnknownMethod,
+    /// A member is missing or of the wrong type.
+    #[error(transparent)]
+    Params(#[from] ParamsError),
+}
+
+impl Notification {
+    /// The method's name on the wire.
+    #[must_use]
+    pub const fn method(&self) -> &'static str {
+        match self {
+            Self::ParticipantJoined { .. } => "participantJoined",
+            Self::ParticipantPublished { .. } => "participantPublished",
+            Self::ParticipantUnpublished { .. } => "participantUnpublished",
+            Self::ParticipantLeft { .. } => "participantLeft",
+            Self::ParticipantEvicted => "participantEvicted",
+            Self::SendMessage { .. } => "sendMessage",
+            Self::IceCandidate { .. } => "iceCandidate",
+            Self::MediaError { .. } => "mediaError",
+            Self::RoomClosed { .. } => "roomClosed",
+            Self::Custom(_) => "custonNotification",
+        }
+    }
+
+    /// Understands an event; for clients, and for whoever holds events as loose JSON.
+    ///
+    /// # Errors
+    /// The method is none of the ten, or a member is missing or of the wrong type.
+    pub fn parse(method: &str, params: Option<&Value>) -> Result<Self, NotificationError> {
+        let params = Params::new(params)?;
+        Ok(match method {
+            "participantJoined" => Self::ParticipantJoined {
+                user: params.string("id")?,
+            },
+            "participantPublished" => Self::ParticipantPublished {
+                user: params.string("id")?,
+                streams: streams(&params)?,
+            },
+            "participantUnpublished" => Self::ParticipantUnpublished {
+                user: params.string("name")?,
+            },
+            "participantLeft" => Self::ParticipantLeft {
+                user: params.string("name")?,
+            },
+            "participantEvicted" => Self::ParticipantEvicted,
+            "sendMessage" => Self::SendMessage {
+                room: params.string("room")?,
+                user: params.string("user")?,
+                message: params.string("message")?,
+            },
+            "iceCandidate" => Self::IceCandidate {
+                endpoint: params.string("endpointName")?,
+                sdp_m_line_index: params.int("sdpMLineIndex")?,
+                sdp_mid: params.string("sdpMid")?,
+                candidate: params.string("candidate")?,
+            },
+            "mediaError" => Self::MediaError {
+                error: params.string("error")?,
+            },
+            "roomClosed" => Self::RoomClosed {
+                room: params.string("room")?,
+            },
+            "custonNotification" => Self::Custom(params.to_map()),
+            _unknown => return Err(NotificationError::UnknownMethod),
+        })
+    }
+}
+
+fn streams(params: &Params<'_>) -> Result<Vec<StreamInfo>, ParamsError> {
+    let wrong = ParamsError::WrongType {
+        name: "streams",
+        expected: "an array of streams",
+    };
+    params
+        .value("streams")
+        .ok_or(ParamsError::Missing("streams"))
+        .and_then(|value| Vec::deserialize(value).map_err(|_| wrong))
+}
+
+impl Serialize for Notification {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        match self {
+            Self::ParticipantJoined { user } => map.serialize_entry("id", user)?,
+            Self::ParticipantPublished { user, streams } => {
+                map.serialize_entry("id", user)?;
+                map.serialize_entry("streams", streams)?;
+            }
+            Self::ParticipantUnpublished { user } | Self::ParticipantLeft { user } => {
+                map.serialize_entry("name", user)?;
+            }
+            Self::ParticipantEvicted => {}
+            Self::SendMessage {
+                room,
+                user,
+                message,
+            } => {
+                map.serialize_entry("room", room)?;
+                map.serialize_entry("user", user)?;
+                map.serialize_entry("message", message)?;
+            }
+            Self::IceCandidate {
+                endpoint,
+                sdp_m_line_index,
+                sdp_mid,
+                candidate,
+            } => {
+                map.serialize_entry("endpointName", endpoint)?;
+                map.serialize_entry("sdpMLineIndex", sdp_m_line_index)?;
+                map.serialize_entry("sdpMid", sdp_mid)?;
+                map.serialize_entry("candidate", candidate)?;
+            }
+            Self::MediaError { error } => map.serialize_entry("error", error)?,
+            Self::RoomClosed { room } => map.serialize_entry("room", room)?,
+            Self::Custom(members) => {
+                for (name, value) in members.iter().filter(|(_, value)| !value.is_null()) {
+                    map.serialize_entry(name, value)?;
+                }
+            }
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Notification, NotificationError};
+    use crate::reply::StreamInfo;
+
+    fn all() -> Vec<(Notification, &'static str, &'static str)> {
+        vec![
+            (
+                Notification::ParticipantJoined { user: "a".into() },
+                "participantJoined",
+                r#"{"id":"a"}"#,
+            ),
+            (
+                Notification::ParticipantPublished {
+                    user: "a".into(),
+                    streams: vec![StreamInfo::webcam()],
+                },
+                "participantPublished",
+                r#"{"id":"a","streams":[{"id":"webcam"}]}"#,
+            ),
+            (
+                Notification::ParticipantUnpublished { user: "a".into() },
+                "participantUnpublished",
+                r#"{"name":"a"}"#,
+            ),
+            (
+                Notification::ParticipantLeft { user: "a".into() },
+                "participantLeft",
+                r#"{"name":"a"}"#,
+            ),
+            (Notification::ParticipantEvicted, "participantEvicted", "{}"),
+            (
+                Notification::SendMessage {
+                    room: "r".into(),
+                    user: "a".into(),
+                    message: "<b>&'=\"é".into(),
+                },
+                "sendMessage",
+                r#"{"room":"r","user":"a","message":"<b>&'=\"é"}"#,
+            ),
+            (
+                Notification::IceCandidate {
+                    endpoint: "a".into(),
+                    sdp_m_line_index: 1,
+                    sdp_mid: "video".into(),
+                    candidate: "candidate:1".into(),
+                },
+                "iceCandidate",
+                r#"{"endpointName":"a","sdpMLineIndex":1,"sdpMid":"video","candidate":"candidate:1"}"#,
+            ),
+            (
+                Notification::MediaError {
+                    error: "X: y(errCode=1)".into(),
+                },
+                "mediaError",
+                r#"{"error":"X: y(errCode=1)"}"#,
+            ),
+            (
+                Notification::RoomClosed { room: "r".into() },
+                "roomClosed",
+                r#"{"room":"r"}"#,
+            ),
+            (
+                Notification::Custom(
+                    json!({ "MarkerFilterState": 1 })
+                        .as_object()
+                        .cloned()
+                        .unwrap(),
+                ),
+                "custonNotification",
+                r#"{"MarkerFilterState":1}"#,
+            ),
+        ]
+    }
+
+    #[test]
+    fn every_event_has_its_exact_name_and_members() {
+        for (event, method, params) in all() {
+            assert_eq!(event.method(), method);
+            assert_eq!(serde_json::to_string(&event).unwrap(), params);
+        }
+    }
+
+    #[test]
+    fn every_event_is_understood_again() {
+        for (event, method, params) in all() {
+            let params: Value = serde_json::from_str(params).unwrap();
+            assert_eq!(Notification::parse(method, Some(&params)), Ok(event));
+        }
+        assert_eq!(
+            Notification::parse("other", None),
+            Err(NotificationError::UnknownMethod)
+        );
+    }
+
+    #[test]
+    fn null_is_never_written() {
+        let event = Notification::Custom(json!({ "a": null }).as_object().cloned().unwrap());
+        assert_eq!(serde_json::to_string(&event).unwrap(), "{}");
+    }
+}
