@@ -1,0 +1,223 @@
+//! Datagrams that wait to be sent: one arena of bytes and a list of entries.
+//!
+//! A shard writes protected packets straight into the arena; the shell hands ranges of the arena to
+//! the kernel without copying them again. Entries are sent in the order in which they were pushed.
+//! What is pushed in succession lies in succession, so a run of equal-sized packets to one peer is
+//! one segmentation-offload message.
+//!
+//! Both the arena and the list are bounded; what does not fit is dropped and counted, never waited
+//! for. The arena is taken from the system zeroed and is resident only as far as it was ever used.
+
+use std::net::SocketAddr;
+
+/// Bytes of the arena: a 5-packet frame of 1 228-byte packets for 2 700 receivers. At the cap
+/// datagrams are dropped and counted.
+pub const EGRESS_ARENA_BYTES: usize = 16 * 1024 * 1024;
+
+/// Most entries between two flushes, for floods of small packets. At the cap datagrams are dropped
+/// and counted.
+pub const EGRESS_DATAGRAMS: usize = 65_536;
+
+/// Arena bytes below which [`Egress::is_tight`] asks for a flush: the largest UDP payload, 16
+/// times.
+const TIGHT_BYTES: usize = 16 * 65_507;
+
+/// Entries below which [`Egress::is_tight`] asks for a flush.
+const TIGHT_DATAGRAMS: usize = 4_096;
+
+/// One datagram to send; its bytes are a range of [`Egress::bytes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Index of the local socket.
+    pub socket: u8,
+    /// Where it goes to.
+    pub remote: SocketAddr,
+    /// First byte in the arena.
+    pub start: u32,
+    /// Length in bytes, never 0.
+    pub len: u32,
+    /// Differentiated services code point (RFC 2474), 0 to 63.
+    pub dscp: u8,
+}
+
+/// Bounded queue of datagrams to send.
+#[derive(Debug)]
+pub struct Egress {
+    /// Fixed length; `used` says how much of it holds packets.
+    arena: Box<[u8]>,
+    /// Bytes committed so far.
+    used: usize,
+    /// Entries in order of pushing.
+    datagrams: Vec<Outgoing>,
+    /// Datagrams that did not fit, since creation.
+    dropped: u64,
+}
+
+impl Egress {
+    /// An empty queue with the documented bounds.
+    pub fn new() -> Self {
+        Self::with_arena(EGRESS_ARENA_BYTES)
+    }
+
+    /// An empty queue with an arena of `bytes`, at most 4 GiB.
+    pub fn with_arena(bytes: usize) -> Self {
+        let bytes = bytes.min(u32::MAX as usize);
+        Self {
+            arena: vec![0; bytes].into_boxed_slice(),
+            used: 0,
+            datagrams: Vec::new(),
+            dropped: 0,
+        }
+    }
+
+    /// Lets `write` put one datagram of at most `max_len` bytes into the arena.
+    ///
+    /// `write` gets exactly `max_len` bytes with arbitrary content and returns how many of them
+    /// it made; 0 means that there is nothing to send after all. Without room, `write` is not
+    /// called and the datagram is counted as dropped. Returns whether a datagram was queued.
+    pub fn push_with(
+        &mut self,
+        socket: u8,
+        remote: SocketAddr,
+        dscp: u8,
+        max_len: usize,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) -> bool {
+        let start = self.used;
+        let room = start
+            .checked_add(max_len)
+            .and_then(|end| self.arena.get_mut(start..end));
+        let Some(room) = room.filter(|_| self.datagrams.len() < EGRESS_DATAGRAMS) else {
+            self.dropped = self.dropped.saturating_add(1);
+            return false;
+        };
+        let len = write(room).min(max_len);
+        if len == 0 {
+            return false;
+        }
+        self.used = start + len;
+        self.datagrams.push(Outgoing {
+            socket,
+            remote,
+            start: start as u32,
+            len: len as u32,
+            dscp,
+        });
+        true
+    }
+
+    /// Copies a finished datagram into the queue; see [`Egress::push_with`].
+    pub fn push(&mut self, socket: u8, remote: SocketAddr, dscp: u8, datagram: &[u8]) -> bool {
+        self.push_with(socket, remote, dscp, datagram.len(), |room| {
+            room.copy_from_slice(datagram);
+            datagram.len()
+        })
+    }
+
+    /// Forgets all entries; the memory is kept.
+    pub fn clear(&mut self) {
+        self.used = 0;
+        self.datagrams.clear();
+    }
+
+    /// Entries in order of pushing.
+    pub fn datagrams(&self) -> &[Outgoing] {
+        &self.datagrams
+    }
+
+    /// The bytes that the entries point into.
+    pub fn bytes(&self) -> &[u8] {
+        &self.arena[..self.used]
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.datagrams.is_empty()
+    }
+
+    /// Whether little room is left. Whoever fans out should stop here and go on at the next
+    /// flush; the shell flushes again right after sending for as long as this holds.
+    pub fn is_tight(&self) -> bool {
+        self.arena.len() - self.used < TIGHT_BYTES
+            || EGRESS_DATAGRAMS - self.datagrams.len() < TIGHT_DATAGRAMS
+    }
+
+    /// Datagrams that found no room since creation.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}
+
+impl Default for Egress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    #[test]
+    fn successive_datagrams_lie_in_succession() {
+        let mut egress = Egress::with_arena(1_000);
+        assert!(egress.push_with(0, peer(1), 0, 500, |room| {
+            room[..3].copy_from_slice(b"abc");
+            3
+        }));
+        assert!(egress.push(0, peer(1), 0, b"de"));
+        let ends: Vec<_> = egress
+            .datagrams()
+            .iter()
+            .map(|d| (d.start, d.start + d.len))
+            .collect();
+        assert_eq!(ends, [(0, 3), (3, 5)]);
+        assert_eq!(egress.bytes(), b"abcde");
+    }
+
+    #[test]
+    fn full_arena_drops_and_counts_without_calling_the_writer() {
+        let mut egress = Egress::with_arena(10);
+        assert!(egress.push(0, peer(1), 0, &[1; 8]));
+        assert!(!egress.push_with(0, peer(1), 0, 3, |_| panic!("there is no room")));
+        assert!(!egress.push_with(0, peer(1), 0, usize::MAX, |_| panic!("there is no room")));
+        assert_eq!((egress.dropped(), egress.datagrams().len()), (2, 1));
+        egress.clear();
+        assert!(egress.is_empty() && egress.push(0, peer(1), 0, &[1; 10]));
+    }
+
+    #[test]
+    fn writer_that_declines_leaves_no_trace() {
+        let mut egress = Egress::with_arena(10);
+        assert!(!egress.push_with(0, peer(1), 0, 5, |_| 0));
+        assert_eq!(
+            (egress.dropped(), egress.bytes().len(), egress.is_empty()),
+            (0, 0, true)
+        );
+    }
+
+    #[test]
+    fn entry_list_is_bounded() {
+        let mut egress = Egress::with_arena(EGRESS_DATAGRAMS * 2);
+        let mut queued = 0;
+        for _ in 0..EGRESS_DATAGRAMS + 5 {
+            queued += usize::from(egress.push(0, peer(1), 0, b"x"));
+        }
+        assert_eq!((queued, egress.dropped()), (EGRESS_DATAGRAMS, 5));
+    }
+
+    #[test]
+    fn tightness_is_told_before_anything_is_dropped() {
+        let mut egress = Egress::new();
+        assert!(!egress.is_tight());
+        while !egress.is_tight() {
+            assert!(egress.push(0, peer(1), 0, &[0; 1_200]));
+        }
+        assert!(egress.push(0, peer(1), 0, &[0; 1_200]));
+        assert_eq!(egress.dropped(), 0);
+    }
+}
