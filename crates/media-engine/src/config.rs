@@ -1,0 +1,53 @@
+//! What the engine is told when it starts.
+
+use crate::udp::SocketOptions;
+use salono_media_core::{Certificate, Limits};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+/// Settings of the engine and of all of its shards.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// Number of shards, each a thread; 0 means one per core.
+    pub shards: usize,
+    /// Local addresses to use; empty means every address of this host except loopback and
+    /// link-local ones, or loopback when there is no other.
+    pub ips: Vec<IpAddr>,
+    /// UDP port of the first shard, the next shards have the following ones; 0 means any free port
+    /// for each.
+    pub port: u16,
+    /// Announced in candidates instead of local IPv4 addresses (1:1 NAT).
+    pub announced_v4: Option<Ipv4Addr>,
+    /// Announced in candidates instead of local IPv6 addresses.
+    pub announced_v6: Option<Ipv6Addr>,
+    /// The DTLS certificate of this process.
+    pub certificate: Arc<Certificate>,
+    /// Caps of each shard.
+    pub limits: Limits,
+    /// Commands that may wait for one shard; at the cap the caller gets the command back.
+    pub command_queue: usize,
+    /// Events that may wait in one shard while the control side does not keep up; at the cap they
+    /// are dropped and counted. From half of it on, the shard takes no commands, so that answers
+    /// find room.
+    pub event_backlog: usize,
+    /// How sockets are set up.
+    pub sockets: SocketOptions,
+}
+
+impl EngineConfig {
+    /// The defaults: one shard per core, all addresses, any port.
+    pub fn new(certificate: Arc<Certificate>) -> Self {
+        Self {
+            shards: 0,
+            ips: Vec::new(),
+            port: 0,
+            announced_v4: None,
+            announced_v6: None,
+            certificate,
+            limits: Limits::default(),
+            command_queue: 4_096,
+            event_backlog: 16_384,
+            sockets: SocketOptions::default(),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What a shard thread drives.
+
+use salono_media_api::{Command, Event, ShardMetrics};
+use salono_media_core::{Egress, Shard};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// The sans-IO side of a shard thread. [`Shard`] is the one; tests put something smaller here.
+pub(crate) trait Core {
+    /// Carries out one command.
+    fn handle_command(&mut self, command: Command, now: Instant);
+    /// Takes one datagram; works in place.
+    fn handle_datagram(&mut self, socket: u8, remote: SocketAddr, bytes: &mut [u8], now: Instant);
+    /// Ends a batch: what it caused goes to the egress.
+    fn flush(&mut self, now: Instant);
+    /// Does what is due.
+    fn handle_timeout(&mut self, now: Instant);
+    /// The next report.
+    fn poll_event(&mut self) -> Option<Event>;
+    /// When [`Core::handle_timeout`] wants to be called next.
+    fn poll_timeout(&mut self) -> Option<Instant>;
+    /// Datagrams to send.
+    fn egress(&mut self) -> &mut Egress;
+    /// Counters since the beginning.
+    fn metrics(&self) -> ShardMetrics;
+}
+
+impl Core for Shard {
+    fn handle_command(&mut self, command: Command, now: Instant) {
+        Self::handle_command(self, command, now);
+    }
+
+    fn handle_datagram(&mut self, socket: u8, remote: SocketAddr, bytes: &mut [u8], now: Instant) {
+        Self::handle_datagram(self, socket, remote, bytes, now);
+    }
+
+    fn flush(&mut self, now: Instant) {
+        Self::flush(self, now);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        Self::handle_timeout(self, now);
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        Self::poll_event(self)
+    }
+
+    fn poll_timeout(&mut self) -> Option<Instant> {
+        Self::poll_timeout(self)
+    }
+
+    fn egress(&mut self) -> &mut Egress {
+        Self::egress(self)
+    }
+
+    fn metrics(&self) -> ShardMetrics {
+        Self::metrics(self)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod echo;

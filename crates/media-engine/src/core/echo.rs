@@ -1,0 +1,112 @@
+//! A small core for tests of the thread around it: sends every datagram back, answers every
+//! command, and panics when told.
+
+use super::Core;
+use salono_media_api::{
+    Command, ElementKey, Event, MediaError, MediaErrorKind, Op, PipelineKey, Reply, ShardMetrics,
+    Token,
+};
+use salono_media_core::Egress;
+use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// A datagram with this content makes it panic.
+pub(crate) const PANIC_DATAGRAM: &[u8] = b"panic";
+
+/// How long after an `Op::RequestKeyframe` its answer comes.
+pub(crate) const DELAY: Duration = Duration::from_millis(30);
+
+/// Echoes datagrams; `Op::Stats` panics, `Op::RequestKeyframe` is answered after [`DELAY`].
+pub(crate) struct Echo {
+    egress: Egress,
+    datagrams: Vec<(u8, SocketAddr, Vec<u8>)>,
+    events: VecDeque<Event>,
+    pipelines: BTreeSet<PipelineKey>,
+    elements: BTreeSet<ElementKey>,
+    timers: VecDeque<(Instant, Token)>,
+}
+
+impl Echo {
+    pub(crate) fn new() -> Self {
+        Self {
+            egress: Egress::new(),
+            datagrams: Vec::new(),
+            events: VecDeque::new(),
+            pipelines: BTreeSet::new(),
+            elements: BTreeSet::new(),
+            timers: VecDeque::new(),
+        }
+    }
+
+    fn reply(&mut self, token: Token, ok: bool) {
+        let error = || MediaError::new(MediaErrorKind::NotFound, "no such thing");
+        let result = if ok { Ok(Reply::Done) } else { Err(error()) };
+        self.events.push_back(Event::Replied { token, result });
+    }
+}
+
+impl Core for Echo {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "answers a few operations only"
+    )]
+    fn handle_command(&mut self, command: Command, now: Instant) {
+        let known = self.pipelines.contains(&command.pipeline);
+        match command.op {
+            Op::CreatePipeline => {
+                self.pipelines.insert(command.pipeline);
+            }
+            Op::Create { token, element, .. } => {
+                if known {
+                    self.elements.insert(element);
+                }
+                self.reply(token, known);
+            }
+            Op::Description { token, element, .. } => {
+                let known = self.elements.contains(&element);
+                self.reply(token, known);
+            }
+            Op::RequestKeyframe { token, .. } => self.timers.push_back((now + DELAY, token)),
+            Op::Stats { .. } => panic!("told to"),
+            _ => {}
+        }
+    }
+
+    fn handle_datagram(&mut self, socket: u8, remote: SocketAddr, bytes: &mut [u8], _: Instant) {
+        assert_ne!(bytes, PANIC_DATAGRAM, "told to");
+        self.datagrams.push((socket, remote, bytes.to_vec()));
+    }
+
+    fn flush(&mut self, _: Instant) {
+        for (socket, remote, bytes) in self.datagrams.drain(..) {
+            self.egress.push(socket, remote, 0, &bytes);
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        while let Some((_, token)) = self.timers.pop_front_if(|(due, _)| *due <= now) {
+            self.reply(token, true);
+        }
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn poll_timeout(&mut self) -> Option<Instant> {
+        self.timers.front().map(|(due, _)| *due)
+    }
+
+    fn egress(&mut self) -> &mut Egress {
+        &mut self.egress
+    }
+
+    fn metrics(&self) -> ShardMetrics {
+        ShardMetrics {
+            pipelines: self.pipelines.len() as u64,
+            elements: self.elements.len() as u64,
+            ..ShardMetrics::default()
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Real threads and loopback sockets around a small core.
+
+use super::*;
+use crate::core::echo::{DELAY, Echo, PANIC_DATAGRAM};
+use salono_media_api::{
+    ElementEvent, ElementKey, ElementSpec, MediaErrorKind, PipelineKey, Reply, Token,
+};
+use salono_media_core::Certificate;
+use std::collections::BTreeSet;
+use std::net::UdpSocket as StdSocket;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+/// How long a test waits before it fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const PIPELINE: PipelineKey = PipelineKey(1);
+
+fn config(shards: usize, ip: &str) -> EngineConfig {
+    EngineConfig {
+        shards,
+        ips: vec![ip.parse().unwrap()],
+        ..EngineConfig::new(Arc::new(Certificate::generate().unwrap()))
+    }
+}
+
+fn sink(events: SyncSender<Event>) -> impl Fn(Event) -> Result<(), Event> + Clone + Send {
+    move |event| {
+        events.try_send(event).map_err(|refused| match refused {
+            TrySendError::Full(event) | TrySendError::Disconnected(event) => event,
+        })
+    }
+}
+
+fn start(config: &EngineConfig, room: usize) -> (EngineHandle, Receiver<Event>) {
+    let (sender, receiver) = sync_channel(room);
+    let engine = start_with(config, sink(sender), |_| |_| Ok(Echo::new())).unwrap();
+    (engine, receiver)
+}
+
+fn submit(engine: &mut EngineHandle, op: Op) {
+    let pipeline = PIPELINE;
+    assert_eq!(engine.submit(Command { pipeline, op }), Ok(()));
+}
+
+fn create(token: u64, element: u64) -> Op {
+    Op::Create {
+        token: Token(token),
+        element: ElementKey(element),
+        spec: ElementSpec::PassThrough,
+    }
+}
+
+fn panicking(token: u64) -> Op {
+    Op::Stats {
+        token: Token(token),
+        element: ElementKey(1),
+    }
+}
+
+fn done(token: u64) -> Event {
+    Event::Replied {
+        token: Token(token),
+        result: Ok(Reply::Done),
+    }
+}
+
+/// The token and, of a failed command, the kind.
+fn outcome(event: Event) -> (u64, Option<MediaErrorKind>) {
+    match event {
+        Event::Replied { token, result } => (token.0, result.err().map(|error| error.kind)),
+        Event::Element { .. } => panic!("{event:?} is not an answer"),
+    }
+}
+
+fn next(events: &Receiver<Event>) -> Event {
+    events.recv_timeout(PATIENCE).unwrap()
+}
+
+/// A peer of the shard that listens on `address`.
+fn peer(address: SocketAddr) -> StdSocket {
+    let socket = StdSocket::bind(SocketAddr::new(address.ip(), 0)).unwrap();
+    socket.connect(address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+fn echo(peer: &StdSocket, bytes: &[u8]) {
+    let mut buffer = [0; 2_000];
+    peer.send(bytes).unwrap();
+    let len = peer.recv(&mut buffer).unwrap();
+    assert_eq!(&buffer[..len], bytes);
+}
+
+#[test]
+fn datagrams_pass_through_every_shard_and_are_counted() {
+    for ip in ["127.0.0.1", "::1"] {
+        let (engine, _events) = start(&config(3, ip), 8);
+        assert_eq!(
+            engine.local_ports().iter().collect::<BTreeSet<_>>().len(),
+            3
+        );
+        for addresses in engine.local_addresses() {
+            let peer = peer(addresses[0]);
+            for len in [1, 160, 1_200, 1_500] {
+                echo(&peer, &vec![7; len]);
+            }
+        }
+        engine.shutdown();
+        for metrics in engine.metrics() {
+            assert_eq!(
+                (metrics.datagrams_received, metrics.bytes_received),
+                (4, 2_861)
+            );
+            assert_eq!((metrics.datagrams_sent, metrics.bytes_sent), (4, 2_861));
+            assert!(metrics.loops >= 4 && metrics.busy > Duration::ZERO);
+            assert!(metrics.longest_loop > Duration::ZERO);
+        }
+    }
+}
+
+#[test]
+fn command_wakes_an_idle_shard() {
+    let (mut engine, events) = start(&config(1, "127.0.0.1"), 8);
+    submit(&mut engine, Op::CreatePipeline);
+    for token in 0..50 {
+        submit(&mut engine, create(token, token));
+        assert_eq!(next(&events), done(token));
+    }
+}
+
+#[test]
+fn timers_wake_an_idle_shard_and_not_too_early() {
+    let (mut engine, events) = start(&config(1, "127.0.0.1"), 8);
+    for token in 0..3 {
+        let (token, element) = (Token(token), ElementKey(1));
+        let before = Instant::now();
+        submit(&mut engine, Op::RequestKeyframe { token, element });
+        assert_eq!(next(&events), done(token.0));
+        assert!(before.elapsed() >= DELAY);
+    }
+}
+
+#[test]
+fn commands_of_one_pipeline_keep_their_order() {
+    let (mut engine, events) = start(&config(2, "127.0.0.1"), 2_000);
+    submit(&mut engine, Op::CreatePipeline);
+    for token in 0..1_000 {
+        submit(&mut engine, create(token, token));
+    }
+    let answers: Vec<_> = (0..1_000).map(|_| next(&events)).collect();
+    assert_eq!(answers, (0..1_000).map(done).collect::<Vec<_>>());
+}
+
+#[test]
+fn pipelines_spread_over_the_shards() {
+    let (mut engine, _events) = start(&config(3, "127.0.0.1"), 8);
+    for pipeline in (0..6).map(PipelineKey) {
+        engine
+            .submit(Command {
+                pipeline,
+                op: Op::CreatePipeline,
+            })
+            .unwrap();
+    }
+    engine.shutdown();
+    let pipelines: Vec<_> = engine
+        .metrics()
+        .iter()
+        .map(|metrics| metrics.pipelines)
+        .collect();
+    assert_eq!(pipelines, [2, 2, 2]);
+}
+
+#[test]
+fn shutdown_finishes_what_waits_joins_and_frees_the_ports() {
+    let (mut engine, events) = start(&config(2, "127.0.0.1"), 2_000);
+    submit(&mut engine, Op::CreatePipeline);
+    (0..500).for_each(|token| submit(&mut engine, create(token, token)));
+    engine.shutdown();
+    assert_eq!(
+        events.try_iter().collect::<Vec<_>>(),
+        (0..500).map(done).collect::<Vec<_>>()
+    );
+    let late = Command {
+        pipeline: PIPELINE,
+        op: create(500, 500),
+    };
+    assert_eq!(engine.submit(late.clone()), Err(Box::new(late)));
+    for addresses in engine.local_addresses() {
+        StdSocket::bind(addresses[0]).unwrap();
+    }
+    engine.shutdown();
+}
+
+#[test]
+fn dropping_the_last_handle_ends_the_threads() {
+    let (engine, events) = start(&config(2, "127.0.0.1"), 8);
+    let clone = engine.clone();
+    drop(engine);
+    assert_eq!(events.try_recv().unwrap_err(), mpsc::TryRecvError::Empty);
+    drop(clone);
+    // Only the threads held the other end.
+    let ended = events.recv_timeout(PATIENCE).unwrap_err();
+    assert_eq!(ended, RecvTimeoutError::Disconnected);
+}
+
+#[test]
+fn slow_consumer_loses_nothing_and_submitters_see_a_full_queue() {
+    let config = EngineConfig {
+        command_queue: 64,
+        event_backlog: 128,
+        ..config(1, "127.0.0.1")
+    };
+    let (mut engine, events) = start(&config, 1);
+    submit(&mut engine, Op::CreatePipeline);
+    // Nobody listens, so sooner or later the queue stays full.
+    let mut submitted = 0;
+    let refused = loop {
+        let command = Command {
+            pipeline: PIPELINE,
+            op: create(submitted, submitted),
+        };
+        match engine.submit(command) {
+            Ok(()) => submitted += 1,
+            Err(command) if submitted > 128 => break command,
+            Err(_) => std::thread::yield_now(),
+        }
+    };
+    assert_eq!(refused.op, create(submitted, submitted));
+    assert!(
+        submitted <= 1 + 128 + 64,
+        "{submitted} commands were accepted"
+    );
+    let answers: Vec<_> = (0..submitted).map(|_| next(&events)).collect();
+    assert_eq!(answers, (0..submitted).map(done).collect::<Vec<_>>());
+    engine.shutdown();
+    assert_eq!(engine.metrics()[0].events_dropped, 0);
+}
+
+#[test]
+fn panic_costs_the_command_that_caused_it_and_nothing_else() {
+    let (mut engine, events) = start(&config(1, "127.0.0.1"), 16);
+    submit(&mut engine, Op::CreatePipeline);
+    submit(&mut engine, create(1, 1));
+    submit(&mut engine, panicking(2));
+    submit(&mut engine, create(3, 3));
+    let element = ElementKey(1);
+    submit(
+        &mut engine,
+        Op::Description {
+            token: Token(4),
+            element,
+            remote: false,
+        },
+    );
+    let answers: Vec<_> = (0..4).map(|_| outcome(next(&events))).collect();
+    let failed = Some(MediaErrorKind::Internal);
+    assert_eq!(answers, [(1, None), (2, failed), (3, None), (4, None)]);
+}
+
+#[test]
+fn shard_that_keeps_panicking_starts_again_empty_and_says_so() {
+    let (mut engine, events) = start(&config(1, "127.0.0.1"), 16);
+    submit(&mut engine, Op::CreatePipeline);
+    submit(&mut engine, create(1, 1));
+    submit(&mut engine, create(2, 2));
+    (3..6).for_each(|token| submit(&mut engine, panicking(token)));
+    let answers: Vec<_> = (0..5).map(|_| outcome(next(&events)).0).collect();
+    assert_eq!(answers, [1, 2, 3, 4, 5]);
+    for key in [1, 2] {
+        let Event::Element {
+            element,
+            event: ElementEvent::Failed(error),
+        } = next(&events)
+        else {
+            panic!("elements must be reported");
+        };
+        assert_eq!(
+            (element, error.kind),
+            (ElementKey(key), MediaErrorKind::Internal)
+        );
+    }
+    // The pipeline is there again, its elements are not.
+    let element = ElementKey(1);
+    submit(
+        &mut engine,
+        Op::Description {
+            token: Token(6),
+            element,
+            remote: false,
+        },
+    );
+    submit(&mut engine, create(7, 7));
+    assert_eq!(outcome(next(&events)), (6, Some(MediaErrorKind::NotFound)));
+    assert_eq!(outcome(next(&events)), (7, None));
+}
+
+#[test]
+fn datagram_that_hits_a_bug_does_not_stop_the_shard() {
+    let (engine, _events) = start(&config(1, "127.0.0.1"), 8);
+    let peer = peer(engine.local_addresses()[0][0]);
+    for _ in 0..7 {
+        peer.send(PANIC_DATAGRAM).unwrap();
+        echo_until_answered(&peer);
+    }
+}
+
+/// A datagram that shares its batch with one that hits a bug may be lost with it.
+fn echo_until_answered(peer: &StdSocket) {
+    peer.set_read_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    let answered = (0..100).any(|_| {
+        peer.send(b"fine").unwrap();
+        peer.recv(&mut [0; 16]).is_ok()
+    });
+    assert!(answered);
+}
+
+#[test]
+fn core_that_cannot_be_made_is_an_error_of_the_start() {
+    let make = |_| |_| io::Result::<Echo>::Err(io::Error::other("no core today"));
+    let result = start_with(&config(2, "127.0.0.1"), |_| Ok(()), make);
+    assert!(result.is_err_and(|error| error.to_string().contains("no core today")));
+}

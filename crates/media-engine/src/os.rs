@@ -1,0 +1,268 @@
+//! The few system calls of a shard loop beside sockets: waiting, waking, the CPU clock, random
+//! bytes and the addresses of this host. Safe functions around Linux calls.
+
+#![expect(unsafe_code, reason = "system calls")]
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
+use std::time::Duration;
+
+/// Most descriptors that one wait reports; the others are reported by the next.
+const MAX_READY: usize = 64;
+
+/// Level-triggered readiness of descriptors (`epoll`).
+#[derive(Debug)]
+pub struct Poller {
+    /// The epoll instance.
+    epoll: OwnedFd,
+}
+
+/// Tokens of the descriptors that are ready to read.
+pub struct Ready {
+    /// What the kernel filled in.
+    events: [libc::epoll_event; MAX_READY],
+    /// How many of them count.
+    len: usize,
+}
+
+impl Poller {
+    /// Watches nothing yet.
+    ///
+    /// # Errors
+    /// When the process is out of descriptors.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: takes no pointers.
+        let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        Ok(Self { epoll: owned(fd)? })
+    }
+
+    /// Reports `token` whenever `source` is readable, until it is closed.
+    ///
+    /// # Errors
+    /// What the kernel says, for example when the descriptor is watched already.
+    pub fn add(&self, source: impl AsFd, token: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event {
+            events: libc::EPOLLIN as u32,
+            u64: token,
+        };
+        let fd = source.as_fd().as_raw_fd();
+        // SAFETY: `event` lives until the call returns; the descriptor is borrowed, so open.
+        check(unsafe {
+            libc::epoll_ctl(
+                self.epoll.as_raw_fd(),
+                libc::EPOLL_CTL_ADD,
+                fd,
+                &raw mut event,
+            )
+        })
+    }
+
+    /// Waits until something is readable or `timeout` has passed (`None`: for ever). An
+    /// interruption counts as a wake-up with nothing ready.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn wait(&self, ready: &mut Ready, timeout: Option<Duration>) -> io::Result<()> {
+        ready.len = 0;
+        let mut result = self.wait_precisely(ready, timeout);
+        if result
+            .as_ref()
+            .is_err_and(|error| error.raw_os_error() == Some(libc::ENOSYS))
+        {
+            result = self.wait_millis(ready, timeout);
+        }
+        match result {
+            Ok(len) => {
+                ready.len = len;
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// With nanosecond timeouts, Linux 5.11 and later. Called by number: older C libraries have
+    /// no wrapper.
+    fn wait_precisely(&self, ready: &mut Ready, timeout: Option<Duration>) -> io::Result<usize> {
+        let spec = timeout.map(|timeout| libc::timespec {
+            tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+            tv_nsec: timeout.subsec_nanos() as _,
+        });
+        let spec = spec.as_ref().map_or(ptr::null(), ptr::from_ref);
+        // SAFETY: `events` has room for as many entries as stated; `spec` is null or points to a
+        // value that lives until the call returns; no signal mask is passed.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_epoll_pwait2,
+                self.epoll.as_raw_fd(),
+                ready.events.as_mut_ptr(),
+                MAX_READY as libc::c_int,
+                spec,
+                ptr::null::<libc::sigset_t>(),
+                0_usize,
+            )
+        };
+        usize::try_from(result).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// With timeouts rounded up to milliseconds.
+    fn wait_millis(&self, ready: &mut Ready, timeout: Option<Duration>) -> io::Result<usize> {
+        let millis = timeout.map_or(-1, |timeout| {
+            i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
+        });
+        // SAFETY: `events` has room for as many entries as stated.
+        let result = unsafe {
+            libc::epoll_wait(
+                self.epoll.as_raw_fd(),
+                ready.events.as_mut_ptr(),
+                MAX_READY as libc::c_int,
+                millis,
+            )
+        };
+        usize::try_from(result).map_err(|_| io::Error::last_os_error())
+    }
+}
+
+impl Ready {
+    /// Nothing ready.
+    pub fn new() -> Self {
+        Self {
+            events: [libc::epoll_event { events: 0, u64: 0 }; MAX_READY],
+            len: 0,
+        }
+    }
+
+    /// Tokens of what is ready.
+    pub fn tokens(&self) -> impl Iterator<Item = u64> {
+        self.events[..self.len].iter().map(|event| event.u64)
+    }
+}
+
+impl Default for Ready {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Makes a waiting thread's [`Poller`] return (`eventfd`).
+#[derive(Debug)]
+pub(crate) struct Waker {
+    /// The counter.
+    counter: File,
+}
+
+impl Waker {
+    /// A waker that nobody rang yet.
+    pub(crate) fn new() -> io::Result<Self> {
+        // SAFETY: takes no pointers.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        Ok(Self {
+            counter: File::from(owned(fd)?),
+        })
+    }
+
+    /// Makes the descriptor readable.
+    pub(crate) fn wake(&self) {
+        // Fails only when the counter is at its maximum, and then it is readable.
+        let _ = (&self.counter).write(&1_u64.to_ne_bytes());
+    }
+
+    /// Makes the descriptor unreadable again.
+    pub(crate) fn acknowledge(&self) {
+        // Fails only when nobody rang.
+        let _ = (&self.counter).read(&mut [0; 8]);
+    }
+}
+
+impl AsFd for Waker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.counter.as_fd()
+    }
+}
+
+/// CPU time, user and system, of the calling thread since it began.
+pub fn thread_cpu_time() -> Duration {
+    let mut spec = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `spec` lives until the call returns.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut spec) };
+    if result != 0 {
+        return Duration::ZERO;
+    }
+    Duration::new(
+        u64::try_from(spec.tv_sec).unwrap_or_default(),
+        u32::try_from(spec.tv_nsec).unwrap_or_default(),
+    )
+}
+
+/// Unpredictable bytes from the kernel.
+pub(crate) fn random_seed() -> io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    loop {
+        // SAFETY: `seed` has the stated length and lives until the call returns.
+        let result = unsafe { libc::getrandom(seed.as_mut_ptr().cast(), seed.len(), 0) };
+        if usize::try_from(result) == Ok(seed.len()) {
+            return Ok(seed);
+        }
+        let error = io::Error::last_os_error();
+        // Up to 256 bytes come whole or not at all; before that a signal may interrupt.
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+/// Addresses of the interfaces that are up, in the order in which the system lists them.
+pub(crate) fn interface_addresses() -> io::Result<Vec<IpAddr>> {
+    let mut list: *mut libc::ifaddrs = ptr::null_mut();
+    // SAFETY: `list` lives until the call returns.
+    check(unsafe { libc::getifaddrs(&raw mut list) })?;
+    let mut addresses = Vec::new();
+    let mut next = list;
+    while !next.is_null() {
+        // SAFETY: an entry of the list, which is freed only below.
+        let entry = unsafe { &*next };
+        next = entry.ifa_next;
+        if entry.ifa_flags & libc::IFF_UP as libc::c_uint == 0 || entry.ifa_addr.is_null() {
+            continue;
+        }
+        // SAFETY: not null; the family is the first field of every kind of address.
+        match i32::from(unsafe { (*entry.ifa_addr).sa_family }) {
+            libc::AF_INET => {
+                // SAFETY: the family says that it is this kind; read without assuming alignment.
+                let v4 = unsafe { entry.ifa_addr.cast::<libc::sockaddr_in>().read_unaligned() };
+                addresses.push(Ipv4Addr::from(v4.sin_addr.s_addr.to_ne_bytes()).into());
+            }
+            libc::AF_INET6 => {
+                // SAFETY: as above.
+                let v6 = unsafe { entry.ifa_addr.cast::<libc::sockaddr_in6>().read_unaligned() };
+                addresses.push(Ipv6Addr::from(v6.sin6_addr.s6_addr).into());
+            }
+            _ => {}
+        }
+    }
+    // SAFETY: `list` came from `getifaddrs` and is not used after this.
+    unsafe { libc::freeifaddrs(list) };
+    Ok(addresses)
+}
+
+/// Takes ownership of a descriptor that a system call has just made.
+fn owned(fd: libc::c_int) -> io::Result<OwnedFd> {
+    check(fd)?;
+    // SAFETY: a new descriptor, which nobody else knows.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Turns the result of a system call into an error if it is negative.
+fn check(result: libc::c_int) -> io::Result<()> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,422 @@
+//! The loop of one shard thread.
+//!
+//! Each pass is bounded in what it receives and in the commands it takes, so that neither media
+//! nor control starves the other. What a pass leaves behind is found by the next at once, because
+//! readiness is level-triggered.
+
+use crate::core::Core;
+use crate::mailbox::Mailbox;
+use crate::os::{self, Poller, Ready};
+use crate::outbox::Outbox;
+use crate::roster::{Roster, failed_command, token_of};
+use crate::udp::{Receiver, SendReport, Sender, UdpSocket};
+use salono_media_api::{Command, Op, ShardMetrics, Token};
+use std::any::Any;
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Receive batches of one socket in one pass.
+const BATCHES: usize = 4;
+
+/// Commands of one pass; a session description takes around 100 µs.
+const COMMANDS: usize = 32;
+
+/// Flushes after one batch, when the egress cannot take all at once.
+const FLUSHES: usize = 64;
+
+/// How often metrics are published while there is something new.
+const PUBLISH_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a full consumer of events is asked again.
+const RETRY_EVENTS_AFTER: Duration = Duration::from_millis(5);
+
+/// Panics within [`PANIC_WINDOW`] that the state of a shard survives; one more, and it is thrown
+/// away.
+const PANICS_FORGIVEN: u32 = 2;
+
+/// How long a panic counts.
+const PANIC_WINDOW: Duration = Duration::from_secs(10);
+
+/// Poller token of the mailbox; sockets have their index.
+const MAILBOX: u64 = u64::MAX;
+
+/// A shard with everything that its thread owns.
+pub(crate) struct Worker<C, M> {
+    /// Number of the shard, for the log.
+    index: usize,
+    /// Makes an empty core: at the beginning, and after the old one broke.
+    make: M,
+    /// The sans-IO side.
+    core: C,
+    /// The sockets; their position is the index that the core knows.
+    sockets: Vec<UdpSocket>,
+    /// Tells which sockets are readable and whether the mailbox was rung.
+    poller: Poller,
+    /// Receive buffers.
+    receiver: Receiver,
+    /// Send buffers.
+    sender: Sender,
+    /// Commands that other threads submit.
+    mailbox: Arc<Mailbox>,
+    /// Commands taken out for this pass.
+    commands: VecDeque<Command>,
+    /// The mailbox had more commands than a pass takes.
+    commands_left: bool,
+    /// The mailbox takes no more commands.
+    closing: bool,
+    /// The command in hand, to be answered if it makes the core panic.
+    in_hand: Option<Token>,
+    /// Events for the consumer.
+    outbox: Outbox,
+    /// What to report failed when the core breaks.
+    roster: Roster,
+    /// When the core wants to be called.
+    deadline: Option<Instant>,
+    /// Panics in a row, and when the first of them was.
+    panics: (u32, Option<Instant>),
+    /// Counters of the loop itself.
+    counters: ShardMetrics,
+    /// When metrics were published last, and whether anything happened since.
+    published_at: Instant,
+    /// Something happened since metrics were published.
+    dirty: bool,
+    /// Where other threads read the metrics.
+    published: Arc<Mutex<ShardMetrics>>,
+}
+
+/// What a worker is made from; the rest it makes itself on its thread.
+pub(crate) struct WorkerParts<M> {
+    /// Number of the shard.
+    pub(crate) index: usize,
+    /// Makes an empty core.
+    pub(crate) make: M,
+    /// The sockets of the shard.
+    pub(crate) sockets: Vec<UdpSocket>,
+    /// Commands.
+    pub(crate) mailbox: Arc<Mailbox>,
+    /// Events.
+    pub(crate) outbox: Outbox,
+    /// Metrics.
+    pub(crate) published: Arc<Mutex<ShardMetrics>>,
+}
+
+impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
+    /// Sets the loop up.
+    pub(crate) fn new(mut parts: WorkerParts<M>) -> io::Result<Self> {
+        let now = Instant::now();
+        let poller = Poller::new()?;
+        poller.add(&*parts.mailbox, MAILBOX)?;
+        for (token, socket) in (0_u64..).zip(&parts.sockets) {
+            poller.add(socket, token)?;
+        }
+        let mut core = (parts.make)(now)?;
+        Ok(Self {
+            index: parts.index,
+            make: parts.make,
+            deadline: core.poll_timeout(),
+            core,
+            sockets: parts.sockets,
+            poller,
+            receiver: Receiver::new(),
+            sender: Sender::new(),
+            mailbox: parts.mailbox,
+            commands: VecDeque::new(),
+            commands_left: false,
+            closing: false,
+            in_hand: None,
+            outbox: parts.outbox,
+            roster: Roster::default(),
+            panics: (0, None),
+            counters: ShardMetrics::default(),
+            published_at: now,
+            dirty: false,
+            published: parts.published,
+        })
+    }
+
+    /// Works until the mailbox is closed and what it held is done.
+    pub(crate) fn run(mut self) {
+        let mut ready = Ready::new();
+        loop {
+            if let Err(error) = self.poller.wait(&mut ready, self.patience()) {
+                tracing::error!(shard = self.index, %error, "cannot wait; the shard ends");
+                self.give_up();
+                return;
+            }
+            let began = Instant::now();
+            let pass = AssertUnwindSafe(|| self.pass(&ready, began));
+            if let Err(panic) = catch_unwind(pass)
+                && !self.survive(&*panic, began)
+            {
+                self.give_up();
+                return;
+            }
+            self.account(began);
+            if self.closing && !self.commands_left {
+                self.publish(Instant::now());
+                return;
+            }
+        }
+    }
+
+    /// One pass: packets, commands, timers, events.
+    fn pass(&mut self, ready: &Ready, began: Instant) {
+        for token in ready.tokens() {
+            self.dirty |= token != MAILBOX;
+            if let Ok(socket) = usize::try_from(token)
+                && socket < self.sockets.len()
+            {
+                self.receive(socket);
+            }
+        }
+        let mut worked = self.take_commands(began);
+        let now = Instant::now();
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.core.handle_timeout(now);
+            worked = true;
+        }
+        if worked {
+            self.dirty = true;
+            self.flush(now);
+        }
+        self.outbox.retry();
+        self.collect_events();
+        self.deadline = self.core.poll_timeout();
+    }
+
+    /// Receives from one socket, batch by batch; what a batch causes is sent before the next.
+    fn receive(&mut self, index: usize) {
+        for _ in 0..BATCHES {
+            let now = Instant::now();
+            let (core, socket) = (&mut self.core, &self.sockets[index]);
+            let received = self.receiver.receive(socket, |remote, datagram| {
+                core.handle_datagram(index as u8, remote, datagram, now);
+            });
+            let received = match received {
+                Ok(received) => received,
+                Err(error) => {
+                    tracing::warn!(shard = self.index, %error, "cannot receive");
+                    return;
+                }
+            };
+            self.counters.datagrams_received += received.datagrams;
+            self.counters.bytes_received += received.bytes;
+            self.counters.datagrams_refused += received.refused;
+            if received.datagrams > 0 {
+                self.flush(now);
+            }
+            if !received.more {
+                return;
+            }
+        }
+    }
+
+    /// Hands the reports of the core on.
+    fn collect_events(&mut self) {
+        while let Some(event) = self.core.poll_event() {
+            self.roster.note_event(&event);
+            self.outbox.push(event);
+        }
+    }
+
+    /// Carries out some of the commands that wait. Returns whether there was one.
+    fn take_commands(&mut self, now: Instant) -> bool {
+        if !self.commands_left && !self.mailbox.is_rung() {
+            return false;
+        }
+        // While answers would find no room, callers see a full queue instead. The bell is taken
+        // note of all the same, or it would wake the thread again at once.
+        let most = if self.outbox.is_congested() && !self.closing {
+            0
+        } else {
+            COMMANDS
+        };
+        let left = self.mailbox.take(most, &mut self.commands);
+        self.commands_left = left.more;
+        self.closing = left.closed;
+        let mut worked = false;
+        while let Some(command) = self.commands.pop_front() {
+            worked = true;
+            self.in_hand = token_of(&command.op);
+            self.roster.note_command(&command);
+            self.core.handle_command(command, now);
+            self.in_hand = None;
+        }
+        worked
+    }
+
+    /// Lets the core forward and sends what it has for the peers.
+    fn flush(&mut self, now: Instant) {
+        for _ in 0..FLUSHES {
+            self.core.flush(now);
+            let egress = self.core.egress();
+            if egress.is_empty() {
+                return;
+            }
+            let mut report = SendReport::default();
+            let mut sockets = [false; 256];
+            for datagram in egress.datagrams() {
+                sockets[usize::from(datagram.socket)] = true;
+            }
+            for ((index, socket), used) in (0_u8..).zip(&self.sockets).zip(sockets) {
+                if used {
+                    let (bytes, datagrams) = (egress.bytes(), egress.datagrams());
+                    report.add(self.sender.send(socket, index, bytes, datagrams));
+                }
+            }
+            let tight = egress.is_tight();
+            egress.clear();
+            self.counters.datagrams_sent += report.datagrams;
+            self.counters.bytes_sent += report.bytes;
+            self.counters.send_drops += report.full + report.refused;
+            if !tight {
+                return;
+            }
+        }
+    }
+
+    /// How long to wait for something to happen; `None` without a limit.
+    fn patience(&self) -> Option<Duration> {
+        let now = Instant::now();
+        if self.commands_left && (self.closing || !self.outbox.is_congested()) {
+            return Some(Duration::ZERO);
+        }
+        let timer = self
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(now));
+        let events = self.outbox.is_waiting().then_some(RETRY_EVENTS_AFTER);
+        let publish = self
+            .dirty
+            .then(|| (self.published_at + PUBLISH_EVERY).saturating_duration_since(now));
+        [timer, events, publish].into_iter().flatten().min()
+    }
+
+    /// Counts the pass that has just ended and publishes now and then.
+    fn account(&mut self, began: Instant) {
+        let now = Instant::now();
+        self.counters.loops += 1;
+        self.counters.longest_loop = self.counters.longest_loop.max(now - began);
+        if self.dirty && now - self.published_at >= PUBLISH_EVERY {
+            self.publish(now);
+        }
+    }
+
+    /// Makes the metrics readable.
+    fn publish(&mut self, now: Instant) {
+        let core = self.core.metrics();
+        let loop_counters = &self.counters;
+        let metrics = ShardMetrics {
+            datagrams_received: loop_counters.datagrams_received,
+            bytes_received: loop_counters.bytes_received,
+            datagrams_sent: loop_counters.datagrams_sent,
+            bytes_sent: loop_counters.bytes_sent,
+            datagrams_refused: core.datagrams_refused + loop_counters.datagrams_refused,
+            send_drops: loop_counters.send_drops + self.core.egress().dropped(),
+            events_dropped: self.outbox.dropped(),
+            loops: loop_counters.loops,
+            busy: os::thread_cpu_time(),
+            longest_loop: loop_counters.longest_loop,
+            ..core
+        };
+        *self
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = metrics;
+        self.counters.longest_loop = Duration::ZERO;
+        self.published_at = now;
+        self.dirty = false;
+    }
+
+    /// A pass panicked: answers the command that did it, and throws the core away if it keeps
+    /// panicking. Returns whether the shard can go on.
+    fn survive(&mut self, panic: &(dyn Any + Send), now: Instant) -> bool {
+        let text = panic_text(panic);
+        tracing::error!(
+            shard = self.index,
+            panic = text,
+            "bug in a media shard; it goes on"
+        );
+        // What was answered before comes before what fails.
+        if catch_unwind(AssertUnwindSafe(|| self.collect_events())).is_err() {
+            tracing::error!(shard = self.index, "bug in a media shard while it reported");
+        }
+        if let Some(token) = self.in_hand.take() {
+            let event = failed_command(token);
+            self.roster.note_event(&event);
+            self.outbox.push(event);
+        }
+        let (count, first) = match self.panics {
+            (count, Some(first)) if now - first < PANIC_WINDOW => (count + 1, first),
+            (_, Some(_) | None) => (1, now),
+        };
+        self.panics = (count, Some(first));
+        self.dirty = true;
+        // What was due may not have been done.
+        self.deadline = Some(now);
+        // Commands that the pass had taken out come first in the next.
+        self.commands_left |= !self.commands.is_empty();
+        if count <= PANICS_FORGIVEN {
+            self.core.egress().clear();
+            return true;
+        }
+        tracing::error!(
+            shard = self.index,
+            "the shard starts again, empty; its calls end"
+        );
+        self.panics = (0, None);
+        let (events, pipelines) = self.roster.fail_all();
+        for event in events {
+            self.outbox.push(event);
+        }
+        let restart = AssertUnwindSafe(|| {
+            self.core = (self.make)(now)?;
+            for pipeline in pipelines {
+                let op = Op::CreatePipeline;
+                self.core.handle_command(Command { pipeline, op }, now);
+            }
+            io::Result::Ok(())
+        });
+        match catch_unwind(restart) {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::error!(shard = self.index, %error, "cannot start again; the shard ends");
+                false
+            }
+            Err(panic) => {
+                let panic = panic_text(&*panic);
+                tracing::error!(
+                    shard = self.index,
+                    panic,
+                    "cannot start again; the shard ends"
+                );
+                false
+            }
+        }
+    }
+
+    /// The thread ends for good: every command and element of it fails.
+    fn give_up(&mut self) {
+        self.mailbox.close();
+        while self.mailbox.take(COMMANDS, &mut self.commands).more {}
+        for command in self.commands.drain(..) {
+            if let Some(token) = token_of(&command.op) {
+                self.outbox.push(failed_command(token));
+            }
+        }
+        for event in self.roster.fail_all().0 {
+            self.outbox.push(event);
+        }
+    }
+}
+
+/// What a panic says, as far as it is text.
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("not a text")
+}
