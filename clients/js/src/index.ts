@@ -1,0 +1,23 @@
+/** Browser client for rooms of Salono and of every other server that speaks the Kurento Room protocol. */
+
+export { Emitter, type Listener } from "./events.js";
+export {
+  RequestError,
+  ServerError,
+  type JsonObject,
+  type JsonRpcOptions,
+  type ResponseCallback,
+  type WebSocketConstructor,
+  type WebSocketLike,
+} from "./jsonrpc.js";
+export {
+  KurentoRoom,
+  KurentoRoomClient,
+  type KurentoRoomCallback,
+  type KurentoRoomOptions,
+} from "./kurento-room.js";
+export { Participant } from "./participant.js";
+export { WebRtcPeer } from "./peer.js";
+export { Room, type RoomOptions } from "./room.js";
+export type { RoomEvents, StreamEvents } from "./room-events.js";
+export { DEFAULT_STREAM_ID, Stream, type StreamOptions } from "./stream.js";

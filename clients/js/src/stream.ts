@@ -1,0 +1,338 @@
+/**
+ * A stream: what we publish ourselves (`local`), or what somebody else publishes.
+ *
+ * A stream has at most one peer connection. It ends with `unpublish()` or `unsubscribe()` and can be started again
+ * by `publish()` or `subscribe()`; `dispose()` also takes its elements from the page.
+ */
+
+import { Emitter, type Listener } from "./events.js";
+import type { Participant } from "./participant.js";
+import { WebRtcPeer } from "./peer.js";
+import type { StreamEvents } from "./room-events.js";
+import type { Room } from "./room.js";
+import { openUserMedia, type UserMediaOptions } from "./user-media.js";
+import { StreamElements } from "./video.js";
+
+/** Id of the one stream that a user of a Kurento Room has. */
+export const DEFAULT_STREAM_ID = "webcam";
+
+/** Options of a stream. */
+export interface StreamOptions {
+  /** Stream id, `webcam` unless told otherwise. */
+  id?: string;
+  /** Publish with a data channel to the server: default false. */
+  data?: boolean;
+  /** Ask for the microphone: default true. */
+  audio?: boolean;
+  /** Ask for the camera: default true. */
+  video?: boolean;
+  /** Receive video: default true. */
+  recvVideo?: boolean;
+  /** Receive audio: default true. */
+  recvAudio?: boolean;
+}
+
+/** A published stream of a participant. */
+export class Stream {
+  readonly #room: Room;
+  readonly #local: boolean;
+  readonly #participant: Participant | undefined;
+  readonly #options: StreamOptions;
+  readonly #id: string;
+  readonly #events = new Emitter<StreamEvents>();
+  readonly #elements: StreamElements;
+  #peer: WebRtcPeer | null = null;
+  #localMedia: MediaStream | null = null;
+  #shownMedia: MediaStream | null = null;
+  #loopback = false;
+  #mirrored = false;
+  #initialised = false;
+
+  /** Made by the room, or by `KurentoRoom.Stream` for our own. */
+  constructor(room: Room, local: boolean, participant: Participant | undefined, options: StreamOptions) {
+    this.#room = room;
+    this.#local = local;
+    this.#participant = participant;
+    this.#options = options;
+    this.#id = options.id ?? DEFAULT_STREAM_ID;
+    this.#elements = new StreamElements(this.getGlobalID(), participant?.getID() ?? this.#id);
+  }
+
+  /** Stream id, unique within its participant. */
+  getID(): string {
+    return this.#id;
+  }
+
+  /** Id that is unique in the room: `<user>_<stream id>`. */
+  getGlobalID(): string {
+    return this.#participant === undefined ? `${this.#id}_webcam` : `${this.#participant.getID()}_${this.#id}`;
+  }
+
+  /** Who publishes. */
+  getParticipant(): Participant | undefined {
+    return this.#participant;
+  }
+
+  /** True for our own stream. */
+  isLocal(): boolean {
+    return this.#local;
+  }
+
+  /** Whether video is received. */
+  getRecvVideo(): boolean {
+    return this.#options.recvVideo ?? true;
+  }
+
+  /** Whether audio is received. */
+  getRecvAudio(): boolean {
+    return this.#options.recvAudio ?? true;
+  }
+
+  /** What is shown, or null while there is nothing. */
+  getWrStream(): MediaStream | null {
+    return this.#shownMedia;
+  }
+
+  /** The peer connection while publishing or subscribed. */
+  getWebRtcPeer(): WebRtcPeer | null {
+    return this.#peer;
+  }
+
+  /** True while there is a peer connection. */
+  isActive(): boolean {
+    return this.#peer !== null;
+  }
+
+  /** Adds a listener for `access-accepted`, `access-denied`, `media-changed` or `data`. */
+  addEventListener<Name extends keyof StreamEvents>(name: Name, listener: Listener<StreamEvents[Name]>): void {
+    this.#events.addListener(name, listener);
+  }
+
+  /** Removes a listener. */
+  removeEventListener<Name extends keyof StreamEvents>(name: Name, listener: Listener<StreamEvents[Name]>): void {
+    this.#events.removeListener(name, listener);
+  }
+
+  /** Opens camera and microphone, then emits `access-accepted` or `access-denied`. */
+  init(): void {
+    this.#initialised = true;
+    this.#participant?.addStream(this);
+    const wanted: UserMediaOptions = { audio: this.#options.audio ?? true, video: this.#options.video ?? true };
+    openUserMedia(wanted).then(
+      (media) => {
+        if (!this.#initialised || this.#room.isClosed()) {
+          // Disposed while the user was thinking: nobody is going to turn the camera off but us.
+          stopTracks(media);
+          return;
+        }
+        this.#setLocalMedia(media);
+        this.#events.emitEvent("access-accepted", []);
+      },
+      (error: unknown) => {
+        this.#events.emitEvent("access-denied", [error]);
+      },
+    );
+  }
+
+  /** Publishes what `init()` opened. Ends in `stream-published` or `error-media` of the room. */
+  publish(): void {
+    if (!this.#local) {
+      throw new Error("Only our own stream can be published");
+    }
+    if (this.#peer !== null) {
+      return;
+    }
+    const loopback = this.#loopback;
+    const peer = this.#connect(this.#localMedia, loopback && this.getRecvAudio(), loopback && this.getRecvVideo());
+    const request = (sdpOffer: string) => this.#room.call("publishVideo", { sdpOffer, doLoopback: loopback });
+    this.#negotiate(peer, request, () => {
+      this.#room.emitEvent("stream-published", [{ stream: this }]);
+    });
+  }
+
+  /** Watches this stream of somebody else. Ends in `stream-subscribed` or `error-media` of the room. */
+  subscribe(): void {
+    if (this.#local) {
+      throw new Error("Our own stream comes back with subscribeToMyRemote()");
+    }
+    if (this.#peer !== null) {
+      return;
+    }
+    const peer = this.#connect(null, this.getRecvAudio(), this.getRecvVideo());
+    const sender = this.getGlobalID();
+    const request = (sdpOffer: string) => this.#room.call("receiveVideoFrom", { sender, sdpOffer });
+    this.#negotiate(peer, request, () => {
+      this.#room.emitEvent("stream-subscribed", [{ stream: this }]);
+    });
+  }
+
+  /** Ends our own connection and turns camera and microphone off; the server is told by the room. */
+  unpublish(): void {
+    this.#disconnect();
+    if (this.#localMedia !== null) {
+      stopTracks(this.#localMedia);
+      this.#localMedia = null;
+    }
+    this.#initialised = false;
+    this.#show(null);
+  }
+
+  /** Ends the connection to somebody else's stream; the server is told by the room. */
+  unsubscribe(): void {
+    this.#disconnect();
+    this.#show(null);
+  }
+
+  /** Ends everything, elements on the page included. */
+  dispose(): void {
+    this.unpublish();
+    this.#elements.remove();
+  }
+
+  /** Asks the server to send our own stream back at the next `publish()`, and shows that. */
+  subscribeToMyRemote(): void {
+    this.#loopback = true;
+  }
+
+  /** True when what the server sends back is shown instead of the camera. */
+  displayMyRemote(): boolean {
+    return this.#loopback;
+  }
+
+  /** Shows `media` of our own instead of the camera. */
+  mirrorLocalStream(media: MediaStream): void {
+    this.#mirrored = true;
+    this.#show(media);
+  }
+
+  /** True after `mirrorLocalStream`. */
+  isLocalMirrored(): boolean {
+    return this.#mirrored;
+  }
+
+  /** True if the stream was made with `data: true`. */
+  isDataChannelEnabled(): boolean {
+    return this.#options.data ?? false;
+  }
+
+  /** True once the data channel is open. */
+  isDataChannelOpened(): boolean {
+    return this.#peer?.dataChannel?.readyState === "open";
+  }
+
+  /** Sends over the data channel to the server; throws if there is no connection or the channel is not open. */
+  sendData(data: string): void {
+    if (this.#peer === null) {
+      throw new Error("The stream has no connection");
+    }
+    this.#peer.send(data);
+  }
+
+  /** True once `init()` was called, until the stream ends. */
+  isInitialised(): boolean {
+    return this.#initialised;
+  }
+
+  /** Appends a video element `native-video-<global id>` to `parent` and returns it. */
+  playOnlyVideo(parent: string | HTMLElement, thumbId?: string): HTMLVideoElement {
+    return this.#elements.addVideo(parent, thumbId);
+  }
+
+  /** Appends name tag and video to the element `thumbId` and returns the video element. */
+  playThumbnail(thumbId: string): HTMLVideoElement {
+    return this.#elements.addThumbnail(thumbId);
+  }
+
+  /** Applies an answer of the server by hand. */
+  async processSdpAnswer(sdpAnswer: string): Promise<void> {
+    await this.#peer?.processAnswer(sdpAnswer);
+  }
+
+  #connect(sendStream: MediaStream | null, receiveAudio: boolean, receiveVideo: boolean): WebRtcPeer {
+    const peer = new WebRtcPeer({
+      sendStream,
+      receiveAudio,
+      receiveVideo,
+      dataChannel: this.#local && this.isDataChannelEnabled(),
+      configuration: this.#room.rtcConfiguration,
+      onCandidate: (candidate) => {
+        if (this.#peer === peer) {
+          this.#participant?.sendIceCandidate(candidate);
+        }
+      },
+      onRemoteStream: (media) => this.#showRemote(media),
+      onConnectionState: (state) => this.#room.emitEvent("stream-connection", [{ stream: this, state }]),
+      onData: (data) => this.#events.emitEvent("data", [data]),
+    });
+    this.#peer = peer;
+    return peer;
+  }
+
+  #negotiate(
+    peer: WebRtcPeer,
+    request: (sdpOffer: string) => Promise<{ [key: string]: unknown }>,
+    done: () => void,
+  ): void {
+    const run = async (): Promise<void> => {
+      const offer = await peer.generateOffer();
+      if (this.#peer !== peer) {
+        return;
+      }
+      const { sdpAnswer } = await request(offer);
+      if (this.#peer !== peer) {
+        return;
+      }
+      if (typeof sdpAnswer !== "string") {
+        throw new Error("The server's reply has no SDP answer");
+      }
+      await peer.processAnswer(sdpAnswer);
+      if (this.#peer === peer) {
+        done();
+      }
+    };
+    run().catch((error: unknown) => {
+      if (this.#peer !== peer) {
+        return;
+      }
+      this.#disconnect();
+      this.#room.emitEvent("error-media", [{ error, stream: this }]);
+    });
+  }
+
+  #showRemote(media: MediaStream): void {
+    if (!this.#local) {
+      this.#show(media);
+      this.#room.watchSpeaker(this.getGlobalID(), media);
+    } else if (this.#loopback) {
+      this.#show(media);
+      this.#room.emitEvent("stream-subscribed", [{ stream: this }]);
+    }
+  }
+
+  #setLocalMedia(media: MediaStream): void {
+    if (this.#localMedia !== null) {
+      stopTracks(this.#localMedia);
+    }
+    this.#localMedia = media;
+    this.#show(media);
+  }
+
+  #show(media: MediaStream | null): void {
+    this.#shownMedia = media;
+    this.#elements.show(media, this.#local);
+    this.#events.emitEvent("media-changed", [media]);
+  }
+
+  #disconnect(): void {
+    const peer = this.#peer;
+    this.#peer = null;
+    peer?.dispose();
+    this.#room.unwatchSpeaker(this.getGlobalID());
+  }
+}
+
+function stopTracks(media: MediaStream): void {
+  for (const track of media.getTracks()) {
+    track.stop();
+  }
+}
