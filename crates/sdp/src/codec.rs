@@ -115,8 +115,7 @@ impl CodecKind {
         }
     }
 
-    /// Whether packets made under one set of format parameters can go where the other was
-    /// negotiated.
+    /// Whether two sets of format parameters mean the same codec in an offer and its answer.
     ///
     /// The parameters that decide are the profile (VP9, AV1, H.264) and the packetization mode
     /// (H.264); levels are limits of each receiver and do not.
@@ -129,6 +128,24 @@ impl CodecKind {
                 (None, _) | (_, None) => false,
             },
             Self::Vp8 | Self::Opus | Self::Pcmu | Self::Pcma | Self::TelephoneEvent => true,
+        }
+    }
+
+    /// Whether packets negotiated with the format parameters `from` can be forwarded unchanged to
+    /// where `to` was negotiated. Weaker than [`CodecKind::compatible`], and not symmetric.
+    pub fn forwards(self, from: Option<&str>, to: Option<&str>) -> bool {
+        match self {
+            Self::H264 => match (h264::Parameters::parse(from), h264::Parameters::parse(to)) {
+                (Some(from), Some(to)) => from.understood_by(&to),
+                (None, _) | (_, None) => false,
+            },
+            Self::Vp8
+            | Self::Vp9
+            | Self::Av1
+            | Self::Opus
+            | Self::Pcmu
+            | Self::Pcma
+            | Self::TelephoneEvent => self.compatible(from, to),
         }
     }
 }

@@ -58,6 +58,24 @@ impl Parameters {
     pub fn compatible(&self, other: &Self) -> bool {
         self.profile == other.profile && self.packetization_mode == other.packetization_mode
     }
+
+    /// Whether packets sent under these parameters are understood by a receiver with `other`.
+    ///
+    /// Constrained baseline is a subset of every other profile but extended. Baseline counts as
+    /// constrained: no WebRTC encoder uses the tools that make the difference, and browsers name
+    /// one where they mean the other. Single NAL unit mode is a subset of the non-interleaved
+    /// mode.
+    pub fn understood_by(&self, other: &Self) -> bool {
+        let profile = match self.profile {
+            Profile::ConstrainedBaseline | Profile::Baseline => other.profile != Profile::Extended,
+            Profile::Main => matches!(other.profile, Profile::Main | Profile::High),
+            Profile::ConstrainedHigh => {
+                matches!(other.profile, Profile::ConstrainedHigh | Profile::High)
+            }
+            Profile::Extended | Profile::High => self.profile == other.profile,
+        };
+        profile && self.packetization_mode <= other.packetization_mode
+    }
 }
 
 /// Splits `profile_idc`, `profile_iop` and `level_idc`, each two hexadecimal digits.
@@ -89,4 +107,79 @@ fn parse_profile_level_id(id: &str) -> Option<(Profile, u8)> {
         level
     };
     Some((profile, level))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(fmtp: &str) -> Option<(Profile, u8, u8)> {
+        Parameters::parse(Some(fmtp)).map(|p| (p.profile, p.level, p.packetization_mode))
+    }
+
+    #[test]
+    fn profile_level_ids_are_told_apart() {
+        let cases = [
+            ("42e01f", Profile::ConstrainedBaseline, 31),
+            ("42E01F", Profile::ConstrainedBaseline, 31),
+            ("42c00b", Profile::ConstrainedBaseline, 11),
+            ("42f00b", Profile::ConstrainedBaseline, 9),
+            ("4d801f", Profile::ConstrainedBaseline, 31),
+            ("58c01f", Profile::ConstrainedBaseline, 31),
+            ("42001f", Profile::Baseline, 31),
+            ("58801f", Profile::Baseline, 31),
+            ("4d001f", Profile::Main, 31),
+            ("58001f", Profile::Extended, 31),
+            ("640c1f", Profile::ConstrainedHigh, 31),
+            ("640034", Profile::High, 52),
+        ];
+        for (id, profile, level) in cases {
+            let fmtp = format!("profile-level-id={id};packetization-mode=1");
+            assert_eq!(parse(&fmtp), Some((profile, level, 1)), "{id}");
+        }
+    }
+
+    #[test]
+    fn unknown_parameters_are_refused_and_absent_ones_have_defaults() {
+        for fmtp in [
+            "profile-level-id=42e01",
+            "profile-level-id=+2e01f",
+            "profile-level-id=f4001f",
+            "profile-level-id=42e11f",
+            "packetization-mode=2",
+            "packetization-mode=x",
+        ] {
+            assert_eq!(parse(fmtp), None, "{fmtp}");
+        }
+        let default = Parameters::parse(None).unwrap();
+        assert_eq!(default.profile, Profile::ConstrainedBaseline);
+        assert_eq!((default.level, default.packetization_mode), (31, 0));
+        assert!(!default.level_asymmetry);
+    }
+
+    #[test]
+    fn packets_go_to_receivers_that_understand_them() {
+        let fmtp = |(id, mode): (&str, u8)| {
+            let text = format!("profile-level-id={id};packetization-mode={mode}");
+            Parameters::parse(Some(&text)).unwrap()
+        };
+        let cases = [
+            (("42e01f", 1), ("42e034", 1), true),
+            (("42e01f", 0), ("42e01f", 1), true),
+            (("42e01f", 1), ("42e01f", 0), false),
+            (("42001f", 1), ("42e01f", 1), true),
+            (("42e01f", 1), ("640c1f", 1), true),
+            (("640c1f", 1), ("64001f", 1), true),
+            (("64001f", 1), ("640c1f", 1), false),
+            (("4d001f", 1), ("42e01f", 1), false),
+            (("42e01f", 1), ("58001f", 1), false),
+        ];
+        for (from, to, understood) in cases {
+            assert_eq!(
+                fmtp(from).understood_by(&fmtp(to)),
+                understood,
+                "{from:?} {to:?}"
+            );
+        }
+    }
 }

@@ -190,7 +190,8 @@ impl<'a> Parser<'a> {
             Counted::Media,
             number,
         )?;
-        let mut media = parse_media_line(value).ok_or(ParseError::Media { line: number })?;
+        let mut media = parse_media_line(value, self.limits.max_formats)
+            .ok_or(ParseError::Media { line: number })?;
         if media.formats.len() > self.limits.max_formats {
             return Err(ParseError::TooMany {
                 line: number,
@@ -227,7 +228,10 @@ impl<'a> Parser<'a> {
                 match name {
                     "ice-lite" => description.ice_lite = true,
                     "extmap-allow-mixed" => description.extmap_allow_mixed = true,
-                    "group" => description.bundle.extend(parse_bundle(value)),
+                    "group" => {
+                        let group = parse_bundle(value, self.limits.max_media);
+                        description.bundle.extend(group);
+                    }
                     "extmap" => {
                         let (count, limit) = (self.extensions.len(), self.limits.max_extensions);
                         check_limit(count, limit, Counted::Extensions, number)?;
@@ -521,7 +525,8 @@ fn split_attribute(text: &str) -> (&str, &str) {
     }
 }
 
-fn parse_media_line(value: &str) -> Option<Media> {
+/// Keeps one format more than the limit, so that it is seen to be exceeded.
+fn parse_media_line(value: &str, max_formats: usize) -> Option<Media> {
     let mut words = value.split_whitespace();
     let kind_name = words.next()?;
     let kind = match kind_name.to_ascii_lowercase().as_str() {
@@ -535,11 +540,7 @@ fn parse_media_line(value: &str) -> Option<Media> {
     let mut media = Media::new(kind, words.next()?);
     kind_name.clone_into(&mut media.kind_name);
     media.port = port;
-    for format in words {
-        if !media.formats.iter().any(|known| known == format) {
-            media.formats.push(format.to_owned());
-        }
-    }
+    media.formats = distinct(words, max_formats.saturating_add(1));
     (!media.formats.is_empty()).then_some(media)
 }
 
@@ -557,13 +558,28 @@ fn parse_origin(value: &str) -> Option<Origin> {
     })
 }
 
-fn parse_bundle(value: &str) -> Option<Vec<String>> {
+/// The different mids of a BUNDLE group, as many as there may be m-lines.
+fn parse_bundle(value: &str, max_mids: usize) -> Option<Vec<String>> {
     let mut words = value.split_whitespace();
     if !words.next()?.eq_ignore_ascii_case("BUNDLE") {
         return None;
     }
-    let mids: Vec<_> = words.map(str::to_owned).collect();
+    let mids = distinct(words, max_mids);
     (!mids.is_empty()).then_some(mids)
+}
+
+/// The first `max` different words.
+fn distinct<'a>(words: impl Iterator<Item = &'a str>, max: usize) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    for word in words {
+        if kept.len() == max {
+            break;
+        }
+        if !kept.iter().any(|known| known == word) {
+            kept.push(word.to_owned());
+        }
+    }
+    kept
 }
 
 fn parse_payload_type(text: &str) -> Option<u8> {

@@ -116,9 +116,10 @@ impl Extension {
     /// with more extensions than there are identifiers, give `None`.
     pub fn parse(value: &str) -> Option<Self> {
         let mut words = value.split_whitespace();
-        let (id, direction) = match words.next()?.split_once('/') {
+        let id = words.next()?;
+        let (id, direction) = match id.split_once('/') {
             Some((id, direction)) => (id, Some(Direction::parse(direction)?)),
-            None => (value.split_whitespace().next()?, None),
+            None => (id, None),
         };
         let id = id.parse().ok().filter(|id| *id != 0)?;
         Some(Self {
@@ -261,6 +262,10 @@ impl fmt::Display for Rid {
     }
 }
 
+/// Most streams of a simulcast list and alternatives of a stream that are read; the rest is ignored.
+/// Encoders have three layers.
+const MAX_SIMULCAST_ENTRIES: usize = 16;
+
 /// One entry of a simulcast list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SimulcastRid {
@@ -287,7 +292,9 @@ impl Simulcast {
         let mut simulcast = Self::default();
         let mut words = value.split_whitespace();
         while let Some(direction) = words.next() {
-            let list = words.next()?.split(';').map(parse_alternatives).collect();
+            let streams = words.next()?.split(';').map(parse_alternatives);
+            let streams = streams.filter(|alternatives| !alternatives.is_empty());
+            let list = streams.take(MAX_SIMULCAST_ENTRIES).collect();
             match direction {
                 "send" => simulcast.send = list,
                 "recv" => simulcast.recv = list,
@@ -309,6 +316,7 @@ fn parse_alternatives(text: &str) -> Vec<SimulcastRid> {
             id: id.to_owned(),
             paused,
         })
+        .take(MAX_SIMULCAST_ENTRIES)
         .collect()
 }
 

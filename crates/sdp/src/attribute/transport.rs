@@ -188,7 +188,7 @@ impl HashFunction {
 }
 
 /// `a=fingerprint:<hash> <AB:CD:…>` (RFC 8122): digest of the author's certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Fingerprint {
     /// Hash function.
     pub algorithm: HashFunction,
@@ -219,6 +219,12 @@ fn parse_hex_octet(text: &str) -> Option<u8> {
     (text.len() == 2 && text.bytes().all(|b| b.is_ascii_hexdigit()))
         .then(|| u8::from_str_radix(text, 16).ok())
         .flatten()
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
 }
 
 impl fmt::Display for Fingerprint {

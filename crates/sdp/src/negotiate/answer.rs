@@ -38,6 +38,7 @@ pub fn answer(offer: &Description, local: &Local) -> Result<Negotiated, Negotiat
     let mut answerer = Answerer {
         offer,
         local,
+        shares: Share::of_each(&offer.bundle, &offer.media),
         taken: BTreeSet::new(),
         transports: TransportTable::default(),
     };
@@ -83,6 +84,8 @@ pub(super) fn description(local: &Local) -> Description {
 struct Answerer<'a> {
     offer: &'a Description,
     local: &'a Local,
+    /// What each m-line shares its transport by.
+    shares: Vec<Share>,
     /// Media types that have their m-line.
     taken: BTreeSet<MediaKind>,
     transports: TransportTable,
@@ -94,7 +97,11 @@ impl Answerer<'_> {
         index: usize,
         offered: &Media,
     ) -> Result<(Media, NegotiatedMedia), Rejection> {
-        let share = Share::of(&self.offer.bundle, index, offered.mid.as_deref());
+        let share = self
+            .shares
+            .get(index)
+            .copied()
+            .unwrap_or(Share::Alone(index));
         // Port 0 means "only within the group" for a bundle-only m-line (RFC 8843 §6).
         let bundled = offered.bundle_only && matches!(share, Share::Group(_));
         if offered.port == 0 && !bundled {
@@ -223,22 +230,21 @@ impl Answerer<'_> {
         line.mid.clone_from(&offered.mid);
         let mut negotiated = media::negotiated(index, self.offer, offered, None);
         negotiated.transport = Some(transport);
+        negotiated.rtcp_mux |= matches!(share, Share::Group(_));
         Ok((line, negotiated))
     }
 
     /// The offered groups without rejected m-lines.
     fn bundle(&self, negotiated: &[NegotiatedMedia]) -> Vec<Vec<String>> {
-        let groups = &self.offer.bundle;
         let kept = |group: usize, mid: &String| {
             negotiated.iter().any(|media| {
                 media.accepted()
                     && media.mid.as_ref() == Some(mid)
-                    && Share::of(groups, media.index, Some(mid)) == Share::Group(group)
+                    && self.shares.get(media.index) == Some(&Share::Group(group))
             })
         };
+        let groups = self.offer.bundle.iter().enumerate();
         groups
-            .iter()
-            .enumerate()
             .map(|(group, mids)| {
                 mids.iter()
                     .filter(|mid| kept(group, mid))
@@ -407,11 +413,11 @@ fn accept_simulcast(
                 .find(|rid| rid.id == alternative.id && rid.direction == RidDirection::Send)?;
             Some((alternative, accept_rid(rid, codecs)?))
         });
-        if let Some((alternative, rid)) = chosen {
-            if !rids.iter().any(|known| known.id == rid.id) {
-                rids.push(rid);
-                streams.push(vec![alternative.clone()]);
-            }
+        if let Some((alternative, rid)) = chosen
+            && !rids.iter().any(|known| known.id == rid.id)
+        {
+            rids.push(rid);
+            streams.push(vec![alternative.clone()]);
         }
     }
     let simulcast = Simulcast {

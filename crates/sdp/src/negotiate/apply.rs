@@ -6,7 +6,7 @@ use crate::codec::{CodecKind, rtx_apt};
 use crate::description::{Codec, Description, Media, MediaKind};
 
 use super::feedback::Feedback;
-use super::local::Local;
+use super::local::{Local, MAX_TRANSPORTS};
 use super::media;
 use super::negotiated::{
     DtlsRole, Negotiated, NegotiatedCodec, NegotiatedExtension, NegotiatedMedia, NegotiationError,
@@ -27,6 +27,8 @@ pub fn apply_answer(
 ) -> Result<Negotiated, NegotiationError> {
     let offer = &offered.description;
     check_correspondence(offer, answer)?;
+    // The mids are those of the offer: the answer may name them in its group alone.
+    let shares = Share::of_each(&answer.bundle, &offer.media);
     let mut transports = TransportTable::default();
     let mut negotiated = Vec::new();
     for (index, (ours, theirs)) in offer.media.iter().zip(&answer.media).enumerate() {
@@ -35,16 +37,14 @@ pub fn apply_answer(
             Err(rejection) => media::negotiated(index, answer, theirs, Some(rejection)),
         };
         if media.accepted() {
-            let share = Share::of(&answer.bundle, index, ours.mid.as_deref());
             // All m-lines of an offer have the same credentials, however the answer groups them.
-            let credentials = std::array::from_fn::<_, { super::MAX_TRANSPORTS }, _>(|_| {
-                ours.transport.ice.clone().unwrap_or_else(|| {
-                    let [ice, ..] = &local.ice;
-                    ice.clone()
-                })
-            });
+            let [own, ..] = &local.ice;
+            let ice = ours.transport.ice.as_ref().unwrap_or(own);
+            let credentials = [(); MAX_TRANSPORTS].map(|()| ice.clone());
+            let share = shares.get(index).copied().unwrap_or(Share::Alone(index));
             let role = DtlsRole::after_answer;
             media.transport = transports.attach(answer, index, share, &credentials, role);
+            media.rtcp_mux |= matches!(share, Share::Group(_));
             if media.transport.is_none() {
                 let rejection = Some(Rejection::IncompleteTransport);
                 media = media::negotiated(index, answer, theirs, rejection);

@@ -219,7 +219,7 @@ pub(super) fn remote_sources(media: &Media) -> Vec<RemoteSource> {
         let Some(info) = media.ssrcs.iter().find(|info| info.ssrc == ssrc) else {
             continue;
         };
-        if is_partner(ssrc) || sources.iter().any(|source| source.ssrc == ssrc) {
+        if sources.iter().any(|source| source.ssrc == ssrc) || is_partner(ssrc) {
             continue;
         }
         sources.push(RemoteSource {

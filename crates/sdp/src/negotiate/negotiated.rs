@@ -65,7 +65,7 @@ pub struct NegotiatedMedia {
     pub remote_sources: Vec<RemoteSource>,
     /// Simulcast streams that the peer will send, in the order of its `a=simulcast`.
     pub rids: Vec<Rid>,
-    /// RTP and RTCP share one port.
+    /// RTP and RTCP share one port, as they always do in a BUNDLE group (RFC 8843 §9.3).
     pub rtcp_mux: bool,
     /// Reduced-size RTCP may be sent.
     pub rtcp_rsize: bool,

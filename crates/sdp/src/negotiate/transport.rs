@@ -40,14 +40,17 @@ pub(super) enum Share {
 }
 
 impl Share {
-    /// What the m-line with this position and mid shares its transport by.
-    pub(super) fn of(bundle: &[Vec<String>], index: usize, mid: Option<&str>) -> Self {
-        let group = mid.and_then(|mid| {
-            bundle
-                .iter()
-                .position(|mids| mids.iter().any(|member| member == mid))
-        });
-        group.map_or(Self::Alone(index), Self::Group)
+    /// What each m-line shares its transport by.
+    pub(super) fn of_each(bundle: &[Vec<String>], lines: &[Media]) -> Vec<Self> {
+        let group = |mid: &String| bundle.iter().position(|mids| mids.contains(mid));
+        lines
+            .iter()
+            .enumerate()
+            .map(|(index, line)| {
+                let group = line.mid.as_ref().and_then(group);
+                group.map_or(Self::Alone(index), Self::Group)
+            })
+            .collect()
     }
 }
 

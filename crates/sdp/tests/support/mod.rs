@@ -1,0 +1,61 @@
+//! The endpoint whose descriptions the tests negotiate, and the descriptions of peers.
+
+#![allow(dead_code, reason = "not every test binary needs all of it")]
+
+use salono_sdp::negotiate::{Local, LocalSctp, LocalSource};
+use salono_sdp::{Description, Fingerprint, HashFunction, IceCredentials, Limits};
+
+/// Every description in `tests/data`, by file name without `.sdp`, sorted.
+pub(crate) fn corpus() -> Vec<(String, String)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
+    let mut all: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            (name, std::fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    all.sort();
+    assert!(all.len() > 10, "the corpus is there");
+    all
+}
+
+/// One description of the corpus as text.
+pub(crate) fn text(name: &str) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
+    std::fs::read_to_string(format!("{folder}/{name}.sdp")).unwrap()
+}
+
+/// Parses with the default limits.
+pub(crate) fn parse(text: &str) -> Description {
+    Description::parse(text, &Limits::default()).unwrap()
+}
+
+/// An endpoint with data channels and everything else at its default.
+pub(crate) fn local() -> Local {
+    let ice = |n: u8| IceCredentials {
+        ufrag: format!("loc{n}"),
+        pwd: format!("localPasswordOfTransport{n}"),
+    };
+    let fingerprint = Fingerprint {
+        algorithm: HashFunction::Sha256,
+        digest: (0..32).collect(),
+    };
+    let source = |ssrc, rtx_ssrc, track: &str| LocalSource {
+        ssrc,
+        rtx_ssrc,
+        track_id: track.to_owned(),
+    };
+    Local {
+        sctp: Some(LocalSctp::default()),
+        ..Local::new(
+            3_900_000_000,
+            [ice(0), ice(1), ice(2)],
+            fingerprint,
+            "salono",
+            source(11, None, "audio"),
+            source(21, Some(22), "video"),
+        )
+    }
+}
