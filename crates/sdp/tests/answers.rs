@@ -10,7 +10,7 @@ use support::{local, parse, text};
 
 /// Answers a description of the corpus.
 fn answer_to(name: &str, local: &Local) -> Negotiated {
-    answer(&parse(&text(name)), local).unwrap()
+    answer(&parse(&text(name)), local).expect("the offer makes sense")
 }
 
 /// Answers a description of the corpus after replacing `from` by `to` everywhere.
@@ -21,7 +21,7 @@ fn answer_edited(name: &str, from: &str, to: &str) -> Negotiated {
 fn answer_with(name: &str, from: &str, to: &str, local: &Local) -> Negotiated {
     let text = text(name);
     assert!(text.contains(from), "{from:?} is in {name}");
-    answer(&parse(&text.replace(from, to)), local).unwrap()
+    answer(&parse(&text.replace(from, to)), local).expect("the offer makes sense")
 }
 
 #[test]

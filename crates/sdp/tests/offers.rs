@@ -25,7 +25,8 @@ fn peer() -> Local {
 fn answered(offered: &Offered) -> String {
     let read = parse(&offered.description.to_string());
     assert_eq!(read, offered.description);
-    answer(&read, &peer()).unwrap().local.to_string()
+    let answered = answer(&read, &peer()).expect("the offer makes sense");
+    answered.local.to_string()
 }
 
 fn offer_all() -> (Offered, String) {

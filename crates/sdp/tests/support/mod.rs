@@ -9,11 +9,12 @@ use salono_sdp::{Description, Fingerprint, HashFunction, IceCredentials, Limits}
 pub(crate) fn corpus() -> Vec<(String, String)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
     let mut all: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .map(|path| {
-            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            (name, std::fs::read_to_string(path).unwrap())
+        .expect("the corpus is part of the crate")
+        .map(|entry| entry.expect("the folder is readable").file_name())
+        .filter_map(|file| Some(file.to_str()?.strip_suffix(".sdp")?.to_owned()))
+        .map(|name| {
+            let text = text(&name);
+            (name, text)
         })
         .collect();
     all.sort();
@@ -24,12 +25,12 @@ pub(crate) fn corpus() -> Vec<(String, String)> {
 /// One description of the corpus as text.
 pub(crate) fn text(name: &str) -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
-    std::fs::read_to_string(format!("{folder}/{name}.sdp")).unwrap()
+    std::fs::read_to_string(format!("{folder}/{name}.sdp")).expect("the description exists")
 }
 
 /// Parses with the default limits.
 pub(crate) fn parse(text: &str) -> Description {
-    Description::parse(text, &Limits::default()).unwrap()
+    Description::parse(text, &Limits::default()).expect("a description")
 }
 
 /// An endpoint with data channels and everything else at its default.
