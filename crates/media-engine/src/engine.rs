@@ -79,13 +79,11 @@ impl Engine {
             move |now| {
                 // A new seed each time: after a restart no credential may come again.
                 let seed = os::random_seed()?;
-                Ok(Shard::new(
-                    ShardConfig {
-                        seed,
-                        ..config.clone()
-                    },
-                    now,
-                ))
+                let config = ShardConfig {
+                    seed,
+                    ..config.clone()
+                };
+                Shard::new(config, now).map_err(io::Error::other)
             }
         })
     }
