@@ -3,9 +3,14 @@
 //! Everything here is computation on byte slices and small state; time is a `now` argument. Functions that run per
 //! packet do not allocate, and no input makes any of them panic.
 
+pub mod codec;
 pub mod ext;
 pub mod header;
+pub mod munge;
+pub mod rate;
+pub mod ring;
 pub mod rtcp;
+pub mod rtx;
 pub mod seq;
 pub mod srtp;
 pub mod time;

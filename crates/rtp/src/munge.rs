@@ -1,0 +1,425 @@
+//! Continuity of one outgoing stream over changes of its source.
+//!
+//! A [`Munger`] turns the numbers of whatever source is forwarded at the moment into those of one unbroken stream:
+//! sequence numbers go up by one, timestamps by the time that passed, picture numbers by one, no matter where the new
+//! source starts. What was sent stays known as a few runs of constant offset, so that a NACK from the subscriber is
+//! traced to the packet of the publisher and the retransmission gets the very numbers that it had before.
+
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use crate::codec::{Codec, Descriptor, Rewrite};
+use crate::seq::ExtSeq;
+use crate::time;
+
+/// Runs of constant offset that are remembered besides the current one. Each switch and each deliberately dropped
+/// packet begins a run; NACKs for packets of forgotten runs go unanswered.
+const MAX_RUNS: usize = 16;
+
+/// How far behind the newest packet a late one may be and still be forwarded; duplicates are known that far back.
+const LATE_WINDOW: u32 = 128;
+
+/// Bits of a picture number.
+const PICTURE_MASK: u16 = 0x7FFF;
+
+/// What must be known of a source's packet.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// Its source.
+    pub ssrc: u32,
+    /// Its extended sequence number.
+    pub seq: ExtSeq,
+    /// Its timestamp.
+    pub timestamp: u32,
+    /// What its payload says.
+    pub descriptor: &'a Descriptor,
+}
+
+/// The numbers that a packet goes out with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Sequence number; its rollover counter is the one for SRTP.
+    pub seq: ExtSeq,
+    /// Timestamp.
+    pub timestamp: u32,
+    /// Numbers for the payload, to give to [`Codec::rewrite`].
+    pub rewrite: Rewrite,
+}
+
+/// Why a packet is not forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drop {
+    /// It is of a source that is not, or no longer, forwarded.
+    OtherSource,
+    /// The source was switched to and has not sent a keyframe yet.
+    AwaitingKeyframe,
+    /// It was forwarded before.
+    Duplicate,
+    /// It is from before the switch, or too late, or its number was given away when it was skipped.
+    Late,
+}
+
+/// Offsets from source to outgoing numbers, each modulo its width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Offsets {
+    timestamp: u32,
+    picture_id: u16,
+    tl0_picture_index: u8,
+    key_index: u8,
+}
+
+impl Offsets {
+    /// The outgoing numbers of a packet with `seq` as its outgoing sequence number.
+    pub fn apply(self, seq: ExtSeq, timestamp: u32, descriptor: &Descriptor) -> Outgoing {
+        let picture_id = descriptor
+            .picture_id
+            .map(|id| id.value.wrapping_add(self.picture_id) & PICTURE_MASK);
+        Outgoing {
+            seq,
+            timestamp: timestamp.wrapping_add(self.timestamp),
+            rewrite: Rewrite {
+                picture_id,
+                tl0_picture_index: descriptor
+                    .tl0_picture_index
+                    .map(|index| index.wrapping_add(self.tl0_picture_index)),
+                key_index: descriptor
+                    .key_index
+                    .map(|index| index.wrapping_add(self.key_index) & 0x1F),
+            },
+        }
+    }
+}
+
+/// Where an outgoing packet came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// Its source.
+    pub ssrc: u32,
+    /// Its sequence number there.
+    pub seq: ExtSeq,
+    /// The outgoing sequence number, extended.
+    pub outgoing: ExtSeq,
+    /// How its other numbers were changed.
+    pub offsets: Offsets,
+}
+
+/// A stretch of packets with constant offsets.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    ssrc: u32,
+    offsets: Offsets,
+    /// First sequence number of the source.
+    source_start: ExtSeq,
+    /// Outgoing number of that.
+    out_start: ExtSeq,
+}
+
+impl Run {
+    /// Outgoing number of `seq`, which is not before the run.
+    fn map(&self, seq: ExtSeq) -> ExtSeq {
+        self.out_start.offset(seq.since(self.source_start))
+    }
+}
+
+/// Numbers of the newest outgoing packet.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    seq: ExtSeq,
+    timestamp: u32,
+    picture_id: u16,
+    tl0_picture_index: u8,
+    key_index: u8,
+    /// When the first packet with the timestamp was forwarded.
+    at: Instant,
+}
+
+/// One outgoing stream.
+#[derive(Debug)]
+pub struct Munger {
+    codec: Codec,
+    clock_rate: u32,
+    /// The source that is or shall be forwarded.
+    ssrc: Option<u32>,
+    /// Whether its first packet is still to come.
+    is_pending: bool,
+    /// The current run; `None` before the first packet.
+    run: Option<Run>,
+    /// First packet of the source since the switch.
+    floor: ExtSeq,
+    /// Newest packet of the source.
+    newest: ExtSeq,
+    /// Bit `n`: packet `newest − n` was forwarded or skipped.
+    seen: u128,
+    /// Numbers for the first packet, later those of the newest.
+    first: (ExtSeq, u32),
+    last: Option<Last>,
+    /// Earlier runs, oldest first.
+    earlier: VecDeque<Run>,
+}
+
+impl Munger {
+    /// A stream that begins with the given numbers, which should be random. The upper bit of the sequence number is
+    /// cleared, since receivers that lose the first packets before an early wrap would miss it (RFC 3711 §3.3.1).
+    pub fn new(codec: Codec, clock_rate: u32, first_seq: u16, first_timestamp: u32) -> Self {
+        Self {
+            codec,
+            clock_rate,
+            ssrc: None,
+            is_pending: false,
+            run: None,
+            floor: ExtSeq::default(),
+            newest: ExtSeq::default(),
+            seen: 0,
+            first: (ExtSeq::from_parts(0, first_seq & 0x7FFF), first_timestamp),
+            last: None,
+            earlier: VecDeque::with_capacity(MAX_RUNS),
+        }
+    }
+
+    /// Forwards `ssrc` from its next keyframe on (from its next packet, for codecs without); other sources stop now.
+    /// Switching to the current source waits for a keyframe as well.
+    pub const fn switch(&mut self, ssrc: u32) {
+        self.ssrc = Some(ssrc);
+        self.is_pending = true;
+    }
+
+    /// Stops forwarding until the next [`switch`](Self::switch).
+    pub const fn stop(&mut self) {
+        self.ssrc = None;
+        self.is_pending = false;
+    }
+
+    /// The outgoing numbers of `packet`.
+    ///
+    /// # Errors
+    /// The reason why it must not be forwarded.
+    pub fn forward(&mut self, packet: &Input<'_>, now: Instant) -> Result<Outgoing, Drop> {
+        if self.ssrc != Some(packet.ssrc) {
+            return Err(Drop::OtherSource);
+        }
+        let run = match self.run {
+            Some(run) if !self.is_pending => run,
+            Some(_) | None => self.begin(packet, now)?,
+        };
+        let out_seq = self.place(&run, packet.seq)?;
+        let offsets = run.offsets;
+        let out = offsets.apply(out_seq, packet.timestamp, packet.descriptor);
+        self.mark(packet.seq);
+        self.note(&out, now);
+        Ok(out)
+    }
+
+    /// Leaves out a packet of the current source on purpose and closes the gap, so that the subscriber does not take
+    /// it for lost. A packet that is not the newest one leaves its gap.
+    pub fn skip(&mut self, ssrc: u32, seq: ExtSeq) {
+        let Some(run) = self
+            .run
+            .filter(|_| !self.is_pending && self.ssrc == Some(ssrc))
+        else {
+            return;
+        };
+        if seq <= self.newest {
+            if seq >= self.floor {
+                self.mark(seq);
+            }
+            return;
+        }
+        let next = Run {
+            source_start: seq.next(),
+            out_start: run.map(seq),
+            ..run
+        };
+        // Only a run with room for a packet in it is worth remembering.
+        if next.out_start > run.out_start {
+            self.remember(run);
+        }
+        self.run = Some(next);
+        self.mark(seq);
+    }
+
+    /// The packet that went out with sequence number `out`; `None` when there was none or it is too long ago. Use
+    /// with [`Offsets::apply`] to retransmit.
+    pub fn origin(&self, out: u16) -> Option<Origin> {
+        let last = self.last?;
+        let outgoing = last.seq.nearest(out).filter(|&seq| seq <= last.seq)?;
+        let run = self
+            .run
+            .iter()
+            .chain(self.earlier.iter().rev())
+            .find(|run| outgoing >= run.out_start)?;
+        Some(Origin {
+            ssrc: run.ssrc,
+            seq: run.source_start.offset(outgoing.since(run.out_start)),
+            outgoing,
+            offsets: run.offsets,
+        })
+    }
+
+    /// The source that is or shall be forwarded.
+    pub const fn source(&self) -> Option<u32> {
+        self.ssrc
+    }
+
+    /// Whether a keyframe of the source is needed to go on.
+    pub const fn is_awaiting_keyframe(&self) -> bool {
+        self.is_pending && self.codec.needs_keyframe()
+    }
+
+    /// The newest outgoing sequence number.
+    pub fn newest(&self) -> Option<ExtSeq> {
+        self.last.map(|last| last.seq)
+    }
+
+    /// The outgoing timestamp of this moment, for sender reports; `None` before the first packet.
+    pub fn timestamp_at(&self, now: Instant) -> Option<u32> {
+        let last = self.last?;
+        let ticks = time::ticks(now.saturating_duration_since(last.at), self.clock_rate);
+        // Truncation is the modulus of the timestamp.
+        Some(last.timestamp.wrapping_add(ticks as u32))
+    }
+
+    /// Begins a run with the first packet of a source.
+    fn begin(&mut self, packet: &Input<'_>, now: Instant) -> Result<Run, Drop> {
+        if self.codec.needs_keyframe() && !packet.descriptor.is_keyframe_start {
+            return Err(Drop::AwaitingKeyframe);
+        }
+        let descriptor = packet.descriptor;
+        let (out_start, offsets) = match self.last {
+            None => {
+                let (seq, timestamp) = self.first;
+                let timestamp = timestamp.wrapping_sub(packet.timestamp);
+                (
+                    seq,
+                    Offsets {
+                        timestamp,
+                        ..Offsets::default()
+                    },
+                )
+            }
+            Some(last) => {
+                let elapsed = now.saturating_duration_since(last.at);
+                // At least one tick, since equal timestamps mean the same frame.
+                let ticks = time::ticks(elapsed, self.clock_rate).max(1) as u32;
+                let timestamp = last.timestamp.wrapping_add(ticks);
+                let next_picture = last.picture_id.wrapping_add(1);
+                let offsets = Offsets {
+                    timestamp: timestamp.wrapping_sub(packet.timestamp),
+                    picture_id: descriptor
+                        .picture_id
+                        .map_or(0, |id| next_picture.wrapping_sub(id.value) & PICTURE_MASK),
+                    tl0_picture_index: descriptor.tl0_picture_index.map_or(0, |index| {
+                        last.tl0_picture_index.wrapping_add(1).wrapping_sub(index)
+                    }),
+                    key_index: descriptor.key_index.map_or(0, |index| {
+                        last.key_index.wrapping_add(1).wrapping_sub(index)
+                    }),
+                };
+                (last.seq.next(), offsets)
+            }
+        };
+        let run = Run {
+            ssrc: packet.ssrc,
+            offsets,
+            source_start: packet.seq,
+            out_start,
+        };
+        if let Some(old) = self.run.replace(run) {
+            // Skipped at its very start, an old run has no packets.
+            if old.out_start < out_start {
+                self.remember(old);
+            }
+        }
+        self.is_pending = false;
+        self.floor = packet.seq;
+        self.newest = packet.seq;
+        self.seen = 0;
+        Ok(run)
+    }
+
+    /// The outgoing number of `seq`, in the current run or in an earlier one since the switch.
+    fn place(&self, current: &Run, seq: ExtSeq) -> Result<ExtSeq, Drop> {
+        if seq < self.floor {
+            return Err(Drop::Late);
+        }
+        let behind = self.newest.since(seq);
+        if behind >= i64::from(LATE_WINDOW) {
+            return Err(Drop::Late);
+        }
+        if behind >= 0 && self.seen & 1u128.wrapping_shl(behind as u32) != 0 {
+            return Err(Drop::Duplicate);
+        }
+        if seq >= current.source_start {
+            return Ok(current.map(seq));
+        }
+        let mut next_out = current.out_start;
+        for run in self.earlier.iter().rev() {
+            if seq >= run.source_start && run.ssrc == current.ssrc {
+                let out = run.map(seq);
+                // Numbers from the next run's start on were given away.
+                return if out < next_out {
+                    Ok(out)
+                } else {
+                    Err(Drop::Late)
+                };
+            }
+            next_out = run.out_start;
+        }
+        Err(Drop::Late)
+    }
+
+    /// Remembers that `seq` was dealt with.
+    fn mark(&mut self, seq: ExtSeq) {
+        let ahead = seq.since(self.newest);
+        if ahead > 0 {
+            let shift = u32::try_from(ahead).unwrap_or(u32::MAX);
+            self.seen = self.seen.checked_shl(shift).unwrap_or(0) | 1;
+            self.newest = seq;
+        } else if let Ok(behind) = u32::try_from(ahead.unsigned_abs()) {
+            self.seen |= 1u128.checked_shl(behind).unwrap_or(0);
+        }
+    }
+
+    /// Keeps the newest outgoing numbers, from which the next source goes on.
+    fn note(&mut self, out: &Outgoing, now: Instant) {
+        let Some(last) = &mut self.last else {
+            self.last = Some(Last {
+                seq: out.seq,
+                timestamp: out.timestamp,
+                picture_id: out.rewrite.picture_id.unwrap_or(0),
+                tl0_picture_index: out.rewrite.tl0_picture_index.unwrap_or(0),
+                key_index: out.rewrite.key_index.unwrap_or(0),
+                at: now,
+            });
+            return;
+        };
+        if out.seq <= last.seq {
+            return;
+        }
+        last.seq = out.seq;
+        if time::distance(out.timestamp, last.timestamp) > 0 {
+            last.timestamp = out.timestamp;
+            last.at = now;
+        }
+        last.picture_id = out.rewrite.picture_id.unwrap_or(last.picture_id);
+        last.tl0_picture_index = out
+            .rewrite
+            .tl0_picture_index
+            .unwrap_or(last.tl0_picture_index);
+        last.key_index = out.rewrite.key_index.unwrap_or(last.key_index);
+    }
+
+    fn remember(&mut self, run: Run) {
+        if self.earlier.len() >= MAX_RUNS {
+            self.earlier.pop_front();
+        }
+        self.earlier.push_back(run);
+    }
+}
+
+#[cfg(test)]
+mod tests;
