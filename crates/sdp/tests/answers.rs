@@ -318,6 +318,14 @@ fn retransmission_and_transport_cc_can_be_switched_off() {
 }
 
 #[test]
+fn retransmission_has_the_clock_of_its_codec() {
+    let answered = answer_edited("chromium", "a=rtpmap:97 rtx/90000", "a=rtpmap:97 rtx/8000");
+    assert_eq!(answered.media[1].codecs[0].send_rtx_pt, None);
+    assert!(answered.media[1].codecs[1].send_rtx_pt.is_some());
+    assert!(!answered.local.media[1].formats.contains(&"97".to_owned()));
+}
+
+#[test]
 fn transport_cc_feedback_needs_its_header_extension() {
     let answered = answer_edited("chromium", "transport-wide-cc", "other");
     let feedback = answered.media[1].codecs[0].feedback;

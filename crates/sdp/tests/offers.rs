@@ -6,7 +6,7 @@ use salono_sdp::negotiate::{
     DtlsRole, Local, LocalCodec, NegotiationError, OfferOptions, Offered, Rejection, answer,
     apply_answer, offer,
 };
-use salono_sdp::{CodecKind, Description, Direction, IceCredentials};
+use salono_sdp::{CodecKind, Description, Direction, ExtensionKind, IceCredentials};
 use support::{local, parse};
 
 /// The endpoint at the other end: the same abilities, another identity.
@@ -170,6 +170,61 @@ fn retransmission_needs_both_sides() {
     for codec in &negotiated.media[1].codecs {
         assert_eq!((codec.send_rtx_pt, codec.receive_rtx_pt), (None, None));
     }
+}
+
+#[test]
+fn what_is_switched_off_is_not_offered() {
+    let local = Local {
+        rtx: false,
+        transport_cc: false,
+        video_codecs: vec![LocalCodec::new(CodecKind::Vp8, None)],
+        ..local()
+    };
+    let written = offer(&local, OfferOptions::default())
+        .description
+        .to_string();
+    for absent in [
+        "rtx",
+        "transport-cc",
+        "transport-wide-cc",
+        "FID",
+        "dependency-descriptor",
+    ] {
+        assert!(!written.contains(absent), "{absent}");
+    }
+}
+
+#[test]
+fn extensions_are_taken_once_and_as_offered() {
+    let (offered, answer) = offer_all();
+    let line = "a=extmap:5 urn:ietf:params:rtp-hdrext:sdes:mid\r\n";
+    let renumbered = line.replace(":5 ", ":9 ");
+    for (to, count) in [(line.repeat(2), 1), (renumbered, 0), (String::new(), 0)] {
+        let answer = parse(&answer.replace(line, &to));
+        let negotiated = apply_answer(&offered, &answer, &local()).unwrap();
+        for media in &negotiated.media[..2] {
+            let mids = media
+                .extensions
+                .iter()
+                .filter(|e| e.kind == ExtensionKind::Mid);
+            assert_eq!(mids.count(), count);
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_repeats_a_codec_has_it_once() {
+    let (offered, answer) = offer_all();
+    let twice = answer
+        .replace("SAVPF 96 0 8", "SAVPF 96 120 0 8")
+        .replace("a=rtpmap:0 ", "a=rtpmap:120 opus/48000/2\r\na=rtpmap:0 ");
+    let negotiated = apply_answer(&offered, &parse(&twice), &local()).unwrap();
+    let pts: Vec<_> = negotiated.media[0]
+        .codecs
+        .iter()
+        .map(|c| c.send_pt)
+        .collect();
+    assert_eq!(pts, [96, 0, 8]);
 }
 
 #[test]
