@@ -88,10 +88,8 @@ interface PendingRequest {
   readonly timer: ReturnType<typeof setTimeout>;
 }
 
-interface QueuedRequest {
-  readonly method: string;
-  readonly params: JsonObject | undefined;
-  readonly callback: ResponseCallback;
+interface QueuedRequest extends PendingRequest {
+  readonly params: JsonObject;
 }
 
 type State = "connecting" | "open" | "reconnecting" | "resuming" | "closed";
@@ -147,7 +145,7 @@ export class JsonRpcClient {
 
   /**
    * Sends a request and calls back with its outcome, exactly once. While the socket is being reopened the request
-   * waits for it; its timeout starts when it is sent.
+   * waits for it, no longer than its timeout.
    */
   request(method: string, params: JsonObject | undefined, callback: ResponseCallback): void {
     const merged = params === undefined ? { ...this.#rpcParams } : { ...params, ...this.#rpcParams };
@@ -158,7 +156,7 @@ export class JsonRpcClient {
     } else if (this.#queue.length >= MAX_QUEUED_REQUESTS) {
       callback(new RequestError(method, -1, "Too many requests are waiting for the connection"));
     } else {
-      this.#queue.push({ method, params: merged, callback });
+      this.#enqueue(method, merged, callback);
     }
   }
 
@@ -244,10 +242,20 @@ export class JsonRpcClient {
     this.#flushQueue();
   }
 
+  #enqueue(method: string, params: JsonObject, callback: ResponseCallback): void {
+    const timer = setTimeout(() => {
+      this.#queue = this.#queue.filter((queued) => queued !== request);
+      callback(new RequestError(method, -1, "Request has timed out"));
+    }, this.#options.requestTimeout);
+    const request = { method, params, callback, timer };
+    this.#queue.push(request);
+  }
+
   #flushQueue(): void {
     const queue = this.#queue;
     this.#queue = [];
-    for (const { method, params, callback } of queue) {
+    for (const { method, params, callback, timer } of queue) {
+      clearTimeout(timer);
       this.#send(method, params, this.#options.requestTimeout, callback);
     }
   }
@@ -395,7 +403,8 @@ export class JsonRpcClient {
         callback(new RequestError(method, -1, reason));
       }
     }
-    for (const { method, callback } of queue) {
+    for (const { method, callback, timer } of queue) {
+      clearTimeout(timer);
       callback(new RequestError(method, -1, reason));
     }
   }

@@ -243,6 +243,11 @@ export class Stream {
     return this.#elements.addThumbnail(thumbId);
   }
 
+  /** Takes a video element that this stream made off the page. */
+  removeVideo(video: HTMLVideoElement): void {
+    this.#elements.removeVideo(video);
+  }
+
   /** Applies an answer of the server by hand. */
   async processSdpAnswer(sdpAnswer: string): Promise<void> {
     await this.#peer?.processAnswer(sdpAnswer);

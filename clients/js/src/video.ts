@@ -58,6 +58,17 @@ export class StreamElements {
     return this.addVideo(container, thumbId);
   }
 
+  /** Removes one video element from the page and stops its sound. */
+  removeVideo(video: HTMLVideoElement): void {
+    for (const entry of this.#videos) {
+      if (entry.video === video) {
+        this.#videos.delete(entry);
+      }
+    }
+    video.srcObject = null;
+    video.remove();
+  }
+
   /** Removes every element from the page. */
   remove(): void {
     for (const { video } of this.#videos) {

@@ -1,0 +1,483 @@
+/** One call: the client's room on one side, stage, chat and controls on the other. */
+
+import { KurentoRoom } from "./salono-client.js";
+import { Chat } from "./chat.js";
+import { Controls } from "./controls.js";
+import { ask, dismiss } from "./dialog.js";
+import { explainDevices, messageOf } from "./errors.js";
+import { clearNotice, setConnection, setNotice } from "./status.js";
+import { Stage } from "./stage.js";
+import { Tile } from "./tile.js";
+
+/** Times a broken stream is asked for again before the choice is left to the user. */
+const MAX_RETRIES = 3;
+/** Milliseconds before the first of them; doubled each time. */
+const RETRY_DELAY = 1000;
+
+const view = document.getElementById("call");
+const roomTitle = document.getElementById("roomTitle");
+const peopleCount = document.getElementById("peopleCount");
+
+export class Call {
+  /** The client, or null before there is a connection. */
+  kurento = null;
+  /** The client's room. */
+  room = null;
+  #user;
+  #roomName;
+  #ended;
+  #stream = null;
+  #stage = null;
+  #chat = null;
+  #controls = null;
+  #own = null;
+  #audioOn = true;
+  #videoOn = true;
+  #unwatched = new Set();
+  #retries = new Map();
+  #timers = new Set();
+  #over = false;
+
+  /**
+   * @param {string} user our name
+   * @param {string} roomName where to
+   * @param {(again: boolean) => void} ended called when the call is over; `again`: enter the same room anew
+   */
+  constructor(user, roomName, ended) {
+    this.#user = user;
+    this.#roomName = roomName;
+    this.#ended = ended;
+  }
+
+  /**
+   * Connects, opens camera and microphone, joins.
+   *
+   * @param {(step: string) => void} progress says what the page is waiting for
+   * @returns {Promise<boolean>} false if the user thought better of it
+   */
+  async enter(progress) {
+    progress("Connecting to the server…");
+    this.kurento = await connect();
+    this.room = this.kurento.Room({ room: this.#roomName, user: this.#user, subscribeToStreams: false });
+    this.#stream = this.kurento.Stream(this.room, { id: "webcam" });
+    progress("Waiting for your camera and microphone. Please allow both.");
+    if (!(await this.#openDevices("Enter without"))) {
+      this.kurento.close();
+      return false;
+    }
+    progress("Entering the room…");
+    const { participants } = await this.#join();
+    this.#build();
+    for (const participant of participants) {
+      this.#addPerson(participant);
+    }
+    return true;
+  }
+
+  /** Shows the call and starts to publish. */
+  show() {
+    roomTitle.textContent = this.#roomName;
+    document.title = `${this.#roomName} · Salono`;
+    view.hidden = false;
+    // Places depend on the size of a stage that can be seen.
+    this.#stage.select(null);
+    setConnection("connected");
+    this.#publish();
+  }
+
+  /** Says goodbye to the server while the page goes away. */
+  goodbye() {
+    this.kurento?.close();
+  }
+
+  async #openDevices(without) {
+    for (;;) {
+      const error = await this.#initStream();
+      if (error === null) {
+        return true;
+      }
+      const choice = await ask(explainDevices(error), [
+        { label: "Try again", value: "again" },
+        { label: without, value: "without" },
+        { label: "Cancel", value: "cancel" },
+      ]);
+      if (choice !== "again") {
+        return choice === "without";
+      }
+    }
+  }
+
+  /** Resolves to null, or to the reason why there is neither camera nor microphone. */
+  #initStream() {
+    const stream = this.#stream;
+    return new Promise((resolve) => {
+      const settle = (error) => {
+        stream.removeEventListener("access-accepted", accepted);
+        stream.removeEventListener("access-denied", settle);
+        resolve(error);
+      };
+      const accepted = () => settle(null);
+      stream.addEventListener("access-accepted", accepted);
+      stream.addEventListener("access-denied", settle);
+      stream.init();
+    });
+  }
+
+  #join() {
+    return new Promise((resolve, reject) => {
+      this.room.addEventListener("room-connected", resolve);
+      this.room.addEventListener("error-room", ({ error }) => {
+        this.kurento.close(true);
+        reject(error);
+      });
+      this.#listen();
+      this.room.connect();
+    });
+  }
+
+  #build() {
+    this.#stage = new Stage(() => this.#offerDisconnect());
+    this.#chat = new Chat(this.#user, (text) => this.kurento.sendMessage(this.#roomName, this.#user, text));
+    this.#controls = new Controls({
+      audio: () => this.#toggleAudio(),
+      video: () => this.#toggleVideo(),
+      disconnect: () => this.#disconnect(),
+      leave: () => this.#leave(),
+    });
+    this.#controls.setAudio(true);
+    this.#controls.setVideo(true);
+    this.#own = new Tile(this.#user, true, this.#tileActions(this.#user, () => void this.#republish()));
+    this.#stage.add(this.#own);
+    this.#count();
+  }
+
+  #listen() {
+    const on = (name, listener) =>
+      this.room.addEventListener(name, (event) => {
+        // Before the join has been answered there is nothing to draw on; its answer lists what came meanwhile.
+        if (!this.#over && this.#stage !== null) {
+          listener(event);
+        }
+      });
+    on("participant-joined", ({ participant }) => {
+      this.#addPerson(participant);
+      this.#chat.note(`${participant.getID()} joined`);
+    });
+    on("participant-left", ({ participant }) => {
+      const name = participant.getID();
+      this.#stage.remove(name);
+      this.#unwatched.delete(name);
+      this.#chat.note(`${name} left`);
+      this.#count();
+    });
+    on("stream-added", ({ stream }) => this.#watch(stream));
+    on("stream-removed", ({ stream }) => this.#forget(stream));
+    on("stream-subscribed", ({ stream }) => this.#tileOf(stream)?.setState("connected"));
+    on("stream-published", () => this.#own.setState("here"));
+    on("stream-connection", ({ stream, state }) => this.#connectionChanged(stream, state));
+    on("stream-speaking", ({ participantId }) => this.#stage.showing(participantId)?.setSpeaking(true));
+    on("stream-stopped-speaking", ({ participantId }) => this.#stage.showing(participantId)?.setSpeaking(false));
+    on("newMessage", ({ user, message }) => this.#chat.add(user, message));
+    on("error-media", ({ error, stream }) => this.#mediaFailed(error, stream));
+    on("reconnecting", () => setConnection("reconnecting"));
+    on("reconnected", () => setConnection("connected"));
+    on("lost-connection", () => void this.#lost("The connection is lost", "You are no longer in the room."));
+    on("room-closed", () => void this.#lost("The room was closed", "The server has closed this room."));
+    on("participant-evicted", () => void this.#lost("You were removed", "You have been removed from this room."));
+  }
+
+  #addPerson(participant) {
+    const name = participant.getID();
+    if (this.#stage.get(name) !== undefined) {
+      return;
+    }
+    this.#stage.add(new Tile(name, false, this.#tileActions(name, () => this.#watchAgain(name))));
+    for (const stream of Object.values(participant.getStreams())) {
+      this.#watch(stream);
+    }
+    this.#count();
+  }
+
+  #tileActions(name, again) {
+    return {
+      select: () => {
+        const tile = this.#stage.get(name);
+        this.#stage.select(this.#stage.main === tile ? null : tile);
+      },
+      stop: () => this.#unwatch(name),
+      again,
+      blocked: () =>
+        setNotice("The browser keeps quiet until you click.", {
+          label: "Turn sound on",
+          run: () => {
+            clearNotice();
+            this.#stage.playAll();
+          },
+        }),
+    };
+  }
+
+  #tileOf(stream) {
+    return this.#stage.showing(stream.getGlobalID());
+  }
+
+  #streamOf(name) {
+    const participant = this.room.getParticipants()[name];
+    return Object.values(participant?.getStreams() ?? {})[0];
+  }
+
+  #watch(stream) {
+    const name = stream.getParticipant().getID();
+    const tile = this.#stage.get(name);
+    if (tile === undefined || tile.stream === stream) {
+      return;
+    }
+    if (this.#unwatched.has(name)) {
+      tile.setState("stopped");
+    } else {
+      stream.addEventListener("media-changed", () => tile.stream === stream && tile.play());
+      tile.attach(stream);
+      this.room.subscribe(stream);
+    }
+    this.#offerDisconnect();
+  }
+
+  #watchAgain(name) {
+    this.#unwatched.delete(name);
+    this.#retries.delete(name);
+    const stream = this.#streamOf(name);
+    if (stream !== undefined) {
+      this.#watch(stream);
+    }
+  }
+
+  #unwatch(name) {
+    const tile = this.#stage.get(name);
+    const stream = tile?.stream;
+    if (tile !== undefined && stream) {
+      this.#unwatched.add(name);
+      this.kurento.disconnectParticipant(stream);
+      this.#clear(tile, "stopped");
+    }
+  }
+
+  #forget(stream) {
+    const tile = this.#stage.get(stream.getParticipant().getID());
+    if (tile !== undefined) {
+      this.#clear(tile, "absent");
+    }
+  }
+
+  #clear(tile, state) {
+    tile.detach();
+    tile.setState(state);
+    this.#offerDisconnect();
+  }
+
+  #connectionChanged(stream, state) {
+    const name = stream.getParticipant().getID();
+    if (state === "connected") {
+      this.#retries.delete(name);
+      return;
+    }
+    if (state === "failed") {
+      this.#retry(stream, name);
+    }
+  }
+
+  /** Asks for a stream anew whose connection broke: the network may have changed under it. */
+  #retry(stream, name) {
+    const tile = this.#stage.get(name);
+    const attempt = this.#retries.get(name) ?? 0;
+    this.#retries.set(name, attempt + 1);
+    if (stream.isActive()) {
+      this.kurento.disconnectParticipant(stream);
+    }
+    if (tile === undefined || attempt >= MAX_RETRIES) {
+      if (tile !== undefined) {
+        this.#clear(tile, stream.isLocal() ? "absent" : "failed");
+      }
+      return;
+    }
+    this.#clear(tile, "connecting");
+    this.#later(RETRY_DELAY * 2 ** attempt, () => {
+      if (stream.isLocal()) {
+        void this.#republish();
+      } else if (this.#streamOf(name) === stream && !this.#unwatched.has(name)) {
+        this.#watch(stream);
+      }
+    });
+  }
+
+  #mediaFailed(error, stream) {
+    if (stream === undefined) {
+      setNotice(`The server reports a fault: ${messageOf(error)}`, { label: "Dismiss", run: clearNotice });
+      return;
+    }
+    const name = stream.getParticipant().getID();
+    const tile = this.#stage.get(name);
+    if (tile !== undefined) {
+      this.#clear(tile, stream.isLocal() ? "absent" : "failed");
+    }
+    const what = stream.isLocal() ? "You could not be published" : `${name} could not be received`;
+    setNotice(`${what}: ${messageOf(error)}`, { label: "Dismiss", run: clearNotice });
+    if (stream.isLocal()) {
+      stream.unpublish();
+    }
+  }
+
+  #publish() {
+    const media = this.#stream.getWrStream();
+    if (media === null) {
+      this.#controls.setDevices({ audio: false, video: false });
+      this.#own.setState("absent");
+      this.#offerDisconnect();
+      return;
+    }
+    this.#stream.publish();
+    this.#own.attach(this.#stream);
+    this.#own.setState("here");
+    this.#controls.setDevices({
+      audio: media.getAudioTracks().length > 0,
+      video: media.getVideoTracks().length > 0,
+    });
+    this.#applyMute();
+    this.#offerDisconnect();
+  }
+
+  async #republish() {
+    if (this.#stream.isActive()) {
+      return;
+    }
+    this.#own.setState("connecting");
+    if (await this.#openDevices("Stay without")) {
+      if (!this.#over) {
+        this.#publish();
+      }
+    } else if (!this.#over) {
+      this.#own.setState("absent");
+    }
+  }
+
+  #unpublish() {
+    this.kurento.disconnectParticipant(this.#stream);
+    this.#clear(this.#own, "absent");
+    this.#controls.setDevices({ audio: false, video: false });
+  }
+
+  /** Acts on the large tile, or on ourselves when all are alike. */
+  #disconnect() {
+    const tile = this.#stage.main ?? this.#own;
+    if (tile.own) {
+      if (this.#stream.isActive()) {
+        this.#unpublish();
+      } else {
+        void this.#republish();
+      }
+    } else if (tile.stream !== null) {
+      this.#unwatch(tile.name);
+    } else {
+      this.#watchAgain(tile.name);
+    }
+  }
+
+  #offerDisconnect() {
+    const tile = this.#stage.main ?? this.#own;
+    if (tile === null) {
+      return;
+    }
+    if (tile.own) {
+      this.#controls.setDisconnect(this.#stream.isActive() ? "unpublish" : "publish");
+    } else {
+      this.#controls.setDisconnect(tile.stream === null ? "watch" : "stop");
+    }
+  }
+
+  #toggleAudio() {
+    this.#audioOn = !this.#audioOn;
+    this.#applyMute();
+  }
+
+  #toggleVideo() {
+    this.#videoOn = !this.#videoOn;
+    this.#applyMute();
+  }
+
+  #applyMute() {
+    const peer = this.#stream.getWebRtcPeer();
+    if (peer !== null) {
+      peer.audioEnabled = this.#audioOn;
+      peer.videoEnabled = this.#videoOn;
+    }
+    this.#own.setMuted(!this.#audioOn);
+    this.#own.hidden = !this.#videoOn;
+    this.#own.refresh();
+    this.#controls.setAudio(this.#audioOn);
+    this.#controls.setVideo(this.#videoOn);
+  }
+
+  #count() {
+    peopleCount.textContent = String(this.#stage.size);
+  }
+
+  #later(delay, run) {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      if (!this.#over) {
+        run();
+      }
+    }, delay);
+    this.#timers.add(timer);
+  }
+
+  async #lost(title, text) {
+    setConnection("lost");
+    this.#tearDown(true);
+    const choice = await ask({ title, text }, [
+      { label: "Enter again", value: "again" },
+      { label: "Back to the start", value: "leave" },
+    ]);
+    this.#end(choice === "again");
+  }
+
+  #leave() {
+    this.#tearDown(false);
+    this.#end(false);
+  }
+
+  #tearDown(forced) {
+    this.#over = true;
+    dismiss();
+    for (const timer of this.#timers) {
+      clearTimeout(timer);
+    }
+    this.kurento.close(forced);
+    this.#controls.close();
+  }
+
+  #end(again) {
+    this.#stage.close();
+    this.#chat.close();
+    clearNotice();
+    view.hidden = true;
+    document.title = "Salono";
+    this.#ended(again);
+  }
+}
+
+/** Opens the connection to the server that the page came from. */
+function connect() {
+  const uri = new URL("room", document.baseURI);
+  uri.protocol = uri.protocol === "https:" ? "wss:" : "ws:";
+  uri.hash = "";
+  uri.search = "";
+  return new Promise((resolve, reject) => {
+    KurentoRoom(uri.href, (error, kurento) => {
+      if (error === null) {
+        resolve(kurento);
+      } else {
+        reject(new Error("The server cannot be reached."));
+      }
+    });
+  });
+}

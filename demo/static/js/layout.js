@@ -1,0 +1,78 @@
+/**
+ * Where the tiles go. All of them share the stage evenly, or one is large and the others stand in a strip beside or
+ * below it. Pure arithmetic: sizes in CSS pixels in, rectangles out.
+ */
+
+const GAP = 12;
+/** Portrait pictures stay recognisable up to here … */
+const MIN_ASPECT = 0.75;
+/** … and landscape ones up to here. */
+const MAX_ASPECT = 16 / 9;
+
+/**
+ * @param {number} count tiles
+ * @param {number} width of the stage
+ * @param {number} height of the stage
+ * @param {number} main index of the large tile, or -1
+ * @returns {{left: number, top: number, width: number, height: number}[]}
+ */
+export function arrange(count, width, height, main) {
+  if (main < 0 || count === 1) {
+    return gridOf(count, width, height);
+  }
+  const beside = width > height * 1.2;
+  const strip = beside ? Math.min(240, width * 0.24) : Math.min(150, height * 0.24);
+  const others = beside
+    ? stripOf(count - 1, strip, height, true).map((rect) => ({ ...rect, left: width - strip }))
+    : stripOf(count - 1, strip, width, false).map((rect) => ({ ...rect, top: height - strip }));
+  const large = beside
+    ? { left: 0, top: 0, width: width - strip - GAP, height }
+    : { left: 0, top: 0, width, height: height - strip - GAP };
+  return [...others.slice(0, main), large, ...others.slice(main)];
+}
+
+/** The number of columns that gives the largest tiles; the last row is centred. */
+function gridOf(count, width, height) {
+  let best = { columns: 1, width: 0, height: 0 };
+  for (let columns = 1; columns <= count; columns += 1) {
+    const rows = Math.ceil(count / columns);
+    const size = fit((width - GAP * (columns - 1)) / columns, (height - GAP * (rows - 1)) / rows);
+    if (size.width * size.height > best.width * best.height) {
+      best = { columns, ...size };
+    }
+  }
+  const rows = Math.ceil(count / best.columns);
+  const offset = (height - rows * best.height - (rows - 1) * GAP) / 2;
+  return Array.from({ length: count }, (_, index) => {
+    const row = Math.floor(index / best.columns);
+    const inRow = row === rows - 1 ? count - row * best.columns : best.columns;
+    const start = (width - inRow * best.width - (inRow - 1) * GAP) / 2;
+    return {
+      left: start + (index % best.columns) * (best.width + GAP),
+      top: offset + row * (best.height + GAP),
+      width: best.width,
+      height: best.height,
+    };
+  });
+}
+
+/** Tiles in a line of thickness `across`, as long as `along` allows, centred. */
+function stripOf(count, across, along, vertical) {
+  const ideal = vertical ? across / MAX_ASPECT : across * (4 / 3);
+  const length = Math.max(24, Math.min(ideal, (along - GAP * (count - 1)) / count));
+  const start = Math.max(0, (along - count * length - GAP * (count - 1)) / 2);
+  return Array.from({ length: count }, (_, index) => {
+    const position = start + index * (length + GAP);
+    return vertical
+      ? { left: 0, top: position, width: across, height: length }
+      : { left: position, top: 0, width: length, height: across };
+  });
+}
+
+function fit(width, height) {
+  const aspect = width / height;
+  if (aspect > MAX_ASPECT) {
+    return { width: height * MAX_ASPECT, height };
+  }
+  return aspect < MIN_ASPECT ? { width, height: width / MIN_ASPECT } : { width, height };
+}

@@ -1,0 +1,104 @@
+/** All tiles of a call and their places. */
+
+import { arrange } from "./layout.js";
+
+/** Milliseconds between two looks at whether the pictures are black. */
+const LOOK_INTERVAL = 1000;
+
+const stage = document.getElementById("stage");
+
+export class Stage {
+  #tiles = new Map();
+  #main = null;
+  #timer;
+  #observer = new ResizeObserver(() => this.#layout());
+  #invite = document.createElement("p");
+  #changed;
+
+  /** @param {() => void} changed called when another tile, or none, became the large one */
+  constructor(changed) {
+    this.#changed = changed;
+    this.#invite.className = "invite";
+    this.#invite.textContent = "Nobody else is here yet. Send them the link of this room.";
+    stage.replaceChildren(this.#invite);
+    this.#observer.observe(stage);
+    this.#timer = setInterval(() => {
+      for (const tile of this.#tiles.values()) {
+        tile.refresh();
+      }
+    }, LOOK_INTERVAL);
+  }
+
+  /** The large tile, or null. */
+  get main() {
+    return this.#main;
+  }
+
+  /** People on the stage. */
+  get size() {
+    return this.#tiles.size;
+  }
+
+  /** Adds a tile at the end. */
+  add(tile) {
+    this.#tiles.set(tile.name, tile);
+    stage.append(tile.element);
+    this.#layout();
+  }
+
+  /** The tile of a user name. */
+  get(name) {
+    return this.#tiles.get(name);
+  }
+
+  /** The tile that shows the stream with this global id. */
+  showing(globalId) {
+    return [...this.#tiles.values()].find((tile) => tile.stream?.getGlobalID() === globalId);
+  }
+
+  /** Takes a person off the stage. */
+  remove(name) {
+    const tile = this.#tiles.get(name);
+    if (tile === undefined) {
+      return;
+    }
+    this.#tiles.delete(name);
+    tile.element.remove();
+    if (this.#main === tile) {
+      this.select(null);
+    }
+    this.#layout();
+  }
+
+  /** Makes a tile the large one; null: all alike. */
+  select(tile) {
+    this.#main?.setMain(false);
+    this.#main = tile;
+    tile?.setMain(true);
+    this.#layout();
+    this.#changed();
+  }
+
+  /** Starts every picture, after a click. */
+  playAll() {
+    for (const tile of this.#tiles.values()) {
+      tile.play();
+    }
+  }
+
+  /** Empties the stage. */
+  close() {
+    clearInterval(this.#timer);
+    this.#observer.disconnect();
+    this.#tiles.clear();
+    stage.replaceChildren();
+  }
+
+  #layout() {
+    const tiles = [...this.#tiles.values()];
+    this.#invite.hidden = tiles.length > 1;
+    const main = this.#main === null ? -1 : tiles.indexOf(this.#main);
+    const places = arrange(tiles.length, stage.clientWidth, stage.clientHeight, main);
+    tiles.forEach((tile, index) => tile.place(places[index]));
+  }
+}
