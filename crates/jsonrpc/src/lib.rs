@@ -5,5 +5,6 @@
 
 pub mod frame;
 pub mod kurento;
+pub mod room;
 
 pub use frame::Limits;
