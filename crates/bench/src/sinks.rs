@@ -1,7 +1,10 @@
 //! Receivers that only count, on threads whose CPU time is accounted apart.
+//!
+//! They look every few milliseconds instead of waiting for each datagram: on loopback, waking a
+//! waiting receiver is work of the sender, which no sender to another machine has.
 
-use salono_media_engine::os::{Poller, Ready, Waker, thread_cpu_time};
-use salono_media_engine::udp::{Receiver, SocketOptions, UdpSocket};
+use salono_media_engine::os::thread_cpu_time;
+use salono_media_engine::udp::{Received, Receiver, SocketOptions, UdpSocket};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -9,8 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Poller token of the bell that ends a thread.
-const BELL: u64 = u64::MAX;
+/// How often the sockets are looked at. The kernel's buffers hold what arrives in between.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A number of UDP sockets that swallow what they are sent.
 #[must_use = "the sockets close when this is dropped"]
@@ -31,8 +34,6 @@ struct Shared {
     bytes: AtomicU64,
     /// The threads shall end.
     stop: AtomicBool,
-    /// Makes them look; stays rung, so it reaches all.
-    bell: Waker,
 }
 
 /// What arrived.
@@ -56,7 +57,6 @@ impl SinkSockets {
             datagrams: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             stop: AtomicBool::new(false),
-            bell: Waker::new()?,
         });
         let mut sinks = Self {
             addresses: Vec::with_capacity(count),
@@ -71,17 +71,12 @@ impl SinkSockets {
             groups[index % threads].push(socket);
         }
         for (index, sockets) in groups.into_iter().enumerate() {
-            let poller = Poller::new()?;
-            poller.add(&sinks.shared.bell, BELL)?;
-            for (token, socket) in (0_u64..).zip(&sockets) {
-                poller.add(socket, token)?;
-            }
             let shared = Arc::clone(&sinks.shared);
             let name = format!("sink-{index}");
             let thread = thread::Builder::new().name(name);
             sinks
                 .threads
-                .push(thread.spawn(move || swallow(&poller, &sockets, &shared))?);
+                .push(thread.spawn(move || swallow(&sockets, &shared))?);
         }
         Ok(sinks)
     }
@@ -120,7 +115,9 @@ impl SinkSockets {
     /// Ends the threads and returns their CPU time.
     fn stop(&mut self) -> Duration {
         self.shared.stop.store(true, Ordering::SeqCst);
-        self.shared.bell.wake();
+        self.threads
+            .iter()
+            .for_each(|thread| thread.thread().unpark());
         self.threads
             .drain(..)
             .filter_map(|thread| thread.join().ok())
@@ -135,21 +132,20 @@ impl Drop for SinkSockets {
 }
 
 /// One thread: receives and counts until told to stop. Returns its CPU time.
-fn swallow(poller: &Poller, sockets: &[UdpSocket], shared: &Shared) -> Duration {
-    let (mut receiver, mut ready) = (Receiver::new(), Ready::new());
-    while !shared.stop.load(Ordering::SeqCst) && poller.wait(&mut ready, None).is_ok() {
-        for token in ready.tokens() {
-            let socket = usize::try_from(token)
-                .ok()
-                .and_then(|token| sockets.get(token));
-            let Some(socket) = socket else { continue };
-            if let Ok(received) = receiver.receive(socket, |_, _| {}) {
+fn swallow(sockets: &[UdpSocket], shared: &Shared) -> Duration {
+    let mut receiver = Receiver::new();
+    while !shared.stop.load(Ordering::SeqCst) {
+        for socket in sockets {
+            while let Ok(received) = receiver.receive(socket, |_, _| {})
+                && received != Received::default()
+            {
                 shared
                     .datagrams
                     .fetch_add(received.datagrams, Ordering::Relaxed);
                 shared.bytes.fetch_add(received.bytes, Ordering::Relaxed);
             }
         }
+        thread::park_timeout(LOOK_EVERY);
     }
     thread_cpu_time()
 }

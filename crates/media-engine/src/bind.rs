@@ -78,7 +78,9 @@ pub(crate) fn local_ips(asked: &[IpAddr]) -> Result<Vec<IpAddr>, StartError> {
     let mut seen = BTreeSet::new();
     let mut ips = asked.to_vec();
     if asked.is_empty() {
-        ips = usable(&os::interface_addresses()?);
+        let mut found = os::interface_addresses()?;
+        found.retain(|ip| is_ready(*ip));
+        ips = usable(&found);
         if ips.len() > MAX_ADDRESSES {
             tracing::warn!(
                 found = ips.len(),
@@ -115,6 +117,17 @@ pub(crate) fn bind_shards(
     } else {
         ports.map(|port| bind_all(ips, port, options)).collect()
     }
+}
+
+/// Whether sockets can have the address; not while IPv6 still checks it for duplicates.
+fn is_ready(ip: IpAddr) -> bool {
+    // Without the scope of its interface a link-local address cannot be bound; nobody uses it.
+    let link_local = matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    let ready = !link_local && std::net::UdpSocket::bind((ip, 0)).is_ok();
+    if !ready && !link_local {
+        tracing::warn!(%ip, "address of this host cannot be used for media");
+    }
+    ready
 }
 
 /// Those addresses that peers could use: neither loopback nor link-local; loopback when there is
@@ -219,7 +232,7 @@ mod tests {
 
     #[test]
     fn all_addresses_of_a_shard_share_a_port_and_shards_differ() {
-        let ips = ips(&["127.0.0.1", "::1"]);
+        let ips = ips(&["127.0.0.1", "127.0.0.2"]);
         let shards = bind_shards(2, &ips, 0, SocketOptions::default()).unwrap();
         let ports: Vec<BTreeSet<u16>> = shards
             .iter()

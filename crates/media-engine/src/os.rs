@@ -149,17 +149,14 @@ impl Default for Ready {
 
 /// Makes a waiting thread's [`Poller`] return (`eventfd`).
 #[derive(Debug)]
-pub struct Waker {
+pub(crate) struct Waker {
     /// The counter.
     counter: File,
 }
 
 impl Waker {
-    /// A waker that nobody rang yet; add it to a poller.
-    ///
-    /// # Errors
-    /// When the process is out of descriptors.
-    pub fn new() -> io::Result<Self> {
+    /// A waker that nobody rang yet.
+    pub(crate) fn new() -> io::Result<Self> {
         // SAFETY: takes no pointers.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
         Ok(Self {
@@ -168,13 +165,13 @@ impl Waker {
     }
 
     /// Makes the descriptor readable.
-    pub fn wake(&self) {
+    pub(crate) fn wake(&self) {
         // Fails only when the counter is at its maximum, and then it is readable.
         let _ = (&self.counter).write(&1_u64.to_ne_bytes());
     }
 
     /// Makes the descriptor unreadable again.
-    pub fn acknowledge(&self) {
+    pub(crate) fn acknowledge(&self) {
         // Fails only when nobody rang.
         let _ = (&self.counter).read(&mut [0; 8]);
     }

@@ -147,14 +147,16 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
                 return;
             }
             let began = Instant::now();
-            let pass = AssertUnwindSafe(|| self.pass(&ready, began));
+            let pass = AssertUnwindSafe(|| {
+                self.pass(&ready, began);
+                self.account(began);
+            });
             if let Err(panic) = catch_unwind(pass)
                 && !self.survive(&*panic, began)
             {
                 self.give_up();
                 return;
             }
-            self.account(began);
             if self.closing && !self.commands_left {
                 self.publish(Instant::now());
                 return;
@@ -409,6 +411,13 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
         for event in self.roster.fail_all().0 {
             self.outbox.push(event);
         }
+    }
+}
+
+impl<C, M> Drop for Worker<C, M> {
+    fn drop(&mut self) {
+        // However the thread ends, nobody may go on filling a queue that nobody reads.
+        self.mailbox.close();
     }
 }
 
