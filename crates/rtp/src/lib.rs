@@ -5,13 +5,18 @@
 
 pub mod codec;
 pub mod ext;
+pub mod guard;
 pub mod header;
 pub mod munge;
 pub mod rate;
+pub mod recv;
 pub mod ring;
 pub mod rtcp;
 pub mod rtx;
+pub mod send;
 pub mod seq;
 pub mod srtp;
 pub mod time;
+#[cfg(test)]
+mod virtual_time;
 mod wire;

@@ -64,16 +64,12 @@ impl BitrateMeter {
     pub fn bits_per_second(&mut self, now: Instant) -> u64 {
         let Some(origin) = self.origin else { return 0 };
         self.advance(now);
-        // The newest slot has only begun; count it as the part of it that has passed.
-        let window = SLOT.saturating_mul(SLOTS as u32);
-        let begun = Duration::from_nanos(
-            u64::try_from(now.saturating_duration_since(origin).as_nanos()).unwrap_or(u64::MAX)
-                % SLOT.as_nanos() as u64,
-        );
-        let full = window.saturating_sub(SLOT).saturating_add(begun);
-        let span = now
-            .saturating_duration_since(origin)
-            .clamp(SLOT, full.max(SLOT));
+        // The newest slot has only begun; the window is the full slots before it and the part of it that has passed.
+        let elapsed = now.saturating_duration_since(origin);
+        let newest_began = SLOT.saturating_mul(u32::try_from(self.newest).unwrap_or(u32::MAX));
+        let full = SLOT.saturating_mul((SLOTS as u32).saturating_sub(1));
+        let window = full.saturating_add(elapsed.saturating_sub(newest_began));
+        let span = elapsed.min(window).max(SLOT);
         let bits = u128::from(self.sum)
             .saturating_mul(8)
             .saturating_mul(1_000_000);
@@ -103,8 +99,8 @@ impl BitrateMeter {
 }
 
 /// Index of a slot number.
-const fn place(slot: u64) -> usize {
-    (slot % SLOTS as u64) as usize
+fn place(slot: u64) -> usize {
+    slot.checked_rem(SLOTS as u64).unwrap_or(0) as usize
 }
 
 #[cfg(test)]
@@ -113,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_steady_stream_measures_its_rate_at_once_and_forever() {
-        let start = Instant::now();
+        let start = crate::virtual_time::origin();
         let mut meter = BitrateMeter::new();
         for packet in 0..1_000u64 {
             let now = start + Duration::from_millis(packet * 10);
@@ -127,7 +123,7 @@ mod tests {
 
     #[test]
     fn silence_brings_the_rate_to_zero() {
-        let start = Instant::now();
+        let start = crate::virtual_time::origin();
         let mut meter = BitrateMeter::new();
         assert_eq!(meter.bits_per_second(start), 0);
         meter.add(100_000, start);

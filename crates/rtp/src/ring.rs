@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_second_of_video_is_kept_at_any_bitrate_below_the_cap() {
-        let start = Instant::now();
+        let start = crate::virtual_time::origin();
         for (packet_gap_us, len) in [(10_000, 1_200), (2_000, 1_200), (1_400, 1_100)] {
             let mut ring = PacketRing::new(Config::VIDEO);
             for n in 0..5_000u64 {
@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     fn slow_audio_never_grows() {
-        let start = Instant::now();
+        let start = crate::virtual_time::origin();
         let mut ring = PacketRing::new(Config::AUDIO);
         let before = ring.memory();
         for n in 0..2_000 {
@@ -367,7 +367,7 @@ mod tests {
 
     #[test]
     fn duplicates_old_and_oversized_packets_are_refused() {
-        let now = Instant::now();
+        let now = crate::virtual_time::origin();
         let config = Config {
             initial_bytes: 1_000,
             max_bytes: 2_000,
@@ -393,7 +393,12 @@ mod tests {
         let header = Header::parse(&bytes).unwrap();
         let mut ring = PacketRing::new(Config::AUDIO);
         let stored = ring
-            .push(ExtSeq::new(1), &header, &bytes, Instant::now())
+            .push(
+                ExtSeq::new(1),
+                &header,
+                &bytes,
+                crate::virtual_time::origin(),
+            )
             .unwrap();
         assert_eq!(stored.payload().len(), 6);
     }
@@ -408,7 +413,7 @@ mod tests {
                 history: Duration::from_millis(300),
             };
             let mut ring = PacketRing::new(config);
-            let mut now = Instant::now();
+            let mut now = crate::virtual_time::origin();
             let mut newest = 100_000u64;
             let mut stored = std::collections::BTreeMap::new();
             for (forward, back, len, wait) in steps {

@@ -40,7 +40,7 @@ fn input(ssrc: u32, seq: u64, timestamp: u32, descriptor: &Descriptor) -> Input<
 
 #[test]
 fn a_switch_of_source_goes_on_by_one_and_by_the_time_that_passed() {
-    let start = Instant::now();
+    let start = crate::virtual_time::origin();
     let mut munger = Munger::new(Codec::Vp8, 90_000, 0xFFFF, 1_000);
     munger.switch(1);
     assert!(munger.is_awaiting_keyframe());
@@ -99,7 +99,7 @@ fn a_switch_of_source_goes_on_by_one_and_by_the_time_that_passed() {
 
 #[test]
 fn skipped_packets_leave_no_gap_and_lost_ones_do() {
-    let now = Instant::now();
+    let now = crate::virtual_time::origin();
     let plain = Codec::Opaque.describe(&[]);
     let mut munger = Munger::new(Codec::Opaque, 48_000, 100, 0);
     munger.switch(1);
@@ -127,7 +127,7 @@ fn skipped_packets_leave_no_gap_and_lost_ones_do() {
 
 #[test]
 fn stopping_and_resuming_keeps_the_numbers_going() {
-    let now = Instant::now();
+    let now = crate::virtual_time::origin();
     let plain = Codec::Opaque.describe(&[]);
     let mut munger = Munger::new(Codec::Opaque, 48_000, 1, 0);
     assert!(munger.forward(&input(1, 1, 1, &plain), now).is_err());
@@ -174,7 +174,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #[test]
     fn random_lives_give_one_stream(steps in steps(), first in any::<u16>(), seeds in any::<[u16; 4]>()) {
-        let mut now = Instant::now();
+        let mut now = crate::virtual_time::origin();
         let mut munger = Munger::new(Codec::Vp8, 90_000, first, 4_000_000_000);
         let mut heads: Vec<u64> = seeds.iter().map(|s| 65_536 + u64::from(*s)).collect();
         let mut used = BTreeMap::new();
