@@ -4,6 +4,8 @@
 //! - [`Registry`] is everything that the descriptors in `modules/` declare: classes with what they
 //!   inherit, enumerations, structs, events. It also checks what clients send against it
 //!   ([`Registry::coerce_params`]).
+//! - [`types`] and [`events`] are the declared structs and events as Rust types, for programs that
+//!   know at compile time what they talk about.
 //!
 //! The crate has no I/O and keeps no state; a registry is immutable once it is shared.
 
@@ -16,6 +18,11 @@ mod error;
 mod registry;
 
 pub mod wire;
+
+#[path = "gen/events.rs"]
+pub mod events;
+#[path = "gen/types.rs"]
+pub mod types;
 
 pub use class::{Action, Class, Operation, Property};
 pub use coerce::{ParamsOf, object_not_found, unknown_operation};

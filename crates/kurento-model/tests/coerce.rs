@@ -1,4 +1,5 @@
 //! What the object model accepts from clients, and the exact words of refusals.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use salono_kurento_model::{Class, Error, Map, ParamsOf, Registry, Value, json, unknown_operation};
 

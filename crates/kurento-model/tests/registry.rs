@@ -1,4 +1,5 @@
 //! What the embedded descriptors declare, as clients see it.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use salono_kurento_model::{Action, ComplexType, Registry, RegistryError, Type, Value};
 

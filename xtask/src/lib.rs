@@ -1,0 +1,3 @@
+//! Repository chores, as a library so that tests can compare instead of write.
+
+pub mod codegen;
