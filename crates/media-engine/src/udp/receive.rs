@@ -4,7 +4,7 @@
 use super::UdpSocket;
 use super::sockaddr::RawAddress;
 use std::io;
-use std::mem::{size_of, zeroed};
+use std::mem::{MaybeUninit, size_of, zeroed};
 use std::net::SocketAddr;
 use std::ptr;
 
@@ -71,19 +71,19 @@ impl Receiver {
         mut handle: impl FnMut(SocketAddr, &mut [u8]),
     ) -> io::Result<Received> {
         let asked = self.depth;
-        let mut vectors = [libc::iovec {
-            iov_base: ptr::null_mut(),
-            iov_len: 0,
-        }; MAX_MESSAGES];
-        // SAFETY: `mmsghdr` is integers and pointers, for which zero is a valid value.
-        let mut headers: [libc::mmsghdr; MAX_MESSAGES] = unsafe { zeroed() };
+        let mut vectors = [const { MaybeUninit::<libc::iovec>::uninit() }; MAX_MESSAGES];
+        let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; MAX_MESSAGES];
         let buffers = self.buffers.chunks_exact_mut(BUFFER_BYTES);
         let controls = self.controls.iter_mut().zip(&mut self.addresses);
         let slots = headers.iter_mut().zip(&mut vectors).take(asked);
         for (((header, vector), buffer), (control, address)) in slots.zip(buffers).zip(controls) {
-            vector.iov_base = buffer.as_mut_ptr().cast();
-            vector.iov_len = buffer.len();
+            let vector = vector.write(libc::iovec {
+                iov_base: buffer.as_mut_ptr().cast(),
+                iov_len: buffer.len(),
+            });
             *address = RawAddress::empty();
+            // SAFETY: integers and pointers, for which zero is a valid value.
+            let header = header.write(unsafe { zeroed() });
             header.msg_hdr.msg_iov = vector;
             header.msg_hdr.msg_iovlen = 1;
             header.msg_hdr.msg_name = ptr::from_mut(address).cast();
@@ -91,12 +91,13 @@ impl Receiver {
             header.msg_hdr.msg_control = control.as_mut_ptr().cast();
             header.msg_hdr.msg_controllen = size_of::<[u64; CONTROL_WORDS]>() as _;
         }
-        // SAFETY: the first `asked` headers point to vectors, buffers, addresses and control words
-        // of the stated sizes, which live and are not touched until the call returns.
+        // SAFETY: the first `asked` headers are initialised and point to vectors, buffers,
+        // addresses and control words of the stated sizes, which live and are not touched until
+        // the call returns.
         let result = unsafe {
             libc::recvmmsg(
                 socket.fd(),
-                headers.as_mut_ptr(),
+                headers.as_mut_ptr().cast(),
                 asked as libc::c_uint,
                 libc::MSG_DONTWAIT as _,
                 ptr::null_mut(),
@@ -120,6 +121,8 @@ impl Receiver {
         for ((header, buffer), address) in
             headers.iter().zip(buffers).zip(&self.addresses).take(count)
         {
+            // SAFETY: the kernel filled `count` headers, no more than were initialised.
+            let header = unsafe { header.assume_init_ref() };
             let truncated = header.msg_hdr.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0;
             let message = buffer.get_mut(..header.msg_len as usize);
             let (Some(message), Some(remote), false) =

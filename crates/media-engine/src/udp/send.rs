@@ -5,7 +5,7 @@ use super::sockaddr::RawAddress;
 use super::{MAX_DATAGRAM_BYTES, MAX_SEGMENTS, UdpSocket};
 use salono_media_core::Outgoing;
 use std::io;
-use std::mem::{size_of, zeroed};
+use std::mem::{MaybeUninit, size_of, zeroed};
 use std::ptr;
 
 /// Messages of one system call.
@@ -192,12 +192,8 @@ impl Sender {
         arena: &[u8],
         datagrams: &[Outgoing],
     ) -> io::Result<usize> {
-        let mut vectors = [libc::iovec {
-            iov_base: ptr::null_mut(),
-            iov_len: 0,
-        }; MESSAGES];
-        // SAFETY: `mmsghdr` is integers and pointers, for which zero is a valid value.
-        let mut headers: [libc::mmsghdr; MESSAGES] = unsafe { zeroed() };
+        let mut vectors = [const { MaybeUninit::<libc::iovec>::uninit() }; MESSAGES];
+        let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; MESSAGES];
         let runs = &self.runs[first..];
         let room = self.addresses.iter_mut().zip(&mut self.controls);
         let slots = headers.iter_mut().zip(&mut vectors).zip(room);
@@ -207,8 +203,12 @@ impl Sender {
             let (raw, address_len) = RawAddress::new(datagram.remote);
             *address = raw;
             // The kernel only reads through this pointer, although its type does not say so.
-            vector.iov_base = bytes.as_ptr().cast_mut().cast();
-            vector.iov_len = bytes.len();
+            let vector = vector.write(libc::iovec {
+                iov_base: bytes.as_ptr().cast_mut().cast(),
+                iov_len: bytes.len(),
+            });
+            // SAFETY: integers and pointers, for which zero is a valid value.
+            let header = header.write(unsafe { zeroed() });
             header.msg_hdr.msg_iov = vector;
             header.msg_hdr.msg_iovlen = 1;
             header.msg_hdr.msg_name = ptr::from_mut(address).cast();
@@ -224,12 +224,12 @@ impl Sender {
                 header.msg_hdr.msg_controllen = control_len as _;
             }
         }
-        // SAFETY: the first `runs.len()` headers point to vectors, bytes, addresses and control
+        // SAFETY: the first `runs.len()` headers are initialised and point to vectors, bytes, addresses and control
         // words of the stated sizes, which live and are not written until the call returns.
         let result = unsafe {
             libc::sendmmsg(
                 socket.fd(),
-                headers.as_mut_ptr(),
+                headers.as_mut_ptr().cast(),
                 runs.len() as libc::c_uint,
                 (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as _,
             )
