@@ -15,7 +15,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, Once, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Most shards; more threads than this help nobody.
 const MAX_SHARDS: usize = 256;
@@ -75,12 +75,14 @@ impl Engine {
                 certificate: Arc::clone(&config.certificate),
                 limits: config.limits.clone(),
                 seed: [0; 32],
+                unix_time: Duration::ZERO,
             };
             move |now| {
-                // A new seed each time: after a restart no credential may come again.
-                let seed = os::random_seed()?;
                 let config = ShardConfig {
-                    seed,
+                    // A new one each time: after a restart no credential may come again.
+                    seed: os::random_seed()?,
+                    // A host whose clock stands before 1970 gets timestamps from then.
+                    unix_time: SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default(),
                     ..config.clone()
                 };
                 Shard::new(config, now).map_err(io::Error::other)

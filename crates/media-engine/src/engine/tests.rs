@@ -9,7 +9,6 @@ use salono_media_core::Certificate;
 use std::collections::BTreeSet;
 use std::net::UdpSocket as StdSocket;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::time::Duration;
 
 /// How long a test waits before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
