@@ -4,10 +4,12 @@
  */
 
 const GAP = 12;
-/** Portrait pictures stay recognisable up to here … */
-const MIN_ASPECT = 0.75;
-/** … and landscape ones up to here. */
+/** Tiles are this wide, for their height, at most … */
 const MAX_ASPECT = 16 / 9;
+/** … at least this on a landscape stage … */
+const MIN_ASPECT_LANDSCAPE = 1.15;
+/** … and at least this on a portrait one: cameras of phones are upright. */
+const MIN_ASPECT_PORTRAIT = 0.75;
 
 /**
  * @param {number} count tiles
@@ -33,10 +35,11 @@ export function arrange(count, width, height, main) {
 
 /** The number of columns that gives the largest tiles; the last row is centred. */
 function gridOf(count, width, height) {
+  const minAspect = width > height ? MIN_ASPECT_LANDSCAPE : MIN_ASPECT_PORTRAIT;
   let best = { columns: 1, width: 0, height: 0 };
   for (let columns = 1; columns <= count; columns += 1) {
     const rows = Math.ceil(count / columns);
-    const size = fit((width - GAP * (columns - 1)) / columns, (height - GAP * (rows - 1)) / rows);
+    const size = fit((width - GAP * (columns - 1)) / columns, (height - GAP * (rows - 1)) / rows, minAspect);
     if (size.width * size.height > best.width * best.height) {
       best = { columns, ...size };
     }
@@ -69,10 +72,10 @@ function stripOf(count, across, along, vertical) {
   });
 }
 
-function fit(width, height) {
+function fit(width, height, minAspect) {
   const aspect = width / height;
   if (aspect > MAX_ASPECT) {
     return { width: height * MAX_ASPECT, height };
   }
-  return aspect < MIN_ASPECT ? { width, height: width / MIN_ASPECT } : { width, height };
+  return aspect < minAspect ? { width, height: width / minAspect } : { width, height };
 }
