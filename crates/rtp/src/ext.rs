@@ -10,6 +10,8 @@
 
 use std::time::Duration;
 
+use crate::header::{ExtensionWriter, Extensions};
+
 /// A header extension known by its URI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Extension {
@@ -236,6 +238,16 @@ impl IdMap {
             .copied()
             .filter(|&to| to != 0)
     }
+
+    /// Copies the elements that have a target to `writer`. Values that do not fit there (empty or longer than 16
+    /// bytes, or no room) are left out: extensions are optional by nature (RFC 8285 §4.1.2).
+    pub fn copy(&self, elements: Extensions<'_>, writer: &mut ExtensionWriter<'_>) {
+        for (from, value) in elements {
+            if let Some(to) = self.target(from) {
+                let _ = writer.push(to, value);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -292,5 +304,28 @@ mod tests {
         assert_eq!(map.target(3), Some(9));
         assert_eq!(map.target(4), None);
         assert_eq!(map.target(200), None);
+    }
+
+    #[test]
+    fn elements_are_copied_under_their_new_identifiers() {
+        let mut map = IdMap::new();
+        map.insert(1, 7);
+        map.insert(2, 8);
+        let block = [0x10, 0xAA, 0x30, 0xBB, 0x21, 1, 2, 0];
+        let elements = Extensions::new(crate::header::ONE_BYTE_PROFILE, &block);
+        let mut buf = [0; 64];
+        let fields = crate::header::Fields {
+            marker: false,
+            payload_type: 0,
+            sequence_number: 0,
+            timestamp: 0,
+            ssrc: 0,
+        };
+        let mut writer = ExtensionWriter::new(&mut buf, &fields).unwrap();
+        map.copy(elements, &mut writer);
+        let len = writer.finish();
+        let header = crate::header::Header::parse(&buf[..len]).unwrap();
+        let copied: Vec<_> = header.extensions(&buf).collect();
+        assert_eq!(copied, vec![(7, &[0xAA][..]), (8, &[1, 2][..])]);
     }
 }
