@@ -59,6 +59,8 @@ pub(crate) struct Worker<C, M> {
     receiver: Receiver,
     /// Send buffers.
     sender: Sender,
+    /// Receiving failed before; the log needs it once, not per wake-up.
+    receive_failed: bool,
     /// Commands that other threads submit.
     mailbox: Arc<Mailbox>,
     /// Commands taken out for this pass.
@@ -79,7 +81,7 @@ pub(crate) struct Worker<C, M> {
     panics: (u32, Option<Instant>),
     /// Counters of the loop itself.
     counters: ShardMetrics,
-    /// When metrics were published last, and whether anything happened since.
+    /// When metrics were published last.
     published_at: Instant,
     /// Something happened since metrics were published.
     dirty: bool,
@@ -122,6 +124,7 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
             poller,
             receiver: Receiver::new(),
             sender: Sender::new(),
+            receive_failed: false,
             mailbox: parts.mailbox,
             commands: VecDeque::new(),
             commands_left: false,
@@ -200,7 +203,9 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
             let received = match received {
                 Ok(received) => received,
                 Err(error) => {
-                    tracing::warn!(shard = self.index, %error, "cannot receive");
+                    if !std::mem::replace(&mut self.receive_failed, true) {
+                        tracing::warn!(shard = self.index, %error, "cannot receive; said once");
+                    }
                     return;
                 }
             };
