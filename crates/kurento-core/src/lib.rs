@@ -1,1 +1,33 @@
 //! The Kurento object model as a sans-IO state machine.
+//!
+//! [`ObjectModel`] owns sessions, the object tree, subscriptions and the state of every media
+//! object. It takes messages of clients and reports of the media engine, and answers with
+//! [`Effect`]s. No sockets, no clock, no threads: time comes in with every call, and one seed and
+//! one sequence of inputs make one sequence of effects.
+//!
+//! What it is not: it parses no text (that is `salono-jsonrpc`) and touches no media; session
+//! descriptions pass through as texts.
+
+mod cache;
+mod call;
+mod config;
+mod dot;
+mod element;
+mod endpoint;
+mod engine;
+mod invoke;
+mod links;
+mod manager;
+mod model;
+mod object;
+mod random;
+mod release;
+mod request;
+mod session;
+mod stats;
+mod transaction;
+mod tree;
+
+pub use config::{Config, Limits};
+pub use manager::HostFacts;
+pub use model::{ConnectionKey, Effect, Now, ObjectModel, Timer};

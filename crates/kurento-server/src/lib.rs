@@ -1,1 +1,20 @@
 //! Serves the Kurento Protocol: owns the object model, joins clients to the media engine.
+//!
+//! ```text
+//! in-process clients ─┐                    ┌─▶ media engine (bounded queue per shard)
+//!                     ├─▶ control task ────┤
+//! WebSocket clients ──┘   (ObjectModel)    └─◀ reports of the media engine
+//! ```
+//!
+//! [`Server::new`] returns a handle and the control task's future; whoever calls it decides where it
+//! runs. The control task never waits for a client: one that does not take its messages loses its
+//! connection, and its session stays to be resumed.
+
+mod control;
+mod handshake;
+mod host;
+mod listener;
+mod submit;
+
+pub use control::{Config, Server, ServerClosed, ServerHandle};
+pub use listener::{ListenerConfig, serve_listener};

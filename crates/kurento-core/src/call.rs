@@ -1,0 +1,143 @@
+//! What travels with a request while it is carried out.
+
+use crate::{ConnectionKey, HostFacts, Now};
+use salono_kurento_model::{Error, Map, Value, wire::RequestId};
+use salono_media_api::{MediaKind, Token};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Who gets the answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    /// Where the request came from.
+    pub(crate) connection: ConnectionKey,
+    /// The session that it is part of; only `ping` may have none.
+    pub(crate) session: Option<Arc<str>>,
+    /// Identifier of the request.
+    pub(crate) id: RequestId,
+    /// It is an operation of the connection's innermost transaction.
+    pub(crate) step: bool,
+}
+
+/// An invocation of an operation that the object's class has, with checked parameters.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    /// Who asks.
+    pub(crate) session: &'a Arc<str>,
+    /// Number of the object.
+    pub(crate) object: u64,
+    /// Name of the operation.
+    pub(crate) operation: &'a str,
+    /// Parameters in their declared types.
+    pub(crate) params: Map<String, Value>,
+    /// When.
+    pub(crate) now: Now,
+}
+
+impl Call<'_> {
+    /// A text parameter.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.params.get(name).and_then(Value::as_str)
+    }
+
+    /// An integer parameter that the descriptor declares as 32 bits.
+    pub(crate) fn int(&self, name: &str) -> Option<i32> {
+        let value = self.params.get(name).and_then(Value::as_i64)?;
+        i32::try_from(value).ok()
+    }
+
+    /// A truth value.
+    pub(crate) fn flag(&self, name: &str) -> Option<bool> {
+        self.params.get(name).and_then(Value::as_bool)
+    }
+
+    /// A media type.
+    pub(crate) fn media_kind(&self, name: &str) -> Option<MediaKind> {
+        match self.text(name)? {
+            "AUDIO" => Some(MediaKind::Audio),
+            "VIDEO" => Some(MediaKind::Video),
+            "DATA" => Some(MediaKind::Data),
+            _ => None,
+        }
+    }
+}
+
+/// Name of a media type on the wire.
+pub(crate) fn media_type(kind: MediaKind) -> &'static str {
+    match kind {
+        MediaKind::Audio => "AUDIO",
+        MediaKind::Video => "VIDEO",
+        MediaKind::Data => "DATA",
+    }
+}
+
+/// How an operation went: its value, or what it waits for.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Done.
+    Value(Value),
+    /// The answer with this token decides.
+    Later(Token, Then),
+}
+
+impl Outcome {
+    /// Done, nothing to say.
+    pub(crate) const VOID: Self = Self::Value(Value::Null);
+
+    pub(crate) fn value(value: impl Into<Value>) -> Result<Self, Error> {
+        Ok(Self::Value(value.into()))
+    }
+}
+
+/// What to do with an answer of the engine or the host.
+#[derive(Debug)]
+pub(crate) enum Then {
+    /// The object is there, or is taken back.
+    Create { object: u64 },
+    /// Our offer.
+    Offer { object: u64 },
+    /// Our answer to an offer.
+    Answer { object: u64 },
+    /// The peer's answer is applied.
+    Complete { object: u64 },
+    /// A stored description.
+    Description { remote: bool },
+    /// Nothing but success or failure.
+    Confirm,
+    /// Counters.
+    Stats {
+        /// Of this element.
+        object: u64,
+        /// Only of this kind.
+        kind: Option<MediaKind>,
+    },
+    /// The resident memory.
+    Memory,
+    /// The number of processors.
+    Processors,
+    /// The first of two readings of the processor time.
+    LoadBegin {
+        /// Distance to the second one.
+        interval: Duration,
+    },
+    /// The second reading.
+    LoadEnd {
+        /// The first one.
+        begin: HostFacts,
+        /// When it was made.
+        since: Instant,
+    },
+}
+
+/// A request that waits for an answer of the engine or the host.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    /// Who gets the answer.
+    pub(crate) origin: Origin,
+    /// What to do.
+    pub(crate) then: Then,
+    /// When to give up.
+    pub(crate) deadline: Instant,
+}

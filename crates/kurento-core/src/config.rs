@@ -1,0 +1,95 @@
+//! What an operator can set, and every cap of the object model.
+
+use std::time::Duration;
+
+/// Settings of an [`ObjectModel`](crate::ObjectModel). The defaults are Kurento's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// A session without an open connection dies one to two of these after its last use.
+    pub session_period: Duration,
+    /// How long an answer is kept for a client that repeats its request; zero keeps none.
+    pub reply_lifetime: Duration,
+    /// How long the media engine may take for one command before the request fails with -32603.
+    pub engine_patience: Duration,
+    /// Sessions see only objects that they created or inherited references to. Off, any session
+    /// can use any object whose id it knows, as Kurento lets it.
+    pub isolate_sessions: bool,
+    /// What `getMetadata` answers.
+    pub metadata: String,
+    /// Version in `getInfo`, and of the modules that have none of their own.
+    pub version: String,
+    /// `minVideoSendBandwidth` of new endpoints, kilobits per second.
+    pub min_video_send_kbps: i32,
+    /// `maxVideoSendBandwidth` of new endpoints, kilobits per second; 0 is unlimited.
+    pub max_video_send_kbps: i32,
+    /// The caps.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            session_period: Duration::from_secs(240),
+            reply_lifetime: Duration::from_secs(20),
+            engine_patience: Duration::from_secs(15),
+            isolate_sessions: false,
+            metadata: String::new(),
+            version: "7.3.0".to_owned(),
+            min_video_send_kbps: 100,
+            max_video_send_kbps: 500,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Caps on everything that clients can make grow. At a cap a request fails with 40009 and changes
+/// nothing, unless the field says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Media objects of the process.
+    pub objects: usize,
+    /// Sessions that hold references.
+    pub sessions: usize,
+    /// Subscriptions of one session.
+    pub subscriptions_per_session: usize,
+    /// Tags of one object.
+    pub tags_per_object: usize,
+    /// Bytes of one stored text (names, tags, descriptions, addresses).
+    pub text_bytes: usize,
+    /// Sources that one element is connected to, over all kinds and descriptions.
+    pub sources_per_element: usize,
+    /// Bytes of one session description; longer ones fail with 40201.
+    pub sdp_bytes: usize,
+    /// Remote candidates of one endpoint.
+    pub candidates_per_endpoint: usize,
+    /// Answers kept for repeated requests; at the cap the oldest goes.
+    pub replies: usize,
+    /// Bytes of one kept answer; a longer one is not kept.
+    pub reply_bytes: usize,
+    /// Requests of one connection that wait for the media engine or behind a transaction.
+    pub requests_per_connection: usize,
+    /// Operations of one transaction.
+    pub transaction_operations: usize,
+    /// Transactions inside of transactions.
+    pub transaction_depth: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            objects: 50_000,
+            sessions: 10_000,
+            subscriptions_per_session: 100_000,
+            tags_per_object: 64,
+            text_bytes: 16 * 1024,
+            sources_per_element: 16,
+            sdp_bytes: 64 * 1024,
+            candidates_per_endpoint: 256,
+            replies: 8_192,
+            reply_bytes: 16 * 1024,
+            requests_per_connection: 1_024,
+            transaction_operations: 1_000,
+            transaction_depth: 4,
+        }
+    }
+}

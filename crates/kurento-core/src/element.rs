@@ -1,0 +1,337 @@
+//! `MediaElement`: connections, encoder limits, media flow.
+
+use crate::{
+    Config, ObjectModel,
+    call::{Call, Outcome, media_type},
+    endpoint::WebRtc,
+    links::{DEFAULT, Link, Port},
+};
+use salono_kurento_model::{Error, ErrorCode, KURENTO, Map, Value, tagged};
+use salono_media_api::{ElementKey, ElementSpec, MediaKind, Op};
+
+/// State of an element.
+#[derive(Debug)]
+pub(crate) struct Element {
+    /// Target, least and most bits per second of encoders.
+    encoder: EncoderBitrate,
+    /// Kinds that come in from connected elements now.
+    pub(crate) flowing_in: Flow,
+    /// Kinds that go out to connected elements now.
+    pub(crate) flowing_out: Flow,
+    /// What the class adds.
+    pub(crate) kind: Kind,
+}
+
+/// What the classes of elements add.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// Nothing.
+    PassThrough,
+    /// An endpoint.
+    WebRtc(Box<WebRtc>),
+}
+
+/// Which kinds flow.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Flow {
+    pub(crate) audio: bool,
+    pub(crate) video: bool,
+}
+
+impl Flow {
+    /// The kind's state; data has none.
+    pub(crate) fn get_mut(&mut self, kind: MediaKind) -> Option<&mut bool> {
+        match kind {
+            MediaKind::Audio => Some(&mut self.audio),
+            MediaKind::Video => Some(&mut self.video),
+            MediaKind::Data => None,
+        }
+    }
+}
+
+/// Bits per second; the target always lies between the others.
+#[derive(Debug, Clone, Copy)]
+struct EncoderBitrate {
+    target: i32,
+    min: i32,
+    max: i32,
+}
+
+impl Default for EncoderBitrate {
+    fn default() -> Self {
+        Self {
+            target: 300_000,
+            min: 0,
+            max: i32::MAX,
+        }
+    }
+}
+
+impl Element {
+    /// A new element of an available class.
+    pub(crate) fn new(qualified: &str, params: &Map<String, Value>, config: &Config) -> Self {
+        let kind = if qualified == "kurento.WebRtcEndpoint" {
+            Kind::WebRtc(Box::new(WebRtc::new(params, config)))
+        } else {
+            Kind::PassThrough
+        };
+        Self {
+            encoder: EncoderBitrate::default(),
+            flowing_in: Flow::default(),
+            flowing_out: Flow::default(),
+            kind,
+        }
+    }
+
+    /// What the engine makes it from.
+    pub(crate) fn spec(&self, params: &Map<String, Value>) -> ElementSpec {
+        match &self.kind {
+            Kind::PassThrough => ElementSpec::PassThrough,
+            Kind::WebRtc(_) => ElementSpec::WebRtc(WebRtc::spec(params)),
+        }
+    }
+
+    /// The endpoint state, if it is one.
+    pub(crate) fn web_rtc(&self) -> Option<&WebRtc> {
+        match &self.kind {
+            Kind::WebRtc(endpoint) => Some(endpoint),
+            Kind::PassThrough => None,
+        }
+    }
+
+    /// The endpoint state, if it is one.
+    pub(crate) fn web_rtc_mut(&mut self) -> Option<&mut WebRtc> {
+        match &mut self.kind {
+            Kind::WebRtc(endpoint) => Some(endpoint),
+            Kind::PassThrough => None,
+        }
+    }
+}
+
+impl ObjectModel {
+    /// Operations of `MediaElement`, then of the derived classes.
+    pub(crate) fn call_element(&mut self, call: &Call<'_>) -> Option<Result<Outcome, Error>> {
+        match call.operation {
+            "connect" => Some(self.connect(call)),
+            "disconnect" => Some(self.disconnect(call)),
+            "getSourceConnections" => {
+                let links = self.links.sources_of(call.object);
+                Some(Ok(Outcome::Value(
+                    self.connections(links, call, |link| &link.sink.description),
+                )))
+            }
+            "getSinkConnections" => {
+                let links = self.links.sinks_of(call.object);
+                Some(Ok(Outcome::Value(
+                    self.connections(links, call, |link| &link.source.description),
+                )))
+            }
+            "isMediaFlowingIn" | "isMediaFlowingOut" | "isMediaTranscoding" => {
+                Some(self.flow(call))
+            }
+            "getStats" => Some(self.ask_stats(call)),
+            "setAudioFormat" | "setVideoFormat" => Some(Err(Error::new(
+                ErrorCode::NotImplemented,
+                "Media is forwarded as it comes, its format cannot be changed",
+            ))),
+            _ => self
+                .call_encoder(call)
+                .map(Ok)
+                .or_else(|| self.call_endpoint(call)),
+        }
+    }
+
+    fn call_encoder(&mut self, call: &Call<'_>) -> Option<Outcome> {
+        let element = self.tree.get_mut(call.object)?.element_mut()?;
+        let rate = &mut element.encoder;
+        let given = |name: &str| call.int(name).unwrap_or_default();
+        match call.operation {
+            "getEncoderBitrate" => return Some(Outcome::Value(rate.target.into())),
+            "getMinEncoderBitrate" => return Some(Outcome::Value(rate.min.into())),
+            "getMaxEncoderBitrate" => return Some(Outcome::Value(rate.max.into())),
+            "setEncoderBitrate" => {
+                rate.target = given("encoderBitrate").clamp(rate.min, rate.max);
+            }
+            "setMinEncoderBitrate" => {
+                rate.min = given("minEncoderBitrate").clamp(0, rate.max);
+                rate.target = rate.target.max(rate.min);
+            }
+            "setMaxEncoderBitrate" => {
+                rate.max = given("maxEncoderBitrate").max(rate.min);
+                rate.target = rate.target.min(rate.max);
+            }
+            _ => return None,
+        }
+        Some(Outcome::VOID)
+    }
+
+    /// The links that an invocation is about: one per kind unless it names one.
+    fn links_of_call(&self, call: &Call<'_>) -> Vec<Link> {
+        let sink = call.text("sink").and_then(|id| self.tree.by_id(id));
+        let Some(sink) = sink.map(|object| object.key) else {
+            return Vec::new();
+        };
+        let port = |element, kind, description: Option<&str>| Port {
+            element,
+            kind,
+            description: description.unwrap_or(DEFAULT).to_owned(),
+        };
+        let kinds = match call.media_kind("mediaType") {
+            Some(kind) => vec![kind],
+            None => MediaKind::ALL.to_vec(),
+        };
+        kinds
+            .into_iter()
+            .map(|kind| Link {
+                source: port(call.object, kind, call.text("sourceMediaDescription")),
+                sink: port(sink, kind, call.text("sinkMediaDescription")),
+            })
+            .collect()
+    }
+
+    fn connect(&mut self, call: &Call<'_>) -> Result<Outcome, Error> {
+        let links = self.links_of_call(call);
+        let pipeline = self
+            .tree
+            .get(call.object)
+            .and_then(|object| object.pipeline);
+        for link in &links {
+            let other = self
+                .tree
+                .get(link.sink.element)
+                .and_then(|object| object.pipeline);
+            if other != pipeline {
+                return Err(Error::new(
+                    ErrorCode::ConnectError,
+                    "Media elements do not share pipeline",
+                ));
+            }
+        }
+        let limit = self.config.limits.sources_per_element;
+        let new = links
+            .iter()
+            .filter(|link| !self.links.has_source(&link.sink))
+            .count();
+        if let Some(link) = links.first()
+            && self.links.sources_of(link.sink.element).len() + new > limit
+        {
+            return Err(Error::new(
+                ErrorCode::NotEnoughResources,
+                format!("Reached the limit of {limit} sources of one element"),
+            ));
+        }
+        for link in links {
+            let before = self.links.connect(link.clone());
+            if let Some(before) = before {
+                let data = self.link_event(&before);
+                self.raise(before.source.element, "ElementDisconnected", data, call.now);
+                // The engine replaces a source by itself where the new one carries media.
+                if before.carries_media() && !link.carries_media() {
+                    self.order_link(pipeline, &before, false);
+                }
+            }
+            if link.carries_media() {
+                self.order_link(pipeline, &link, true);
+            }
+            let data = self.link_event(&link);
+            self.raise(call.object, "ElementConnected", data, call.now);
+        }
+        Ok(Outcome::VOID)
+    }
+
+    fn disconnect(&mut self, call: &Call<'_>) -> Result<Outcome, Error> {
+        let pipeline = self
+            .tree
+            .get(call.object)
+            .and_then(|object| object.pipeline);
+        for link in self.links_of_call(call) {
+            if self.links.disconnect(&link) && link.carries_media() {
+                self.order_link(pipeline, &link, false);
+            }
+            // The event comes even where there was no link.
+            let data = self.link_event(&link);
+            self.raise(call.object, "ElementDisconnected", data, call.now);
+        }
+        Ok(Outcome::VOID)
+    }
+
+    fn order_link(&mut self, pipeline: Option<u64>, link: &Link, connect: bool) {
+        let Some(pipeline) = pipeline else {
+            return;
+        };
+        let source = ElementKey(link.source.element);
+        let sink = ElementKey(link.sink.element);
+        let kind = link.sink.kind;
+        let op = if connect {
+            Op::Connect { source, sink, kind }
+        } else {
+            Op::Disconnect { source, sink, kind }
+        };
+        self.order(pipeline, op);
+    }
+
+    fn connections(
+        &self,
+        links: Vec<Link>,
+        call: &Call<'_>,
+        description: impl Fn(&Link) -> &String,
+    ) -> Value {
+        let id_of =
+            |key: u64| -> Value { self.tree.get(key).map(|object| object.id.as_ref()).into() };
+        links
+            .into_iter()
+            .filter(|link| {
+                call.media_kind("mediaType")
+                    .is_none_or(|kind| kind == link.sink.kind)
+            })
+            .filter(|link| {
+                call.text("description")
+                    .is_none_or(|wanted| wanted == description(link))
+            })
+            .map(|link| {
+                let members = Map::from_iter([
+                    ("source".to_owned(), id_of(link.source.element)),
+                    ("sink".to_owned(), id_of(link.sink.element)),
+                    ("type".to_owned(), media_type(link.sink.kind).into()),
+                    (
+                        "sourceDescription".to_owned(),
+                        link.source.description.into(),
+                    ),
+                    ("sinkDescription".to_owned(), link.sink.description.into()),
+                ]);
+                tagged(KURENTO, "ElementConnectionData", members)
+            })
+            .collect()
+    }
+
+    fn flow(&mut self, call: &Call<'_>) -> Result<Outcome, Error> {
+        let kind = call.media_kind("mediaType").unwrap_or(MediaKind::Data);
+        let what = call.operation.strip_prefix("is").unwrap_or_default();
+        let element = self
+            .tree
+            .get_mut(call.object)
+            .and_then(|object| object.element_mut());
+        let Some(element) = element else {
+            return Ok(Outcome::VOID);
+        };
+        let mut idle = Flow::default();
+        let flow = match what {
+            "MediaFlowingIn" => &mut element.flowing_in,
+            "MediaFlowingOut" => &mut element.flowing_out,
+            // Media is forwarded as it comes.
+            _ => &mut idle,
+        };
+        let Some(flowing) = flow.get_mut(kind) else {
+            return Err(Error::new(
+                ErrorCode::MediaObjectIllegalParam,
+                format!("Media type DATA is not supported for {what}"),
+            ));
+        };
+        // Only the stream that elements provide can flow.
+        let named = call
+            .text("sinkMediaDescription")
+            .or_else(|| call.text("sourceMediaDescription"))
+            .unwrap_or(DEFAULT);
+        Outcome::value(*flowing && named == DEFAULT)
+    }
+}

@@ -1,0 +1,663 @@
+//! `WebRtcEndpoint` with what it inherits from `BaseRtpEndpoint` and `SdpEndpoint`.
+
+use crate::{
+    Config, ObjectModel,
+    call::{Call, Outcome, Then},
+};
+use salono_kurento_model::{Error, ErrorCode, KURENTO, Map, Value, tagged};
+use salono_media_api::{
+    Bandwidth, Bitrate, CertificateKind, ConnectionState, DataChannelSpec, DtlsState, ElementKey,
+    IceCandidate, IceState, OfferDirection, OfferKinds, Op, WebRtcSpec,
+};
+use std::collections::BTreeMap;
+
+/// Where the only offer and answer of an endpoint's life stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Negotiation {
+    /// Nothing yet.
+    New,
+    /// Our offer is being made or waits for its answer.
+    Offered,
+    /// The answer to our offer is being applied.
+    Completing,
+    /// The answer to our offer is applied.
+    Completed,
+    /// A remote offer is being answered.
+    Answering,
+    /// A remote offer is answered.
+    Answered,
+}
+
+/// A selected candidate pair: `candidate:…` lines of ours and of the peer's.
+#[derive(Debug, Clone)]
+pub(crate) struct Pair {
+    pub(crate) local: String,
+    pub(crate) remote: String,
+}
+
+/// Transport (from 1) and component (1 RTP, 2 RTCP).
+pub(crate) type Component = (u16, u16);
+
+/// State of a WebRTC endpoint.
+#[derive(Debug)]
+pub(crate) struct WebRtc {
+    /// Accepts and offers data channels.
+    data_channels: bool,
+    pub(crate) negotiation: Negotiation,
+    /// Kilobits per second; 0 is unlimited.
+    limits: BandwidthLimits,
+    mtu: i32,
+    /// What clients set, complete; empty before.
+    remb: Map<String, Value>,
+    settings: IceSettings,
+    pub(crate) media: ConnectionState,
+    pub(crate) connection: ConnectionState,
+    pub(crate) ice: BTreeMap<Component, IceState>,
+    pub(crate) dtls: BTreeMap<Component, DtlsState>,
+    pub(crate) pairs: BTreeMap<Component, Pair>,
+    /// Remote candidates so far.
+    candidates: usize,
+    /// Ids in `getStats`, so that a client can follow a stream from reading to reading.
+    pub(crate) stat_ids: BTreeMap<crate::stats::Counted, String>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct BandwidthLimits {
+    min_video_recv: i32,
+    max_video_recv: i32,
+    max_audio_recv: i32,
+    min_video_send: i32,
+    max_video_send: i32,
+}
+
+/// Settings that clients can read back. Shards have one port each, so interfaces, STUN and TURN
+/// servers are the operator's business and these texts are only kept.
+#[derive(Debug)]
+struct IceSettings {
+    network_interfaces: String,
+    ice_tcp: bool,
+    stun_server_address: String,
+    stun_server_port: i32,
+    turn_url: String,
+    external_v4: String,
+    external_v6: String,
+}
+
+impl WebRtc {
+    pub(crate) fn new(params: &Map<String, Value>, config: &Config) -> Self {
+        Self {
+            data_channels: flag(params, "useDataChannels"),
+            negotiation: Negotiation::New,
+            limits: BandwidthLimits {
+                min_video_send: config.min_video_send_kbps,
+                max_video_send: config.max_video_send_kbps,
+                ..BandwidthLimits::default()
+            },
+            mtu: 1_200,
+            remb: Map::new(),
+            settings: IceSettings {
+                network_interfaces: String::new(),
+                ice_tcp: true,
+                stun_server_address: String::new(),
+                stun_server_port: 3_478,
+                turn_url: String::new(),
+                external_v4: String::new(),
+                external_v6: String::new(),
+            },
+            media: ConnectionState::Disconnected,
+            connection: ConnectionState::Disconnected,
+            ice: BTreeMap::new(),
+            dtls: BTreeMap::new(),
+            pairs: BTreeMap::new(),
+            candidates: 0,
+            stat_ids: BTreeMap::new(),
+        }
+    }
+
+    /// What the engine makes it from.
+    pub(crate) fn spec(params: &Map<String, Value>) -> WebRtcSpec {
+        let text = |name: &str| params.get(name).and_then(Value::as_str);
+        WebRtcSpec {
+            // Send-only wins where both are asked for.
+            direction: if flag(params, "sendonly") {
+                OfferDirection::SendOnly
+            } else if flag(params, "recvonly") {
+                OfferDirection::RecvOnly
+            } else {
+                OfferDirection::SendRecv
+            },
+            data_channels: flag(params, "useDataChannels"),
+            certificate: if text("certificateKeyType") == Some("ECDSA") {
+                CertificateKind::Ecdsa
+            } else {
+                CertificateKind::Rsa
+            },
+            dscp: text("qosDscp").and_then(code_point),
+        }
+    }
+
+    /// Reads a property, or changes one that concerns nobody else.
+    fn property(&mut self, call: &Call<'_>) -> Option<Value> {
+        let text = |name: &str| call.text(name).unwrap_or_default().to_owned();
+        let settings = &mut self.settings;
+        match call.operation {
+            "getNetworkInterfaces" => return Some(settings.network_interfaces.as_str().into()),
+            "getIceTcp" => return Some(settings.ice_tcp.into()),
+            "getStunServerAddress" => return Some(settings.stun_server_address.as_str().into()),
+            "getStunServerPort" => return Some(settings.stun_server_port.into()),
+            "getTurnUrl" => return Some(settings.turn_url.as_str().into()),
+            "getExternalIPv4" => return Some(settings.external_v4.as_str().into()),
+            "getExternalIPv6" => return Some(settings.external_v6.as_str().into()),
+            "getMinVideoRecvBandwidth" => return Some(self.limits.min_video_recv.into()),
+            "getMaxVideoRecvBandwidth" => return Some(self.limits.max_video_recv.into()),
+            "getMaxAudioRecvBandwidth" => return Some(self.limits.max_audio_recv.into()),
+            "getMinVideoSendBandwidth" => return Some(self.limits.min_video_send.into()),
+            "getMaxVideoSendBandwidth" => return Some(self.limits.max_video_send.into()),
+            "getMtu" => return Some(self.mtu.into()),
+            "getMediaState" => return Some(connection_state(self.media).into()),
+            "getConnectionState" => return Some(connection_state(self.connection).into()),
+            "getRembParams" => return Some(tagged(KURENTO, "RembParams", self.remb.clone())),
+            "getICECandidatePairs" => return Some(self.pair_list()),
+            "getIceConnectionState" => return Some(self.ice_list()),
+            "getDtlsConnectionState" => return Some(self.dtls_list()),
+            "setNetworkInterfaces" => settings.network_interfaces = text("networkInterfaces"),
+            "setIceTcp" => settings.ice_tcp = call.flag("iceTcp").unwrap_or_default(),
+            "setStunServerAddress" => settings.stun_server_address = text("stunServerAddress"),
+            "setStunServerPort" => {
+                settings.stun_server_port = call.int("stunServerPort").unwrap_or_default();
+            }
+            "setTurnUrl" => settings.turn_url = text("turnUrl"),
+            "setMtu" => self.mtu = call.int("mtu").unwrap_or_default(),
+            "setRembParams" => {
+                if let Some(Value::Object(members)) = call.params.get("rembParams") {
+                    self.remb = members.clone();
+                }
+            }
+            _ => return None,
+        }
+        Some(Value::Null)
+    }
+
+    /// Sets a bandwidth limit; a value that contradicts another one is moved to it.
+    fn set_bandwidth(&mut self, call: &Call<'_>) -> Option<Bandwidth> {
+        let name = call.operation.strip_prefix("set")?;
+        let value = |property: &str| call.int(property).unwrap_or_default().max(0);
+        let at_most = |value: i32, max: i32| if max == 0 { value } else { value.min(max) };
+        let at_least = |value: i32, min: i32| if value == 0 { 0 } else { value.max(min) };
+        let limits = &mut self.limits;
+        Some(match name {
+            "MinVideoRecvBandwidth" => {
+                limits.min_video_recv =
+                    at_most(value("minVideoRecvBandwidth"), limits.max_video_recv);
+                Bandwidth::MinVideoRecv(kbps(limits.min_video_recv))
+            }
+            "MaxVideoRecvBandwidth" => {
+                limits.max_video_recv =
+                    at_least(value("maxVideoRecvBandwidth"), limits.min_video_recv);
+                Bandwidth::MaxVideoRecv(kbps(limits.max_video_recv))
+            }
+            "MaxAudioRecvBandwidth" => {
+                limits.max_audio_recv = value("maxAudioRecvBandwidth");
+                Bandwidth::MaxAudioRecv(kbps(limits.max_audio_recv))
+            }
+            "MinVideoSendBandwidth" => {
+                limits.min_video_send =
+                    at_most(value("minVideoSendBandwidth"), limits.max_video_send);
+                Bandwidth::MinVideoSend(kbps(limits.min_video_send))
+            }
+            "MaxVideoSendBandwidth" => {
+                limits.max_video_send =
+                    at_least(value("maxVideoSendBandwidth"), limits.min_video_send);
+                Bandwidth::MaxVideoSend(kbps(limits.max_video_send))
+            }
+            _ => return None,
+        })
+    }
+
+    fn pair_list(&self) -> Value {
+        self.pairs
+            .iter()
+            .map(|(component, pair)| pair_value(*component, pair))
+            .collect()
+    }
+
+    fn ice_list(&self) -> Value {
+        let entry = |(&(stream, component), state): (&Component, &IceState)| {
+            let members = Map::from_iter([
+                ("streamId".to_owned(), stream.to_string().into()),
+                ("componentId".to_owned(), component.into()),
+                ("state".to_owned(), ice_state(*state).into()),
+            ]);
+            tagged(KURENTO, "IceConnection", members)
+        };
+        self.ice.iter().map(entry).collect()
+    }
+
+    fn dtls_list(&self) -> Value {
+        let entry = |(component, state): (&Component, &DtlsState)| {
+            let members = Map::from_iter(dtls_members(*component, *state));
+            tagged(KURENTO, "DtlsConnection", members)
+        };
+        self.dtls.iter().map(entry).collect()
+    }
+}
+
+impl ObjectModel {
+    /// Operations of endpoints; `None` for an element of another class.
+    pub(crate) fn call_endpoint(&mut self, call: &Call<'_>) -> Option<Result<Outcome, Error>> {
+        let pipeline = self.tree.get(call.object)?.pipeline?;
+        let element = ElementKey(call.object);
+        let endpoint = self.endpoint_mut(call.object)?;
+        if let Some(value) = endpoint.property(call) {
+            return Some(Ok(Outcome::Value(value)));
+        }
+        if let Some(bandwidth) = endpoint.set_bandwidth(call) {
+            self.order(pipeline, Op::SetBandwidth { element, bandwidth });
+            return Some(Ok(Outcome::VOID));
+        }
+        Some(match call.operation {
+            "setExternalIPv4" | "setExternalIPv6" => self.set_external(pipeline, call),
+            "generateOffer" => self.generate_offer(pipeline, call),
+            "processOffer" => self.process_offer(pipeline, call),
+            "processAnswer" => self.process_answer(pipeline, call),
+            "getLocalSessionDescriptor" => self.description(pipeline, call.object, false),
+            "getRemoteSessionDescriptor" => self.description(pipeline, call.object, true),
+            "gatherCandidates" => {
+                let op = |token| Op::GatherCandidates { token, element };
+                Ok(Outcome::Later(self.ask(pipeline, op), Then::Confirm))
+            }
+            "addIceCandidate" => self.add_candidate(pipeline, call),
+            "requestKeyframe" => {
+                let op = |token| Op::RequestKeyframe { token, element };
+                Ok(Outcome::Later(self.ask(pipeline, op), Then::Confirm))
+            }
+            "createDataChannel" => self.create_data_channel(pipeline, call),
+            "closeDataChannel" => self.close_data_channel(pipeline, call),
+            _ => return None,
+        })
+    }
+
+    pub(crate) fn endpoint_mut(&mut self, key: u64) -> Option<&mut WebRtc> {
+        self.tree.get_mut(key)?.element_mut()?.web_rtc_mut()
+    }
+
+    /// Tells the engine the limits that a new endpoint starts with.
+    pub(crate) fn order_initial_bandwidth(&mut self, key: u64) {
+        let Some(object) = self.tree.get(key) else {
+            return;
+        };
+        let endpoint = object.element().and_then(|element| element.web_rtc());
+        let (Some(pipeline), Some(endpoint)) = (object.pipeline, endpoint) else {
+            return;
+        };
+        let limits = endpoint.limits;
+        let element = ElementKey(key);
+        for bandwidth in [
+            Bandwidth::MinVideoSend(kbps(limits.min_video_send)),
+            Bandwidth::MaxVideoSend(kbps(limits.max_video_send)),
+        ] {
+            self.order(pipeline, Op::SetBandwidth { element, bandwidth });
+        }
+    }
+
+    fn set_external(&mut self, pipeline: u64, call: &Call<'_>) -> Result<Outcome, Error> {
+        let Some(endpoint) = self.endpoint_mut(call.object) else {
+            return Ok(Outcome::VOID);
+        };
+        let settings = &mut endpoint.settings;
+        if let Some(text) = call.text("externalIPv4") {
+            settings.external_v4 = text.to_owned();
+        }
+        if let Some(text) = call.text("externalIPv6") {
+            settings.external_v6 = text.to_owned();
+        }
+        // A text that is no address is kept and has no effect, as in Kurento.
+        let v4 = settings.external_v4.parse().ok();
+        let v6 = settings.external_v6.parse().ok();
+        let element = ElementKey(call.object);
+        self.order(pipeline, Op::SetExternalAddresses { element, v4, v6 });
+        Ok(Outcome::VOID)
+    }
+
+    fn generate_offer(&mut self, pipeline: u64, call: &Call<'_>) -> Result<Outcome, Error> {
+        self.move_on(call.object, Negotiation::Offered, |now| match now {
+            Negotiation::New => Ok(()),
+            Negotiation::Offered
+            | Negotiation::Completing
+            | Negotiation::Completed
+            | Negotiation::Answering
+            | Negotiation::Answered => Err(already_negotiated()),
+        })?;
+        let wanted = |name: &str| {
+            call.params
+                .get("options")
+                .and_then(|options| options.get(name))
+                .and_then(Value::as_bool)
+                .unwrap_or(true)
+        };
+        let kinds = OfferKinds {
+            audio: wanted("offerToReceiveAudio"),
+            video: wanted("offerToReceiveVideo"),
+        };
+        let object = call.object;
+        let element = ElementKey(object);
+        let token = self.ask(pipeline, |token| Op::GenerateOffer {
+            token,
+            element,
+            kinds,
+        });
+        Ok(Outcome::Later(token, Then::Offer { object }))
+    }
+
+    fn process_offer(&mut self, pipeline: u64, call: &Call<'_>) -> Result<Outcome, Error> {
+        let sdp = self.description_param(call, "offer", "Empty offer not valid")?;
+        self.move_on(call.object, Negotiation::Answering, |now| match now {
+            Negotiation::New => Ok(()),
+            Negotiation::Offered
+            | Negotiation::Completing
+            | Negotiation::Completed
+            | Negotiation::Answering
+            | Negotiation::Answered => Err(already_negotiated()),
+        })?;
+        let object = call.object;
+        let element = ElementKey(object);
+        let token = self.ask(pipeline, |token| Op::ProcessOffer {
+            token,
+            element,
+            sdp,
+        });
+        Ok(Outcome::Later(token, Then::Answer { object }))
+    }
+
+    fn process_answer(&mut self, pipeline: u64, call: &Call<'_>) -> Result<Outcome, Error> {
+        let sdp = self.description_param(call, "answer", "Empty answer not valid")?;
+        self.move_on(call.object, Negotiation::Completing, |now| match now {
+            Negotiation::Offered => Ok(()),
+            Negotiation::New | Negotiation::Answering | Negotiation::Answered => Err(Error::new(
+                ErrorCode::SdpNotOfferGenerated,
+                "Offer not generated. It is not possible to process an answer.",
+            )),
+            Negotiation::Completing | Negotiation::Completed => Err(Error::new(
+                ErrorCode::SdpAnswerAlreadyProcessed,
+                "Sdp Answer already processed",
+            )),
+        })?;
+        let object = call.object;
+        let element = ElementKey(object);
+        let token = self.ask(pipeline, |token| Op::ProcessAnswer {
+            token,
+            element,
+            sdp,
+        });
+        Ok(Outcome::Later(token, Then::Complete { object }))
+    }
+
+    fn move_on(
+        &mut self,
+        key: u64,
+        next: Negotiation,
+        check: impl Fn(Negotiation) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if let Some(endpoint) = self.endpoint_mut(key) {
+            check(endpoint.negotiation)?;
+            endpoint.negotiation = next;
+        }
+        Ok(())
+    }
+
+    fn description_param(&self, call: &Call<'_>, name: &str, empty: &str) -> Result<String, Error> {
+        let sdp = call.text(name).unwrap_or_default();
+        let limit = self.config.limits.sdp_bytes;
+        if sdp.is_empty() {
+            return Err(Error::new(ErrorCode::SdpParseError, empty));
+        }
+        if sdp.len() > limit {
+            return Err(Error::new(
+                ErrorCode::SdpParseError,
+                format!("Error parsing SDP: longer than {limit} bytes"),
+            ));
+        }
+        Ok(sdp.to_owned())
+    }
+
+    fn description(&mut self, pipeline: u64, object: u64, remote: bool) -> Result<Outcome, Error> {
+        let element = ElementKey(object);
+        let token = self.ask(pipeline, |token| Op::Description {
+            token,
+            element,
+            remote,
+        });
+        Ok(Outcome::Later(token, Then::Description { remote }))
+    }
+
+    fn add_candidate(&mut self, pipeline: u64, call: &Call<'_>) -> Result<Outcome, Error> {
+        let member = |name: &str| call.params.get("candidate").and_then(|it| it.get(name));
+        let text = |name: &str| member(name).and_then(Value::as_str).unwrap_or_default();
+        let mline_index = member("sdpMLineIndex")
+            .and_then(Value::as_u64)
+            .and_then(|index| u16::try_from(index).ok());
+        let Some(mline_index) = mline_index else {
+            return Err(Error::new(
+                ErrorCode::IceAddCandidateError,
+                "Error adding candidate: 'sdpMLineIndex' is out of range",
+            ));
+        };
+        let candidate = IceCandidate {
+            candidate: text("candidate").to_owned(),
+            mid: text("sdpMid").to_owned(),
+            mline_index,
+        };
+        let limits = self.config.limits;
+        if candidate.candidate.len() > limits.text_bytes || candidate.mid.len() > limits.text_bytes
+        {
+            return Err(Error::new(
+                ErrorCode::IceAddCandidateError,
+                "Error adding candidate: it is too long",
+            ));
+        }
+        if let Some(endpoint) = self.endpoint_mut(call.object) {
+            if endpoint.candidates >= limits.candidates_per_endpoint {
+                return Err(Error::new(
+                    ErrorCode::NotEnoughResources,
+                    format!(
+                        "Reached the limit of {} candidates of one endpoint",
+                        limits.candidates_per_endpoint
+                    ),
+                ));
+            }
+            endpoint.candidates += 1;
+        }
+        let element = ElementKey(call.object);
+        let token = self.ask(pipeline, |token| Op::AddIceCandidate {
+            token,
+            element,
+            candidate,
+        });
+        Ok(Outcome::Later(token, Then::Confirm))
+    }
+
+    fn create_data_channel(&mut self, pipeline: u64, call: &Call<'_>) -> Result<Outcome, Error> {
+        self.check_data_channels(call.object)?;
+        // Negative is "no limit", and what is beyond 16 bits is the largest one.
+        let limit = |name: &str| {
+            call.int(name)
+                .filter(|value| *value >= 0)
+                .map(|value| u16::try_from(value).unwrap_or(u16::MAX))
+        };
+        let channel = DataChannelSpec {
+            label: call.text("label").unwrap_or_default().to_owned(),
+            ordered: call.flag("ordered").unwrap_or(true),
+            max_packet_life_time: limit("maxPacketLifeTime"),
+            max_retransmits: limit("maxRetransmits"),
+            protocol: call.text("protocol").unwrap_or_default().to_owned(),
+        };
+        if channel.max_packet_life_time.is_some() && channel.max_retransmits.is_some() {
+            return Err(Error::new(
+                ErrorCode::MediaObjectIllegalParam,
+                "Syntax error",
+            ));
+        }
+        let element = ElementKey(call.object);
+        let token = self.ask(pipeline, |token| Op::CreateDataChannel {
+            token,
+            element,
+            channel,
+        });
+        Ok(Outcome::Later(token, Then::Confirm))
+    }
+
+    fn close_data_channel(&mut self, pipeline: u64, call: &Call<'_>) -> Result<Outcome, Error> {
+        self.check_data_channels(call.object)?;
+        let channel = call.int("channelId").unwrap_or_default();
+        let Ok(channel) = u16::try_from(channel) else {
+            return Err(Error::new(
+                ErrorCode::MediaObjectIllegalParam,
+                "'channelId' is out of range",
+            ));
+        };
+        let element = ElementKey(call.object);
+        let token = self.ask(pipeline, |token| Op::CloseDataChannel {
+            token,
+            element,
+            channel,
+        });
+        Ok(Outcome::Later(token, Then::Confirm))
+    }
+
+    fn check_data_channels(&mut self, key: u64) -> Result<(), Error> {
+        let ready = self.endpoint_mut(key).is_some_and(|endpoint| {
+            let negotiated = matches!(
+                endpoint.negotiation,
+                Negotiation::Completed | Negotiation::Answered
+            );
+            endpoint.data_channels && negotiated
+        });
+        if ready {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::MediaObjectOperationNotSupported,
+            "Data channels are not supported",
+        ))
+    }
+}
+
+/// A pair as properties and events carry it.
+pub(crate) fn pair_value((stream, component): Component, pair: &Pair) -> Value {
+    let members = Map::from_iter([
+        ("streamId".to_owned(), stream.to_string().into()),
+        ("componentId".to_owned(), component.into()),
+        ("localCandidate".to_owned(), pair.local.as_str().into()),
+        ("remoteCandidate".to_owned(), pair.remote.as_str().into()),
+    ]);
+    tagged(KURENTO, "IceCandidatePair", members)
+}
+
+/// Members of a DTLS connection; all ids are texts.
+pub(crate) fn dtls_members(
+    (stream, component): Component,
+    state: DtlsState,
+) -> [(String, Value); 4] {
+    let name = match state {
+        DtlsState::New => "NEW",
+        DtlsState::Connecting => "CONNECTING",
+        DtlsState::Connected => "CONNECTED",
+        DtlsState::Failed => "FAILED",
+        DtlsState::Closed => "CLOSED",
+    };
+    [
+        ("streamId".to_owned(), stream.to_string().into()),
+        ("componentId".to_owned(), component.to_string().into()),
+        (
+            "connectionId".to_owned(),
+            format!("{stream}-{component}").into(),
+        ),
+        ("state".to_owned(), name.into()),
+    ]
+}
+
+/// Name of an ICE state on the wire.
+pub(crate) fn ice_state(state: IceState) -> &'static str {
+    match state {
+        IceState::Disconnected => "DISCONNECTED",
+        IceState::Gathering => "GATHERING",
+        IceState::Connecting => "CONNECTING",
+        IceState::Connected => "CONNECTED",
+        IceState::Ready => "READY",
+        IceState::Failed => "FAILED",
+    }
+}
+
+/// Name of a connection state on the wire.
+pub(crate) fn connection_state(state: ConnectionState) -> &'static str {
+    match state {
+        ConnectionState::Disconnected => "DISCONNECTED",
+        ConnectionState::Connected => "CONNECTED",
+    }
+}
+
+fn already_negotiated() -> Error {
+    Error::new(
+        ErrorCode::SdpAlreadyNegotiated,
+        "Endpoint already negotiated",
+    )
+}
+
+fn kbps(value: i32) -> Bitrate {
+    Bitrate::kbps(u64::try_from(value).unwrap_or(0))
+}
+
+fn flag(params: &Map<String, Value>, name: &str) -> bool {
+    params
+        .get(name)
+        .and_then(Value::as_bool)
+        .unwrap_or_default()
+}
+
+/// The code point of a name in `DSCPValue`; `None` leaves packets unmarked.
+fn code_point(name: &str) -> Option<u8> {
+    let class = |prefix: &str| name.strip_prefix(prefix)?.parse::<u8>().ok();
+    Some(match name {
+        "NO_DSCP" | "NO_VALUE" => return None,
+        "LE" | "AUDIO_VERYLOW" | "VIDEO_VERYLOW" | "DATA_VERYLOW" => 1,
+        "AUDIO_LOW" | "VIDEO_LOW" | "DATA_LOW" | "CHROME_LOW" => 0,
+        "AUDIO_MEDIUM" | "AUDIO_HIGH" | "EF" => 46,
+        "VIDEO_MEDIUM" | "VIDEO_HIGH" => 36,
+        "VIDEO_MEDIUM_THROUGHPUT" => 38,
+        "VIDEO_HIGH_THROUGHPUT" => 34,
+        "DATA_MEDIUM" => 10,
+        "DATA_HIGH" => 18,
+        "CHROME_HIGH" | "CHROME_MEDIUM" => 56,
+        "CHROME_VERYLOW" => 8,
+        "VOICEADMIT" => 44,
+        _ => {
+            // CSn is 8n; AFxy is 8x + 2y (RFC 2474, RFC 2597).
+            if let Some(class) = class("CS").filter(|class| *class < 8) {
+                return Some(8 * class);
+            }
+            let class = class("AF").filter(|class| *class < 50)?;
+            8 * (class / 10) + 2 * (class % 10)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_points_follow_their_rfcs() {
+        for (name, value) in [
+            ("NO_VALUE", None),
+            ("CS0", Some(0)),
+            ("CS7", Some(56)),
+            ("AF11", Some(10)),
+            ("AF43", Some(38)),
+            ("EF", Some(46)),
+            ("CHROME_HIGH", Some(56)),
+            ("LE", Some(1)),
+        ] {
+            assert_eq!(code_point(name), value, "{name}");
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! What the media engine reports: answers to commands, and events of elements.
+
+use crate::{
+    Now, ObjectModel,
+    call::{Then, media_type},
+    endpoint::{Negotiation, Pair, connection_state, dtls_members, ice_state, pair_value},
+    links::DEFAULT,
+    release::Announce,
+};
+use salono_kurento_model::{Error, ErrorCode, KURENTO, Map, Value, tagged};
+use salono_media_api::{
+    ConnectionState, ElementEvent, IceCandidate, MediaError, MediaErrorKind, MediaKind, Reply,
+};
+
+impl ObjectModel {
+    /// The value of a request that the engine has answered.
+    pub(crate) fn engine_replied(
+        &mut self,
+        then: Then,
+        result: Result<Reply, MediaError>,
+        now: Now,
+    ) -> Result<Value, Error> {
+        match (then, result) {
+            (Then::Create { object }, Ok(_)) => {
+                if self.tree.get(object).is_none() {
+                    return Err(Error::new(
+                        ErrorCode::MediaObjectNotFound,
+                        "Object not found: it was released while it was created",
+                    ));
+                }
+                Ok(self.created(object, now))
+            }
+            (Then::Create { object }, Err(error)) => {
+                self.remove(object, Announce::No, now);
+                Err(error_of(
+                    &error,
+                    ErrorCode::UnexpectedError,
+                    "Cannot create the element",
+                ))
+            }
+            (Then::Offer { .. }, Ok(Reply::Sdp(sdp))) => Ok(sdp.into()),
+            (Then::Offer { object }, Err(error)) => {
+                self.negotiation(object, Negotiation::New);
+                Err(error_of(
+                    &error,
+                    ErrorCode::SdpGenerateOfferError,
+                    "Error generating offer",
+                ))
+            }
+            (Then::Answer { object }, Ok(Reply::Sdp(sdp))) => {
+                self.negotiation(object, Negotiation::Answered);
+                self.raise(object, "MediaSessionStarted", Map::new(), now);
+                Ok(sdp.into())
+            }
+            (Then::Answer { object }, Err(error)) => {
+                self.negotiation(object, Negotiation::New);
+                Err(error_of(
+                    &error,
+                    ErrorCode::SdpProcessOfferError,
+                    "Error processing offer",
+                ))
+            }
+            (Then::Complete { object }, Ok(Reply::Sdp(sdp))) => {
+                self.negotiation(object, Negotiation::Completed);
+                self.raise(object, "MediaSessionStarted", Map::new(), now);
+                Ok(sdp.into())
+            }
+            // Unlike in Kurento a bad answer can be followed by a good one.
+            (Then::Complete { object }, Err(error)) => {
+                self.negotiation(object, Negotiation::Offered);
+                Err(error_of(
+                    &error,
+                    ErrorCode::SdpProcessAnswerError,
+                    "Error processing answer",
+                ))
+            }
+            (Then::Description { .. }, Ok(Reply::Description(Some(sdp)))) => Ok(sdp.into()),
+            (Then::Description { remote: false }, Ok(Reply::Description(None))) => {
+                Err(Error::new(ErrorCode::SdpNoLocalSdp, "No local SDP"))
+            }
+            (Then::Description { remote: true }, Ok(Reply::Description(None))) => {
+                Err(Error::new(ErrorCode::SdpNoRemoteSdp, "No remote SDP"))
+            }
+            (Then::Confirm, Ok(Reply::Done)) => Ok(Value::Null),
+            (Then::Stats { object, kind }, Ok(Reply::Stats(stats))) => {
+                Ok(self.stats_value(object, kind, &stats, now))
+            }
+            (
+                Then::Description { .. }
+                | Then::Confirm
+                | Then::Stats { .. }
+                | Then::Memory
+                | Then::Processors
+                | Then::LoadBegin { .. }
+                | Then::LoadEnd { .. },
+                Err(error),
+            ) => Err(error_of(
+                &error,
+                ErrorCode::InternalError,
+                "Unexpected error while processing method",
+            )),
+            (then, Ok(reply)) => {
+                tracing::error!(?then, ?reply, "the media engine answers something else");
+                Err(Error::new(
+                    ErrorCode::InternalError,
+                    "Unexpected error while processing method: wrong kind of answer",
+                ))
+            }
+        }
+    }
+
+    /// An element reported something. Elements that are gone already are ignored.
+    pub(crate) fn element_event(&mut self, key: u64, event: ElementEvent, now: Now) {
+        match event {
+            ElementEvent::IceCandidateFound(candidate) => {
+                let candidate = candidate_value(candidate);
+                self.raise_with(key, "IceCandidateFound", [("candidate", candidate)], now);
+            }
+            ElementEvent::IceGatheringDone => {
+                self.raise(key, "IceGatheringDone", Map::new(), now);
+            }
+            ElementEvent::IceState {
+                stream,
+                component,
+                state,
+            } => {
+                if let Some(endpoint) = self.endpoint_mut(key) {
+                    endpoint.ice.insert((stream, component), state);
+                }
+                let members = [
+                    ("streamId", stream.into()),
+                    ("componentId", component.into()),
+                    ("state", ice_state(state).into()),
+                ];
+                self.raise_with(key, "IceComponentStateChanged", members, now);
+            }
+            ElementEvent::CandidatePairSelected {
+                stream,
+                component,
+                local,
+                remote,
+            } => {
+                let pair = Pair { local, remote };
+                let value = pair_value((stream, component), &pair);
+                if let Some(endpoint) = self.endpoint_mut(key) {
+                    endpoint.pairs.insert((stream, component), pair);
+                }
+                let members = [("candidatePair", value)];
+                self.raise_with(key, "NewCandidatePairSelected", members, now);
+            }
+            ElementEvent::DtlsState {
+                stream,
+                component,
+                state,
+            } => {
+                if let Some(endpoint) = self.endpoint_mut(key) {
+                    endpoint.dtls.insert((stream, component), state);
+                }
+                let data = Map::from_iter(dtls_members((stream, component), state));
+                self.raise(key, "DtlsConnectionStateChange", data, now);
+            }
+            ElementEvent::Connection(state) => {
+                let before = self
+                    .endpoint_mut(key)
+                    .map(|endpoint| std::mem::replace(&mut endpoint.connection, state));
+                self.state_changed(key, "ConnectionStateChanged", before, state, now);
+            }
+            ElementEvent::Media(state) => {
+                let before = self
+                    .endpoint_mut(key)
+                    .map(|endpoint| std::mem::replace(&mut endpoint.media, state));
+                self.state_changed(key, "MediaStateChanged", before, state, now);
+            }
+            ElementEvent::FlowIn { kind, flowing } => {
+                self.flow_changed(key, "MediaFlowInStateChanged", kind, flowing, now);
+            }
+            ElementEvent::FlowOut { kind, flowing } => {
+                self.flow_changed(key, "MediaFlowOutStateChanged", kind, flowing, now);
+            }
+            ElementEvent::DataChannelOpened { channel } => {
+                let members = [("channelId", channel.into())];
+                self.raise_with(key, "DataChannelOpened", members, now);
+            }
+            ElementEvent::DataChannelClosed { channel } => {
+                let members = [("channelId", channel.into())];
+                self.raise_with(key, "DataChannelClosed", members, now);
+            }
+            ElementEvent::Failed(error) => {
+                tracing::warn!(element = key, %error, "element failed");
+                let members = [
+                    ("description", error.message.into()),
+                    ("errorCode", ErrorCode::UnexpectedError.code().into()),
+                    ("type", "UNEXPECTED_ELEMENT_ERROR".into()),
+                ];
+                self.raise_with(key, "Error", members, now);
+            }
+        }
+    }
+
+    fn state_changed(
+        &mut self,
+        key: u64,
+        event: &str,
+        before: Option<ConnectionState>,
+        state: ConnectionState,
+        now: Now,
+    ) {
+        let Some(before) = before.filter(|before| *before != state) else {
+            return;
+        };
+        let members = [
+            ("oldState", connection_state(before).into()),
+            ("newState", connection_state(state).into()),
+        ];
+        self.raise_with(key, event, members, now);
+    }
+
+    fn flow_changed(&mut self, key: u64, event: &str, kind: MediaKind, flowing: bool, now: Now) {
+        let element = self
+            .tree
+            .get_mut(key)
+            .and_then(|object| object.element_mut());
+        let Some(element) = element else {
+            return;
+        };
+        let flow = if event == "MediaFlowInStateChanged" {
+            &mut element.flowing_in
+        } else {
+            &mut element.flowing_out
+        };
+        let Some(state) = flow.get_mut(kind).filter(|state| **state != flowing) else {
+            return;
+        };
+        *state = flowing;
+        let state = if flowing { "FLOWING" } else { "NOT_FLOWING" };
+        let members = [
+            ("state", state.into()),
+            ("padName", DEFAULT.into()),
+            ("mediaType", media_type(kind).into()),
+        ];
+        self.raise_with(key, event, members, now);
+    }
+
+    fn negotiation(&mut self, key: u64, state: Negotiation) {
+        if let Some(endpoint) = self.endpoint_mut(key) {
+            endpoint.negotiation = state;
+        }
+    }
+}
+
+fn candidate_value(candidate: IceCandidate) -> Value {
+    let members = Map::from_iter([
+        ("candidate".to_owned(), candidate.candidate.into()),
+        ("sdpMid".to_owned(), candidate.mid.into()),
+        ("sdpMLineIndex".to_owned(), candidate.mline_index.into()),
+    ]);
+    tagged(KURENTO, "IceCandidate", members)
+}
+
+/// The row of the error table for a failure of the engine; `code` and `text` say what failed where
+/// the failure itself does not.
+fn error_of(error: &MediaError, code: ErrorCode, text: &str) -> Error {
+    let (code, text) = match error.kind {
+        MediaErrorKind::NotFound => (ErrorCode::MediaObjectNotFound, "Object not found"),
+        MediaErrorKind::NotSupported => {
+            return Error::new(
+                ErrorCode::MediaObjectOperationNotSupported,
+                error.message.as_str(),
+            );
+        }
+        MediaErrorKind::SdpParse => (ErrorCode::SdpParseError, "Error parsing SDP"),
+        MediaErrorKind::SdpNegotiation | MediaErrorKind::Internal => (code, text),
+        MediaErrorKind::AlreadyNegotiated => (
+            ErrorCode::SdpAlreadyNegotiated,
+            "Endpoint already negotiated",
+        ),
+        MediaErrorKind::NoOffer => (
+            ErrorCode::SdpNotOfferGenerated,
+            "Offer not generated. It is not possible to process an answer.",
+        ),
+        MediaErrorKind::AlreadyAnswered => (
+            ErrorCode::SdpAnswerAlreadyProcessed,
+            "Sdp Answer already processed",
+        ),
+        MediaErrorKind::Gather => (
+            ErrorCode::IceGatherCandidatesError,
+            "Error gathering candidates",
+        ),
+        MediaErrorKind::Candidate => (ErrorCode::IceAddCandidateError, "Error adding candidate"),
+        MediaErrorKind::Limit => (ErrorCode::NotEnoughResources, "Reached a limit"),
+        MediaErrorKind::IllegalParam => (ErrorCode::MediaObjectIllegalParam, "Illegal parameter"),
+    };
+    if error.message.is_empty() {
+        Error::new(code, text)
+    } else {
+        Error::new(code, format!("{text}: {}", error.message))
+    }
+}

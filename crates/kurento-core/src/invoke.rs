@@ -1,0 +1,38 @@
+//! From an operation to the class that carries it out.
+
+use crate::{
+    ObjectModel,
+    call::{Call, Outcome},
+    tree::Body,
+};
+use salono_kurento_model::{Error, ErrorCode};
+
+impl ObjectModel {
+    /// Carries out an operation that the object's class declares.
+    pub(crate) fn call(&mut self, call: Call<'_>) -> Result<Outcome, Error> {
+        if let Some(result) = self.call_object(&call) {
+            return result;
+        }
+        let Some(object) = self.tree.get(call.object) else {
+            return Ok(Outcome::VOID);
+        };
+        match call.operation {
+            "getGstreamerDot" => return Outcome::value(self.dot(call.object)),
+            // Kurento writes a file where an environment variable says so and nothing otherwise; a
+            // client that wants the graph can ask for it.
+            "dumpGstreamerDot" => return Ok(Outcome::VOID),
+            _ => {}
+        }
+        let result = match &object.body {
+            Body::Manager => self.call_manager(&call),
+            Body::Pipeline { .. } => self.call_pipeline(&call),
+            Body::Element(_) => self.call_element(&call),
+        };
+        result.unwrap_or_else(|| {
+            Err(Error::new(
+                ErrorCode::NotImplemented,
+                format!("'{}' is not available on this server", call.operation),
+            ))
+        })
+    }
+}

@@ -1,0 +1,563 @@
+//! The state machine itself: its inputs, its outputs, its timers.
+
+use crate::{
+    Config, HostFacts,
+    cache::ReplyCache,
+    call::{Origin, Outcome, Pending, Then},
+    links::Links,
+    random::Random,
+    session::Sessions,
+    transaction::Transaction,
+    tree::{MANAGER, Tree},
+};
+use salono_kurento_model::{
+    Error, ErrorCode, Map, Registry, Value,
+    wire::{ClientMessage, Notification, ServerMessage},
+};
+use salono_media_api::{Command, Event, Op, PipelineKey, Token};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Instant,
+};
+
+/// A client's connection; numbered by whoever owns the connections, never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionKey(pub u64);
+
+/// The time of an input, on both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// For timers; never goes backwards.
+    pub monotonic: Instant,
+    /// For what clients see: milliseconds since 1970.
+    pub unix_ms: u64,
+}
+
+/// What the model asks its shell to do, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Send a message to a client.
+    Send {
+        /// Which.
+        connection: ConnectionKey,
+        /// What.
+        message: ServerMessage,
+    },
+    /// Hand a command to the media engine. What cannot be handed over must be kept and handed over
+    /// later, in order.
+    Engine(Command),
+    /// Read the host's counters and give them to [`ObjectModel::handle_host`].
+    ReadHost(Token),
+}
+
+/// Why the model wants to be woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// Sessions with a connection are marked as in use.
+    MarkSessions,
+    /// Sessions that are not in use are dropped.
+    CollectSessions,
+    /// A kept answer is too old.
+    ExpireReply,
+    /// The engine has not answered in time.
+    GiveUp,
+    /// The second reading of the processor time is due.
+    ReadLoad,
+}
+
+/// Requests of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Connection {
+    /// Not begun: behind a transaction.
+    pub(crate) queue: VecDeque<ClientMessage>,
+    /// Running transactions, innermost last.
+    pub(crate) transactions: Vec<Transaction>,
+    /// The innermost transaction's current operation waits for the engine.
+    pub(crate) step_waits: bool,
+    /// Requests that wait for the engine or a timer.
+    pub(crate) in_flight: usize,
+    /// The client is gone; what it asked for is still carried out.
+    pub(crate) closed: bool,
+}
+
+/// Sessions, objects and subscriptions of one media server.
+///
+/// **The drive contract.** Give it inputs with the `handle_…` methods; after each, call
+/// [`poll_effect`](Self::poll_effect) until it returns `None` and carry the effects out in that
+/// order, then call [`poll_timeout`](Self::poll_timeout) and arrange for
+/// [`handle_timeout`](Self::handle_timeout) to be called at that time. Time never goes backwards.
+///
+/// Requests of one connection begin in the order they came; while one waits for the media engine the
+/// next ones go on, because the engine keeps the order of commands. Only a transaction holds up what
+/// comes behind it.
+#[derive(Debug)]
+pub struct ObjectModel {
+    pub(crate) config: Config,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) random: Random,
+    pub(crate) server_id: String,
+    pub(crate) tree: Tree,
+    pub(crate) links: Links,
+    pub(crate) sessions: Sessions,
+    pub(crate) replies: ReplyCache,
+    pub(crate) connections: BTreeMap<ConnectionKey, Connection>,
+    /// Requests that wait, by token; tokens and deadlines rise together.
+    pub(crate) pending: BTreeMap<Token, Pending>,
+    next_token: u64,
+    /// Second readings of the processor time, by when they are due.
+    load_readings: BTreeMap<(Instant, Token), (Origin, Then)>,
+    effects: VecDeque<Effect>,
+    /// Events that follow the answer of the request that caused them.
+    deferred: VecDeque<Effect>,
+    next_mark: Instant,
+    next_collection: Instant,
+}
+
+impl ObjectModel {
+    /// A model with nothing but the server manager in it.
+    ///
+    /// All identifiers come from `seed`; a server takes it from the operating system.
+    ///
+    /// # Panics
+    /// When the registry lacks the core module.
+    pub fn new(config: Config, registry: Arc<Registry>, seed: [u8; 32], now: Now) -> Self {
+        let manager = registry
+            .class("kurento.ServerManager")
+            .expect("the core module declares the server manager")
+            .clone();
+        let mut random = Random::new(seed);
+        let server_id = random.uuid();
+        Self {
+            replies: ReplyCache::new(config.reply_lifetime, config.limits.replies),
+            next_mark: now.monotonic + config.session_period / 4,
+            next_collection: now.monotonic + config.session_period,
+            config,
+            registry,
+            random,
+            server_id,
+            tree: Tree::new(manager, now.unix_ms / 1_000),
+            links: Links::default(),
+            sessions: Sessions::default(),
+            connections: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            next_token: 0,
+            load_readings: BTreeMap::new(),
+            effects: VecDeque::new(),
+            deferred: VecDeque::new(),
+        }
+    }
+
+    /// A client came.
+    pub fn handle_connect(&mut self, connection: ConnectionKey) {
+        self.connections.entry(connection).or_default();
+    }
+
+    /// A client went. Its session stays until it is collected; what it asked for is carried out.
+    pub fn handle_disconnect(&mut self, connection: ConnectionKey, now: Now) {
+        self.sessions.disconnect(connection);
+        if let Some(state) = self.connections.get_mut(&connection) {
+            state.closed = true;
+        }
+        self.run(connection, now);
+    }
+
+    /// A client sent a request. Messages of unknown connections are ignored.
+    pub fn handle_message(&mut self, connection: ConnectionKey, message: ClientMessage, now: Now) {
+        let limit = self.config.limits.requests_per_connection;
+        let Some(state) = self.connections.get_mut(&connection) else {
+            return;
+        };
+        if state.closed {
+            return;
+        }
+        if state.queue.len() + state.in_flight >= limit {
+            let message = ServerMessage::Response {
+                id: message.id,
+                result: Err(Error::new(
+                    ErrorCode::NotEnoughResources,
+                    format!("More than {limit} requests wait on this connection"),
+                )),
+            };
+            self.effects.push_back(Effect::Send {
+                connection,
+                message,
+            });
+            return;
+        }
+        state.queue.push_back(message);
+        self.run(connection, now);
+    }
+
+    /// The media engine reported something.
+    pub fn handle_engine(&mut self, event: Event, now: Now) {
+        match event {
+            Event::Replied { token, result } => {
+                if let Some(pending) = self.pending.remove(&token) {
+                    let value = self.engine_replied(pending.then, result, now);
+                    self.resume(pending.origin, value, now);
+                }
+            }
+            Event::Element { element, event } => self.element_event(element.0, event, now),
+        }
+        self.flush_deferred();
+    }
+
+    /// The shell read the host's counters; see [`Effect::ReadHost`].
+    pub fn handle_host(&mut self, token: Token, facts: HostFacts, now: Now) {
+        let Some(Pending { origin, then, .. }) = self.pending.remove(&token) else {
+            return;
+        };
+        if let Then::LoadBegin { interval } = then {
+            let due = now.monotonic + interval;
+            let then = Then::LoadEnd {
+                begin: facts,
+                since: now.monotonic,
+            };
+            self.load_readings.insert((due, token), (origin, then));
+            return;
+        }
+        let value = crate::manager::host_value(&then, facts, now.monotonic);
+        self.resume(origin, value, now);
+    }
+
+    /// Time passed; see [`ObjectModel::poll_timeout`].
+    pub fn handle_timeout(&mut self, now: Now) {
+        let at = now.monotonic;
+        if at >= self.next_mark {
+            self.next_mark = at + self.config.session_period / 4;
+            self.sessions.mark_connected();
+        }
+        if at >= self.next_collection {
+            self.next_collection = at + self.config.session_period;
+            for session in self.sessions.sweep() {
+                tracing::info!(%session, "session collected");
+                self.drop_session(&session, now);
+            }
+        }
+        self.replies.expire(at);
+        while let Some(entry) = self.pending.first_entry()
+            && entry.get().deadline <= at
+        {
+            let Pending { origin, then, .. } = entry.remove();
+            tracing::error!(?then, "the media engine does not answer");
+            let late = salono_media_api::MediaError::new(
+                salono_media_api::MediaErrorKind::Internal,
+                "the media engine does not answer",
+            );
+            let value = self.engine_replied(then, Err(late), now);
+            self.resume(origin, value, now);
+        }
+        while let Some(entry) = self.load_readings.first_entry()
+            && entry.key().0 <= at
+        {
+            let (origin, then) = entry.remove();
+            let token = self.read_host();
+            self.wait(origin, token, then, now);
+        }
+        self.flush_deferred();
+    }
+
+    /// The next effect to carry out.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When to call [`ObjectModel::handle_timeout`] next, and why.
+    pub fn poll_timeout(&self) -> (Instant, Timer) {
+        let mut next = (self.next_mark, Timer::MarkSessions);
+        let candidates = [
+            Some((self.next_collection, Timer::CollectSessions)),
+            self.replies
+                .next_expiry()
+                .map(|when| (when, Timer::ExpireReply)),
+            self.pending
+                .first_key_value()
+                .map(|(_, pending)| (pending.deadline, Timer::GiveUp)),
+            self.load_readings
+                .first_key_value()
+                .map(|((when, _), _)| (*when, Timer::ReadLoad)),
+        ];
+        for candidate in candidates.into_iter().flatten() {
+            next = next.min(candidate);
+        }
+        next
+    }
+
+    /// Releases every object, as on shutdown.
+    pub fn release_all(&mut self, now: Now) {
+        let pipelines: Vec<u64> = self
+            .tree
+            .iter()
+            .filter(|object| object.key != MANAGER && object.parent.is_none())
+            .map(|object| object.key)
+            .collect();
+        for pipeline in pipelines {
+            self.destroy(pipeline, now);
+        }
+        self.flush_deferred();
+    }
+
+    /// Media objects now, the server manager not counted.
+    pub fn object_count(&self) -> usize {
+        self.tree.len()
+    }
+
+    /// Sessions now that hold references.
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Sends an answer, or gives it to the transaction that waits for it, and goes on.
+    fn resume(&mut self, origin: Origin, value: Result<Value, Error>, now: Now) {
+        let connection = origin.connection;
+        let result = value.map(|value| with_session(&origin, Some(value)));
+        if let Some(state) = self.connections.get_mut(&connection) {
+            if origin.step {
+                state.step_waits = false;
+            } else {
+                state.in_flight = state.in_flight.saturating_sub(1);
+            }
+        }
+        self.finish(&origin, result, now);
+        self.flush_deferred();
+        self.run(connection, now);
+    }
+
+    /// Carries out what the connection asks for, until something has to wait.
+    fn run(&mut self, connection: ConnectionKey, now: Now) {
+        while let Some(state) = self.connections.get_mut(&connection) {
+            if state.step_waits {
+                break;
+            }
+            if !state.transactions.is_empty() {
+                self.run_transaction(connection, now);
+            } else if let Some(message) = state.queue.pop_front() {
+                self.begin(connection, message, now);
+            } else {
+                if state.closed && state.in_flight == 0 {
+                    self.connections.remove(&connection);
+                }
+                break;
+            }
+            self.flush_deferred();
+        }
+        self.flush_deferred();
+    }
+
+    /// Ends a request: its answer is kept, sent, or given to its transaction.
+    pub(crate) fn finish(&mut self, origin: &Origin, result: Result<Value, Error>, now: Now) {
+        if origin.step {
+            self.step_done(origin.connection, result);
+            return;
+        }
+        if let (Ok(value), Some(session)) = (&result, &origin.session)
+            && value.get("sessionId").is_some()
+            && self.is_open(origin.connection)
+        {
+            self.sessions.associate(origin.connection, session);
+        }
+        if let (Some(session), Some(id)) = (&origin.session, &origin.id) {
+            let keep = fits(&result, self.config.limits.reply_bytes);
+            let repetitions = self
+                .replies
+                .finish(session, id, &result, keep, now.monotonic);
+            for again in repetitions {
+                self.answer(&again, result.clone());
+            }
+        }
+        self.answer(origin, result);
+    }
+
+    /// Sends an answer.
+    pub(crate) fn answer(&mut self, origin: &Origin, result: Result<Value, Error>) {
+        if !self.is_open(origin.connection) {
+            return;
+        }
+        let result = match (&origin.id, result) {
+            // A notification must not be answered, but Kurento does, and says so.
+            (None, Ok(value)) => Err(Error {
+                data: Some(value),
+                ..Error::new(
+                    ErrorCode::ServerError,
+                    "Ignoring response because of a notification request",
+                )
+            }),
+            (_, result) => result,
+        };
+        let message = ServerMessage::Response {
+            id: origin.id.clone(),
+            result,
+        };
+        self.effects.push_back(Effect::Send {
+            connection: origin.connection,
+            message,
+        });
+    }
+
+    pub(crate) fn is_open(&self, connection: ConnectionKey) -> bool {
+        self.connections
+            .get(&connection)
+            .is_some_and(|state| !state.closed)
+    }
+
+    /// Remembers a request that waits.
+    pub(crate) fn wait(&mut self, origin: Origin, token: Token, then: Then, now: Now) {
+        let deadline = now.monotonic + self.config.engine_patience;
+        let pending = Pending {
+            origin,
+            then,
+            deadline,
+        };
+        self.pending.insert(token, pending);
+    }
+
+    /// Orders something of the engine that is answered.
+    pub(crate) fn ask(&mut self, pipeline: u64, op: impl FnOnce(Token) -> Op) -> Token {
+        let token = self.token();
+        self.order(pipeline, op(token));
+        token
+    }
+
+    /// Orders something of the engine.
+    pub(crate) fn order(&mut self, pipeline: u64, op: Op) {
+        let pipeline = PipelineKey(pipeline);
+        self.effects
+            .push_back(Effect::Engine(Command { pipeline, op }));
+    }
+
+    /// Asks for the host's counters.
+    pub(crate) fn read_host(&mut self) -> Token {
+        let token = self.token();
+        self.effects.push_back(Effect::ReadHost(token));
+        token
+    }
+
+    /// Asks for the host's counters and waits for them.
+    pub(crate) fn ask_host(&mut self, then: Then) -> Outcome {
+        Outcome::Later(self.read_host(), then)
+    }
+
+    fn token(&mut self) -> Token {
+        self.next_token += 1;
+        Token(self.next_token)
+    }
+
+    /// Raises an event of an object: one notification per session that listens.
+    pub(crate) fn raise(&mut self, object: u64, event: &str, data: Map<String, Value>, now: Now) {
+        for effect in self.notifications(object, event, data, now) {
+            self.effects.push_back(effect);
+        }
+    }
+
+    /// Raises an event that clients see after the answer to the current request.
+    pub(crate) fn raise_later(
+        &mut self,
+        object: u64,
+        event: &str,
+        data: Map<String, Value>,
+        now: Now,
+    ) {
+        for effect in self.notifications(object, event, data, now) {
+            self.deferred.push_back(effect);
+        }
+    }
+
+    fn notifications(
+        &self,
+        object: u64,
+        event: &str,
+        mut data: Map<String, Value>,
+        now: Now,
+    ) -> Vec<Effect> {
+        let Some(object) = self.tree.get(object) else {
+            return Vec::new();
+        };
+        let from = (event.to_owned(), Arc::from(""));
+        let listeners: Vec<ConnectionKey> = object
+            .handlers
+            .range(from..)
+            .take_while(|((name, _), _)| name == event)
+            .filter_map(|((_, session), _)| self.sessions.listener(session))
+            .collect();
+        if listeners.is_empty() {
+            return Vec::new();
+        }
+        data.insert("source".to_owned(), object.id.as_ref().into());
+        let tags = if object.send_tags {
+            object.tag_list()
+        } else {
+            Value::Array(Vec::new())
+        };
+        data.insert("tags".to_owned(), tags);
+        data.insert("timestampMillis".to_owned(), now.unix_ms.to_string().into());
+        let is_media = self
+            .registry
+            .event(event)
+            .is_some_and(|declared| declared.is_media());
+        if is_media {
+            data.insert("type".to_owned(), event.into());
+        }
+        listeners
+            .into_iter()
+            .map(|connection| Effect::Send {
+                connection,
+                message: ServerMessage::Event(Notification {
+                    object: object.id.as_ref().to_owned(),
+                    event: event.to_owned(),
+                    data: data.clone(),
+                }),
+            })
+            .collect()
+    }
+
+    fn flush_deferred(&mut self) {
+        self.effects.append(&mut self.deferred);
+    }
+}
+
+/// `result` of an answer: the session beside the value.
+pub(crate) fn with_session(origin: &Origin, value: Option<Value>) -> Value {
+    let mut result = Map::new();
+    if let Some(session) = &origin.session {
+        result.insert("sessionId".to_owned(), session.as_ref().into());
+    }
+    if let Some(value) = value {
+        result.insert("value".to_owned(), value);
+    }
+    Value::Object(result)
+}
+
+/// Whether an answer is small enough to be kept; counts roughly and stops early.
+fn fits(result: &Result<Value, Error>, limit: usize) -> bool {
+    fn spend(value: &Value, left: &mut usize) -> bool {
+        let cost = match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+            Value::String(text) => text.len(),
+            Value::Array(_) | Value::Object(_) => 2,
+        };
+        let Some(rest) = left.checked_sub(cost) else {
+            return false;
+        };
+        *left = rest;
+        match value {
+            Value::Array(items) => items.iter().all(|item| spend(item, left)),
+            Value::Object(members) => {
+                members
+                    .iter()
+                    .all(|(key, item)| match left.checked_sub(key.len()) {
+                        Some(rest) => {
+                            *left = rest;
+                            spend(item, left)
+                        }
+                        None => false,
+                    })
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+        }
+    }
+    match result {
+        Ok(value) => spend(value, &mut { limit }),
+        Err(error) => error.message.len() <= limit,
+    }
+}

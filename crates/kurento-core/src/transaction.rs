@@ -1,0 +1,219 @@
+//! Transactions: several operations in order, later ones using results of earlier ones.
+//!
+//! Nothing is rolled back: the first operation that fails ends the transaction, and its error is
+//! the last element of the answer. Operations may be transactions themselves.
+
+use crate::{ConnectionKey, Now, ObjectModel, call::Origin, request::Executed};
+use salono_jsonrpc::{
+    frame::{self, ErrorObject},
+    kurento,
+};
+use salono_kurento_model::{Error, ErrorCode, Map, Value};
+use std::{collections::VecDeque, sync::Arc};
+
+/// Marks a text as the result of an earlier operation.
+const NEW_REF: &str = "newref:";
+
+/// A transaction that is running.
+#[derive(Debug)]
+pub(crate) struct Transaction {
+    origin: Origin,
+    session: Arc<str>,
+    operations: VecDeque<Value>,
+    responses: Vec<Value>,
+    /// Set by the first operation that fails.
+    stopped: bool,
+}
+
+impl ObjectModel {
+    /// Begins a transaction; the connection carries it out.
+    pub(crate) fn begin_transaction(
+        &mut self,
+        origin: &Origin,
+        session: Arc<str>,
+        operations: Vec<Value>,
+    ) -> Result<(), Error> {
+        let limits = self.config.limits;
+        if operations.len() > limits.transaction_operations {
+            return Err(Error::new(
+                ErrorCode::NotEnoughResources,
+                format!(
+                    "More than {} operations in a transaction",
+                    limits.transaction_operations
+                ),
+            ));
+        }
+        for (index, operation) in operations.iter().enumerate() {
+            if operation.get("id").and_then(operation_index) != Some(index) {
+                return Err(malformed(format!(
+                    "Id of request '{index}' should be '{index}'"
+                )));
+            }
+        }
+        let Some(state) = self.connections.get_mut(&origin.connection) else {
+            return Ok(());
+        };
+        if state.transactions.len() >= limits.transaction_depth {
+            return Err(Error::new(
+                ErrorCode::NotEnoughResources,
+                format!(
+                    "More than {} transactions inside of each other",
+                    limits.transaction_depth
+                ),
+            ));
+        }
+        state.transactions.push(Transaction {
+            origin: origin.clone(),
+            session,
+            operations: operations.into(),
+            responses: Vec::new(),
+            stopped: false,
+        });
+        Ok(())
+    }
+
+    /// Carries out the next operation of the innermost transaction, or ends it.
+    pub(crate) fn run_transaction(&mut self, connection: ConnectionKey, now: Now) {
+        let Some(state) = self.connections.get_mut(&connection) else {
+            return;
+        };
+        let Some(transaction) = state.transactions.last_mut() else {
+            return;
+        };
+        let next = if transaction.stopped {
+            None
+        } else {
+            transaction.operations.pop_front()
+        };
+        let Some(operation) = next else {
+            if let Some(Transaction {
+                origin, responses, ..
+            }) = state.transactions.pop()
+            {
+                let result = crate::model::with_session(&origin, Some(responses.into()));
+                self.finish(&origin, Ok(result), now);
+            }
+            return;
+        };
+        let mut origin = Origin {
+            connection,
+            session: Some(transaction.session.clone()),
+            id: Some(transaction.responses.len().into()),
+            step: true,
+        };
+        let request = match read_operation(operation, &transaction.responses) {
+            Ok(request) => request,
+            Err(Failure::Operation(error)) => {
+                self.finish(&origin, Err(error), now);
+                return;
+            }
+            Err(Failure::Transaction(error)) => {
+                if let Some(Transaction { origin, .. }) = state.transactions.pop() {
+                    self.finish(&origin, Err(error), now);
+                }
+                return;
+            }
+        };
+        match self.execute(&mut origin, request, now) {
+            Executed::Done(result) => self.finish(&origin, result, now),
+            Executed::Waiting => {
+                if let Some(state) = self.connections.get_mut(&connection) {
+                    state.step_waits = true;
+                }
+            }
+            Executed::Begun => {}
+        }
+    }
+
+    /// The innermost transaction's operation has its answer.
+    pub(crate) fn step_done(&mut self, connection: ConnectionKey, result: Result<Value, Error>) {
+        let transaction = self
+            .connections
+            .get_mut(&connection)
+            .and_then(|state| state.transactions.last_mut());
+        let Some(transaction) = transaction else {
+            return;
+        };
+        transaction.stopped |= result.is_err();
+        let id = transaction.responses.len().into();
+        let result = result.map_err(|error| -> ErrorObject { kurento::error_object(&error) });
+        let response = frame::response(id, result);
+        transaction.responses.push(Value::Object(response));
+    }
+}
+
+/// What a malformed operation ends.
+enum Failure {
+    /// Itself; earlier results are answered.
+    Operation(Error),
+    /// The whole transaction.
+    Transaction(Error),
+}
+
+fn read_operation(
+    operation: Value,
+    responses: &[Value],
+) -> Result<salono_kurento_model::wire::Request, Failure> {
+    let Value::Object(mut operation) = operation else {
+        return Err(Failure::Operation(invalid_request()));
+    };
+    let Some(Value::String(method)) = operation.remove("method") else {
+        return Err(Failure::Operation(invalid_request()));
+    };
+    let mut params = operation.remove("params");
+    if let Some(params) = &mut params {
+        resolve(params, responses).map_err(Failure::Transaction)?;
+    }
+    // The transaction's session replaces the operation's.
+    let (_, request) = kurento::request(&method, params, true).map_err(Failure::Operation)?;
+    Ok(request)
+}
+
+/// Replaces every reference to an earlier result, however deep.
+fn resolve(value: &mut Value, responses: &[Value]) -> Result<(), Error> {
+    match value {
+        Value::String(text) => {
+            let Some(index) = text.strip_prefix(NEW_REF).filter(|index| !index.is_empty()) else {
+                return Ok(());
+            };
+            let index: usize = index
+                .parse()
+                .map_err(|_| malformed(format!("Invalid index of newref '{text}'")))?;
+            *value = responses
+                .get(index)
+                .and_then(|response| response.get("result")?.get("value"))
+                .cloned()
+                .ok_or_else(|| malformed(format!("Result not found on request {index}")))?;
+            Ok(())
+        }
+        Value::Array(items) => items
+            .iter_mut()
+            .try_for_each(|item| resolve(item, responses)),
+        Value::Object(members) => resolve_members(members, responses),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+    }
+}
+
+fn resolve_members(members: &mut Map<String, Value>, responses: &[Value]) -> Result<(), Error> {
+    members
+        .values_mut()
+        .try_for_each(|item| resolve(item, responses))
+}
+
+/// An identifier as Kurento converts it to an index.
+fn operation_index(id: &Value) -> Option<usize> {
+    match id {
+        Value::Null => Some(0),
+        Value::Bool(flag) => Some(usize::from(*flag)),
+        Value::Number(number) => usize::try_from(number.as_u64()?).ok(),
+        Value::String(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn malformed(message: String) -> Error {
+    Error::new(ErrorCode::MalformedTransaction, message)
+}
+
+fn invalid_request() -> Error {
+    Error::new(ErrorCode::InvalidRequest, "Invalid JSON-RPC request.")
+}

@@ -1,0 +1,291 @@
+//! The control task: the only owner of the object model.
+
+use crate::{host, submit::Submitter};
+use futures_util::{
+    StreamExt as _,
+    stream::{self, BoxStream, SelectAll},
+};
+use rand::{TryRng as _, rngs::SysRng};
+use salono_kurento_core::{ConnectionKey, Effect, Now, ObjectModel};
+use salono_kurento_model::{
+    Registry,
+    wire::{ClientMessage, ServerMessage},
+};
+use salono_media_api::{CommandSink, Event};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+use tokio::sync::{mpsc, watch};
+
+/// Settings of a [`Server`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Of the object model.
+    pub model: salono_kurento_core::Config,
+    /// Requests of one client that wait for the control task; beyond, the client waits.
+    pub inbound_messages: usize,
+    /// Messages that wait for one client; beyond, it is too slow and loses its connection.
+    pub outbound_messages: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            model: salono_kurento_core::Config::default(),
+            inbound_messages: 64,
+            outbound_messages: 4_096,
+        }
+    }
+}
+
+/// New connections that wait for the control task.
+const OPENING: usize = 64;
+
+/// How long to wait before a full engine queue is tried again.
+const RETRY: Duration = Duration::from_millis(2);
+
+/// How long the engine may take for the last commands on shutdown.
+const LAST_COMMANDS: Duration = Duration::from_secs(2);
+
+/// The control task has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the media server has ended")]
+pub struct ServerClosed;
+
+/// Makes a media server; see [`Server::new`].
+#[derive(Debug)]
+pub struct Server;
+
+impl Server {
+    /// A server over a media engine: its handle, and the control task to spawn.
+    ///
+    /// The task ends after [`ServerHandle::shutdown`], or when all handles and all connections are
+    /// gone.
+    #[expect(
+        clippy::new_ret_no_self,
+        reason = "the server is its handle and its task"
+    )]
+    pub fn new(
+        config: Config,
+        engine: Box<dyn CommandSink>,
+        events: mpsc::Receiver<Event>,
+        registry: Arc<Registry>,
+    ) -> (ServerHandle, impl Future<Output = ()> + Send + 'static) {
+        let (open, opened) = mpsc::channel(OPENING);
+        let (stop, stopping) = watch::channel(false);
+        let handle = ServerHandle {
+            open,
+            stop: Arc::new(stop),
+            inbound: config.inbound_messages,
+            outbound: config.outbound_messages,
+        };
+        let control = Control {
+            model: ObjectModel::new(config.model, registry, seed(), now()),
+            submitter: Submitter::new(engine),
+            next_connection: 0,
+            clients: BTreeMap::new(),
+        };
+        (handle, control.run(events, opened, stopping))
+    }
+}
+
+/// A running server, for clients in this process and for listeners. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ServerHandle {
+    open: mpsc::Sender<Opening>,
+    stop: Arc<watch::Sender<bool>>,
+    inbound: usize,
+    outbound: usize,
+}
+
+/// The server's ends of a new connection.
+#[derive(Debug)]
+struct Opening {
+    inbox: mpsc::Receiver<ClientMessage>,
+    outbox: mpsc::Sender<ServerMessage>,
+}
+
+impl ServerHandle {
+    /// A connection like a WebSocket's, of values instead of texts.
+    ///
+    /// Both queues are bounded. Whoever sends too fast waits. Whoever does not read loses the
+    /// connection: the receiver ends after what was queued, and the session can be resumed from
+    /// another connection. Dropping the sender closes the connection.
+    ///
+    /// # Errors
+    /// [`ServerClosed`].
+    pub async fn open_session(
+        &self,
+    ) -> Result<(mpsc::Sender<ClientMessage>, mpsc::Receiver<ServerMessage>), ServerClosed> {
+        let (sender, inbox) = mpsc::channel(self.inbound.max(1));
+        let (outbox, receiver) = mpsc::channel(self.outbound.max(1));
+        self.open
+            .send(Opening { inbox, outbox })
+            .await
+            .map_err(|_| ServerClosed)?;
+        Ok((sender, receiver))
+    }
+
+    /// Releases every object, closes every connection and ends the control task. Returns when that
+    /// is done.
+    pub async fn shutdown(&self) {
+        self.stop.send_replace(true);
+        self.open.closed().await;
+    }
+
+    /// Ends when [`ServerHandle::shutdown`] is called.
+    pub(crate) async fn stopping(&self) {
+        let mut stopping = self.stop.subscribe();
+        // The handle itself keeps the sender alive.
+        let _ = stopping.wait_for(|stop| *stop).await;
+    }
+}
+
+/// What a client does.
+enum Arrival {
+    Message(Box<ClientMessage>),
+    Gone,
+}
+
+struct Control {
+    model: ObjectModel,
+    submitter: Submitter,
+    next_connection: u64,
+    clients: BTreeMap<ConnectionKey, mpsc::Sender<ServerMessage>>,
+}
+
+/// Why the control task woke.
+enum Wake {
+    Stop,
+    Engine(Option<Event>),
+    Opening(Option<Opening>),
+    Client(ConnectionKey, Arrival),
+    Timeout,
+    Retry,
+}
+
+impl Control {
+    async fn run(
+        mut self,
+        mut events: mpsc::Receiver<Event>,
+        mut opened: mpsc::Receiver<Opening>,
+        mut stopping: watch::Receiver<bool>,
+    ) {
+        let mut arrivals: SelectAll<BoxStream<'static, (ConnectionKey, Arrival)>> =
+            SelectAll::new();
+        let mut engine_alive = true;
+        let mut handles_alive = true;
+        while handles_alive || !self.clients.is_empty() {
+            let (deadline, _) = self.model.poll_timeout();
+            let wake = tokio::select! {
+                biased;
+                _ = stopping.wait_for(|stop| *stop) => Wake::Stop,
+                event = events.recv(), if engine_alive => Wake::Engine(event),
+                opening = opened.recv(), if handles_alive => Wake::Opening(opening),
+                Some((connection, arrival)) = arrivals.next() => Wake::Client(connection, arrival),
+                () = tokio::time::sleep_until(deadline.into()) => Wake::Timeout,
+                () = tokio::time::sleep(RETRY), if self.submitter.has_kept() => Wake::Retry,
+            };
+            match wake {
+                Wake::Stop => break,
+                Wake::Engine(Some(event)) => self.model.handle_engine(event, now()),
+                Wake::Engine(None) => {
+                    tracing::error!("the media engine has ended");
+                    engine_alive = false;
+                }
+                Wake::Opening(Some(opening)) => arrivals.push(self.open(opening)),
+                Wake::Opening(None) => handles_alive = false,
+                Wake::Client(connection, Arrival::Message(message)) => {
+                    self.model.handle_message(connection, *message, now());
+                }
+                Wake::Client(connection, Arrival::Gone) => {
+                    self.clients.remove(&connection);
+                    self.model.handle_disconnect(connection, now());
+                }
+                Wake::Timeout => self.model.handle_timeout(now()),
+                Wake::Retry => self.submitter.retry(),
+            }
+            self.carry_out();
+        }
+        self.finish().await;
+    }
+
+    fn open(&mut self, opening: Opening) -> BoxStream<'static, (ConnectionKey, Arrival)> {
+        let connection = ConnectionKey(self.next_connection);
+        self.next_connection += 1;
+        self.clients.insert(connection, opening.outbox);
+        self.model.handle_connect(connection);
+        let messages = stream::unfold(opening.inbox, |mut inbox| async move {
+            let message = inbox.recv().await?;
+            Some((Arrival::Message(Box::new(message)), inbox))
+        });
+        messages
+            .chain(stream::once(std::future::ready(Arrival::Gone)))
+            .map(move |arrival| (connection, arrival))
+            .boxed()
+    }
+
+    /// Carries out what the model asks for, and what that causes.
+    fn carry_out(&mut self) {
+        while let Some(effect) = self.model.poll_effect() {
+            match effect {
+                Effect::Send {
+                    connection,
+                    message,
+                } => self.send(connection, message),
+                Effect::Engine(command) => {
+                    if let Some(failure) = self.submitter.submit(command) {
+                        self.model.handle_engine(failure, now());
+                    }
+                }
+                Effect::ReadHost(token) => self.model.handle_host(token, host::read(), now()),
+            }
+        }
+    }
+
+    fn send(&mut self, connection: ConnectionKey, message: ServerMessage) {
+        let Some(outbox) = self.clients.get(&connection) else {
+            return;
+        };
+        if outbox.try_send(message).is_err() {
+            tracing::warn!(
+                connection = connection.0,
+                "client does not read, disconnected"
+            );
+            self.clients.remove(&connection);
+            self.model.handle_disconnect(connection, now());
+        }
+    }
+
+    /// Releases everything and lets the engine know.
+    async fn finish(mut self) {
+        self.model.release_all(now());
+        self.carry_out();
+        let deadline = Instant::now() + LAST_COMMANDS;
+        while self.submitter.has_kept() && Instant::now() < deadline {
+            tokio::time::sleep(RETRY).await;
+            self.submitter.retry();
+        }
+    }
+}
+
+fn now() -> Now {
+    let since_1970 = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Now {
+        monotonic: Instant::now(),
+        unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+/// Session ids are bearer secrets, so their seed comes from the operating system.
+fn seed() -> [u8; 32] {
+    let mut seed = [0; 32];
+    SysRng
+        .try_fill_bytes(&mut seed)
+        .expect("the operating system gives random bytes");
+    seed
+}
