@@ -1,0 +1,93 @@
+//! What a room wants done: requests to the media server, finished commands and events.
+
+use salono_kurento_model::Value;
+use salono_kurento_model::wire;
+
+use crate::command::{IceCandidate, Outcome, ParticipantId, Ticket, UserParticipant};
+use crate::error::RoomError;
+
+/// The room's number for one request to the media server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(pub u64);
+
+/// One thing for the room's driver to do, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Send this to the media server; its reply goes to [`Room::handle_reply`](crate::Room::handle_reply).
+    ///
+    /// Requests need no order among each other: whatever depends on a reply is only sent after it.
+    Request {
+        /// Comes back with the reply.
+        token: Token,
+        /// What to send.
+        request: wire::Request,
+    },
+    /// A command is finished.
+    Done {
+        /// The command's number.
+        ticket: Ticket,
+        /// How it ended.
+        result: Result<Outcome, RoomError>,
+    },
+    /// Something happened that nobody asked for.
+    Event(RoomEvent),
+}
+
+/// Something that happened in the room and concerns its participants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RoomEvent {
+    /// An endpoint of the participant found a candidate of the media server.
+    IceCandidateFound {
+        /// Who gets it.
+        participant: ParticipantId,
+        /// Its own name for the publisher endpoint, the publisher's name for a subscription.
+        endpoint: String,
+        /// The candidate.
+        candidate: IceCandidate,
+    },
+    /// An element of the participant failed.
+    MediaElementError {
+        /// Whose element it is.
+        participant: ParticipantId,
+        /// `TYPE: description(errCode=N)`.
+        description: String,
+    },
+    /// The pipeline failed.
+    PipelineError {
+        /// Everybody in the room.
+        participants: Vec<ParticipantId>,
+        /// `TYPE: description(errCode=N)`.
+        description: String,
+    },
+    /// The room is over; no command succeeds any more.
+    Closed {
+        /// Why.
+        reason: CloseReason,
+        /// Who was in.
+        members: Vec<UserParticipant>,
+    },
+}
+
+/// Why a room ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// The last participant left, or the only join failed.
+    Empty,
+    /// [`Command::Close`](crate::Command::Close).
+    Asked,
+    /// The connection to the media server is gone.
+    MediaServerLost,
+}
+
+/// A request that the media server refused or never answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message} (code {code})")]
+pub struct MediaFailure {
+    /// The Kurento error code, or 0 for a failure on the way.
+    pub code: i32,
+    /// Text for people.
+    pub message: String,
+}
+
+/// The reply to one [`Effect::Request`]: `result.value`, or why there is none.
+pub type Reply = Result<Value, MediaFailure>;

@@ -1,0 +1,276 @@
+//! The receiving side: endpoints that take what others publish, and candidates for both sides.
+
+use crate::chain::{Links, MediaSet};
+use crate::command::{IceCandidate, MutedMediaType, Outcome, ParticipantId};
+use crate::error::{RoomError, RoomErrorCode};
+use crate::participant::{Running, Subscription, Task};
+use crate::publish::gone;
+use crate::request;
+use crate::room::{ObjectRole, ReplyRole, Room, Started, not_streaming};
+
+impl Room {
+    pub(crate) fn begin_subscribe(
+        &mut self,
+        id: &ParticipantId,
+        mut running: Running,
+        remote: String,
+        offer: String,
+    ) -> Result<Started, RoomError> {
+        let subscriber = self.member(id)?;
+        let (publisher_id, publisher) = self.member_named(&remote)?;
+        if publisher.publisher.streaming().is_none() || publisher_id == id {
+            return Err(not_streaming(&remote));
+        }
+        if subscriber.subscriptions.contains_key(&remote) {
+            return Err(RoomError::new(
+                RoomErrorCode::MediaSdp,
+                format!("the participant is subscribed to '{remote}' already"),
+            ));
+        }
+        let publisher = publisher_id.clone();
+        let web = subscriber.web;
+        let pipeline = self.pipeline(id)?;
+        running.task = Task::CreateSubscriber {
+            remote,
+            publisher,
+            offer,
+        };
+        // Data does not run through the pass-through, so subscribers have no data channels.
+        let endpoint = request::create_endpoint(web, &pipeline, false);
+        self.request_for(id, &mut running, ReplyRole::Endpoint, endpoint);
+        Ok(Started::Waiting(running))
+    }
+
+    /// The endpoint is there: connects and negotiates it.
+    pub(crate) fn subscriber_created(
+        &mut self,
+        id: &ParticipantId,
+        mut running: Running,
+        remote: String,
+        publisher: &ParticipantId,
+        offer: String,
+    ) -> Result<Started, RoomError> {
+        let endpoint = subscriber_endpoint(&running)?;
+        let web = self.member(id)?.web;
+        let pass_through = self
+            .member(publisher)?
+            .publisher
+            .streaming()
+            .map(|objects| objects.pass_through.clone())
+            .ok_or_else(|| not_streaming(&remote))?;
+        let role = ObjectRole::Endpoint(id.clone(), remote.clone());
+        self.objects.insert(endpoint.clone(), role);
+        running.task = Task::NegotiateSubscriber { remote };
+        let subscribe = request::subscribe(&endpoint, "Error");
+        self.request_for(id, &mut running, ReplyRole::Setup, subscribe);
+        if web {
+            let subscribe = request::subscribe(&endpoint, "IceCandidateFound");
+            self.request_for(id, &mut running, ReplyRole::Setup, subscribe);
+        }
+        self.limit_bandwidth(id, &mut running, &endpoint, web);
+        let process = request::process(&endpoint, crate::command::SdpType::Offer, offer);
+        self.request_for(id, &mut running, ReplyRole::Description, process);
+        let links = Links::pair(&pass_through, &endpoint, MediaSet::NONE);
+        self.change_links(id, &mut running, Links::default().changes(&links));
+        Ok(Started::Waiting(running))
+    }
+
+    /// The endpoint is negotiated: media flows.
+    pub(crate) fn subscriber_negotiated(
+        &mut self,
+        id: &ParticipantId,
+        running: Running,
+        remote: &str,
+    ) -> Result<Started, RoomError> {
+        let endpoint = subscriber_endpoint(&running)?;
+        let participant = self.participants.get_mut(id).ok_or_else(gone)?;
+        let subscription = Subscription {
+            endpoint: endpoint.clone(),
+            muted: MediaSet::NONE,
+        };
+        participant
+            .subscriptions
+            .insert(remote.to_owned(), subscription);
+        if participant.web {
+            self.start_ice(id, remote, &endpoint);
+        }
+        Ok(Started::Finished(Outcome::Subscribed {
+            answer: running.description.unwrap_or_default(),
+        }))
+    }
+
+    pub(crate) fn unsubscribe(
+        &mut self,
+        id: &ParticipantId,
+        remote: &str,
+    ) -> Result<Outcome, RoomError> {
+        self.member_named(remote)?;
+        let participant = self.participants.get_mut(id).ok_or_else(gone)?;
+        // Candidates under one's own name are for the publisher, which this does not concern.
+        if participant.user != remote {
+            participant.early.shift_remove(remote);
+        }
+        if let Some(subscription) = participant.subscriptions.remove(remote) {
+            self.release(subscription.endpoint);
+        }
+        Ok(Outcome::Done)
+    }
+
+    pub(crate) fn begin_mute_subscribed(
+        &mut self,
+        id: &ParticipantId,
+        mut running: Running,
+        remote: String,
+        media: Option<MutedMediaType>,
+    ) -> Result<Started, RoomError> {
+        let subscriber = self.member(id)?;
+        let (_, publisher) = self.member_named(&remote)?;
+        let objects = publisher
+            .publisher
+            .streaming()
+            .ok_or_else(|| not_streaming(&remote))?;
+        let Some(subscription) = subscriber.subscriptions.get(&remote) else {
+            tracing::warn!(
+                room = self.name,
+                user = subscriber.user,
+                remote,
+                "nothing to mute"
+            );
+            return Ok(Started::Finished(Outcome::Done));
+        };
+        let links = |muted| Links::pair(&objects.pass_through, &subscription.endpoint, muted);
+        let muted = media.map_or(MediaSet::NONE, |media| subscription.muted.muted(media));
+        let changes = links(subscription.muted).changes(&links(muted));
+        if changes.is_empty() {
+            return Ok(Started::Finished(Outcome::Done));
+        }
+        running.task = Task::MuteSubscribed { remote, muted };
+        self.change_links(id, &mut running, changes);
+        Ok(Started::Waiting(running))
+    }
+
+    /// A publisher is gone: so are the subscriptions to it, and what was under way for them.
+    pub(crate) fn drop_subscriptions_to(&mut self, user: &str) {
+        let mut endpoints = Vec::new();
+        let mut aborted = Vec::new();
+        for (id, participant) in &mut self.participants {
+            if participant.user == user {
+                continue;
+            }
+            participant.early.shift_remove(user);
+            if let Some(subscription) = participant.subscriptions.remove(user) {
+                endpoints.push(subscription.endpoint);
+            }
+            let running = participant.running.as_ref();
+            if running.is_some_and(|running| running.task.remote() == Some(user)) {
+                aborted.push(id.clone());
+            }
+        }
+        for endpoint in endpoints {
+            self.release(endpoint);
+        }
+        for id in aborted {
+            self.abort_running(&id, not_streaming(user));
+        }
+    }
+
+    /// Passes a candidate to its endpoint, or keeps it until the endpoint is negotiated.
+    pub(crate) fn add_ice_candidate(
+        &mut self,
+        id: &ParticipantId,
+        endpoint: &str,
+        candidate: IceCandidate,
+    ) -> Result<(), RoomError> {
+        let participant = self.member(id)?;
+        if !participant.web {
+            return Err(RoomError::new(
+                RoomErrorCode::MediaNotAWebEndpoint,
+                format!("user '{}' is not a WebRTC participant", participant.user),
+            ));
+        }
+        let target = if participant.user == endpoint {
+            let objects = participant.publisher.streaming();
+            objects.map(|objects| objects.endpoint.clone())
+        } else {
+            let subscription = participant.subscriptions.get(endpoint);
+            subscription.map(|subscription| subscription.endpoint.clone())
+        };
+        match target {
+            Some(object) => {
+                let add = request::add_ice_candidate(&object, candidate);
+                self.detached("addIceCandidate", add);
+            }
+            None => self.keep_candidate(id, endpoint, candidate),
+        }
+        Ok(())
+    }
+
+    fn keep_candidate(&mut self, id: &ParticipantId, endpoint: &str, candidate: IceCandidate) {
+        let limits = self.config.limits;
+        let is_new = self
+            .participants
+            .get(id)
+            .is_some_and(|participant| !participant.early.contains_key(endpoint));
+        if is_new && self.member_named(endpoint).is_err() {
+            self.make_room_for_unknown_name(id, limits.unknown_endpoints);
+            if limits.unknown_endpoints == 0 {
+                return;
+            }
+        }
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        let kept = participant.early.entry(endpoint.to_owned()).or_default();
+        if kept.len() < limits.buffered_candidates {
+            kept.push(candidate);
+        } else {
+            tracing::debug!(
+                room = self.name,
+                endpoint,
+                "candidate dropped: too many before the endpoint"
+            );
+        }
+    }
+
+    /// Forgets the oldest names for which nobody came.
+    fn make_room_for_unknown_name(&mut self, id: &ParticipantId, limit: usize) {
+        let Some(participant) = self.participants.get(id) else {
+            return;
+        };
+        let unknown: Vec<String> = participant
+            .early
+            .keys()
+            .filter(|name| self.member_named(name).is_err())
+            .cloned()
+            .collect();
+        let excess = (unknown.len() + 1).saturating_sub(limit);
+        if let Some(participant) = self.participants.get_mut(id) {
+            for name in unknown.into_iter().take(excess) {
+                participant.early.shift_remove(&name);
+            }
+        }
+    }
+
+    /// Lets an endpoint that was just negotiated find its candidates, and gives it those of its peer
+    /// that came early.
+    pub(crate) fn start_ice(&mut self, id: &ParticipantId, name: &str, endpoint: &str) {
+        self.detached("gatherCandidates", request::gather_candidates(endpoint));
+        let early = self
+            .participants
+            .get_mut(id)
+            .and_then(|participant| participant.early.shift_remove(name));
+        for candidate in early.into_iter().flatten() {
+            let add = request::add_ice_candidate(endpoint, candidate);
+            self.detached("addIceCandidate", add);
+        }
+    }
+}
+
+fn subscriber_endpoint(running: &Running) -> Result<String, RoomError> {
+    running.endpoint.clone().ok_or_else(|| {
+        RoomError::new(
+            RoomErrorCode::MediaEndpoint,
+            "the subscriber endpoint is missing",
+        )
+    })
+}
