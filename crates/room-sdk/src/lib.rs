@@ -1,1 +1,42 @@
-//! Room managers for building group calls into a program, on any Kurento media server.
+//! Rooms for group calls, on any Kurento media server.
+//!
+//! Two managers do the work. [`RoomManager`] returns what it finds: a program that has its own idea
+//! of signalling calls it and tells its users what it likes. [`NotificationRoomManager`] is for
+//! servers: it takes requests of clients, and a [`NotificationRoomHandler`] answers them. The
+//! [`DefaultNotificationRoomHandler`] says what Kurento Room says, in the same order, through a
+//! [`UserNotificationService`], which is all that a transport has to implement.
+//!
+//! A [`KurentoClientProvider`] chooses the media server of each room; [`FixedKurento`] takes the same
+//! one for all. Only documented requests of the Kurento Protocol are used.
+//!
+//! What holds for every room:
+//!
+//! - Joining is atomic: of two participants that join at the same time, one finds the other in the
+//!   list that it gets, and the other is told of the one.
+//! - What a participant asks for happens in the order it asks. Nobody waits for somebody else's
+//!   media.
+//! - Candidates of the media server may come before the answer to the offer; after a participant left
+//!   nothing of it comes any more.
+//! - Everything that was created on the media server is released, whatever fails or races.
+//! - A media server that does not answer fails an operation after 30 s; one that is gone closes its
+//!   rooms, and everybody in them is told.
+//!
+//! `examples/minimal_room.rs` shows the whole of a small program.
+
+mod default_handler;
+mod directory;
+mod handler;
+mod manager;
+mod notification;
+mod provider;
+mod task;
+
+pub use default_handler::DefaultNotificationRoomHandler;
+pub use handler::{Chat, NotificationRoomHandler, Published, RoomHandler, UserNotificationService};
+pub use manager::{Join, ManagerConfig, ParticipantRequest, Pipeline, Publish, RoomManager};
+pub use notification::NotificationRoomManager;
+pub use provider::{FixedKurento, KurentoClientProvider, KurentoClientSessionInfo};
+pub use salono_room_core::{
+    Bandwidth, IceCandidate, Limits, Loopback, MediaType, MutedMediaType, ParticipantId,
+    RoomConfig, RoomError, RoomErrorCode, SdpType, UserParticipant,
+};

@@ -1,0 +1,241 @@
+//! The handler that speaks Kurento Room's protocol: which message goes to whom, in which order.
+
+use std::sync::Arc;
+
+use salono_kurento_model::{Map, Value};
+use salono_room_core::{IceCandidate, ParticipantId, RoomError, UserParticipant};
+
+use crate::handler::{
+    Chat, NotificationRoomHandler, Published, RoomHandler, UserNotificationService,
+};
+use crate::manager::ParticipantRequest;
+
+/// The only stream a user has, as Kurento Room's clients call it.
+const STREAM_ID: &str = "webcam";
+
+/// Answers requests and notifies participants as Kurento Room does.
+///
+/// Joined and published carry the user's name as `id`, left and unpublished as `name`, chat as `user`.
+/// Others hear of a join and of a leave before the participant itself is answered, and of everything
+/// else after.
+pub struct DefaultNotificationRoomHandler {
+    service: Arc<dyn UserNotificationService>,
+}
+
+impl DefaultNotificationRoomHandler {
+    /// A handler that sends through `service`.
+    pub fn new(service: Arc<dyn UserNotificationService>) -> Self {
+        Self { service }
+    }
+
+    fn notify<'a>(
+        &self,
+        participants: impl IntoIterator<Item = &'a UserParticipant>,
+        method: &str,
+        params: &Map<String, Value>,
+    ) {
+        for participant in participants {
+            self.service
+                .send_notification(&participant.participant_id, method, params.clone());
+        }
+    }
+
+    fn notify_others(
+        &self,
+        request: &ParticipantRequest,
+        members: &[UserParticipant],
+        method: &str,
+        params: &Map<String, Value>,
+    ) {
+        let others = members
+            .iter()
+            .filter(|member| member.participant_id != request.participant_id);
+        self.notify(others, method, params);
+    }
+
+    fn respond_empty(&self, request: &ParticipantRequest) {
+        self.service
+            .send_response(request, Value::Object(Map::new()));
+    }
+
+    fn fail(&self, request: &ParticipantRequest, error: &RoomError) {
+        self.service.send_error_response(request, None, error);
+    }
+}
+
+impl RoomHandler for DefaultNotificationRoomHandler {
+    fn on_ice_candidate(
+        &self,
+        _: &str,
+        participant: &ParticipantId,
+        endpoint_name: &str,
+        candidate: &IceCandidate,
+    ) {
+        let params = object([
+            ("endpointName", endpoint_name.into()),
+            ("sdpMLineIndex", candidate.sdp_m_line_index.into()),
+            ("sdpMid", candidate.sdp_mid.as_str().into()),
+            ("candidate", candidate.candidate.as_str().into()),
+        ]);
+        self.service
+            .send_notification(participant, "iceCandidate", params);
+    }
+
+    fn on_media_element_error(&self, _: &str, participant: &ParticipantId, description: &str) {
+        let params = object([("error", description.into())]);
+        self.service
+            .send_notification(participant, "mediaError", params);
+    }
+
+    fn on_pipeline_error(&self, _: &str, participants: &[ParticipantId], description: &str) {
+        let params = object([("error", description.into())]);
+        for participant in participants {
+            self.service
+                .send_notification(participant, "mediaError", params.clone());
+        }
+    }
+}
+
+impl NotificationRoomHandler for DefaultNotificationRoomHandler {
+    fn on_participant_joined(
+        &self,
+        request: &ParticipantRequest,
+        _: &str,
+        user: &str,
+        existing: Result<&[UserParticipant], &RoomError>,
+    ) {
+        let existing = match existing {
+            Ok(existing) => existing,
+            Err(error) => return self.fail(request, error),
+        };
+        self.notify(
+            existing,
+            "participantJoined",
+            &object([("id", user.into())]),
+        );
+        let peers = existing.iter().map(|peer| {
+            let mut entry = object([("id", peer.user_name.as_str().into())]);
+            // Some clients take the mere presence of the key for publishing.
+            if peer.streaming {
+                entry.insert("streams".into(), streams());
+            }
+            Value::Object(entry)
+        });
+        self.service
+            .send_response(request, Value::Array(peers.collect()));
+    }
+
+    fn on_participant_left(
+        &self,
+        request: &ParticipantRequest,
+        left: Result<(&str, &[UserParticipant]), &RoomError>,
+    ) {
+        match left {
+            Ok((user, remaining)) => {
+                self.on_participant_removed(user, remaining);
+                self.respond_empty(request);
+                self.service.close_session(request);
+            }
+            Err(error) => self.fail(request, error),
+        }
+    }
+
+    fn on_participant_removed(&self, user: &str, remaining: &[UserParticipant]) {
+        self.notify(
+            remaining,
+            "participantLeft",
+            &object([("name", user.into())]),
+        );
+    }
+
+    fn on_participant_evicted(&self, participant: &UserParticipant) {
+        self.service.send_notification(
+            &participant.participant_id,
+            "participantEvicted",
+            Map::new(),
+        );
+    }
+
+    fn on_publish_media(
+        &self,
+        request: &ParticipantRequest,
+        published: Result<Published<'_>, &RoomError>,
+    ) {
+        let published = match published {
+            Ok(published) => published,
+            Err(error) => return self.fail(request, error),
+        };
+        let answer = object([("sdpAnswer", published.answer.into())]);
+        self.service.send_response(request, Value::Object(answer));
+        let params = object([("id", published.user.into()), ("streams", streams())]);
+        self.notify_others(request, published.members, "participantPublished", &params);
+    }
+
+    fn on_unpublish_media(
+        &self,
+        request: &ParticipantRequest,
+        unpublished: Result<(&str, &[UserParticipant]), &RoomError>,
+    ) {
+        match unpublished {
+            Ok((user, members)) => {
+                self.respond_empty(request);
+                let params = object([("name", user.into())]);
+                self.notify_others(request, members, "participantUnpublished", &params);
+            }
+            Err(error) => self.fail(request, error),
+        }
+    }
+
+    fn on_subscribe(&self, request: &ParticipantRequest, answer: Result<&str, &RoomError>) {
+        match answer {
+            Ok(answer) => {
+                let answer = object([("sdpAnswer", answer.into())]);
+                self.service.send_response(request, Value::Object(answer));
+            }
+            Err(error) => self.fail(request, error),
+        }
+    }
+
+    fn on_unsubscribe(&self, request: &ParticipantRequest, result: Result<(), &RoomError>) {
+        match result {
+            Ok(()) => self.respond_empty(request),
+            Err(error) => self.fail(request, error),
+        }
+    }
+
+    fn on_recv_ice_candidate(&self, request: &ParticipantRequest, result: Result<(), &RoomError>) {
+        match result {
+            Ok(()) => self.respond_empty(request),
+            Err(error) => self.fail(request, error),
+        }
+    }
+
+    fn on_send_message(&self, request: &ParticipantRequest, message: Result<Chat<'_>, &RoomError>) {
+        let chat = match message {
+            Ok(chat) => chat,
+            Err(error) => return self.fail(request, error),
+        };
+        self.respond_empty(request);
+        let params = object([
+            ("room", chat.room.into()),
+            ("user", chat.user.into()),
+            ("message", chat.message.into()),
+        ]);
+        self.notify(chat.members, "sendMessage", &params);
+    }
+
+    fn on_room_closed(&self, room: &str, members: &[UserParticipant]) {
+        self.notify(members, "roomClosed", &object([("room", room.into())]));
+    }
+}
+
+fn streams() -> Value {
+    Value::Array(vec![Value::Object(object([("id", STREAM_ID.into())]))])
+}
+
+fn object<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
+    members
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
+}

@@ -1,0 +1,522 @@
+//! [`NotificationRoomManager`]: requests of clients in, callbacks to a handler out.
+
+use std::sync::Arc;
+
+use salono_room_core::{
+    Command, IceCandidate, MediaType, MutedMediaType, Outcome, ParticipantId, RoomError,
+    RoomErrorCode, UserParticipant,
+};
+use tokio::sync::oneshot;
+
+use crate::default_handler::DefaultNotificationRoomHandler;
+use crate::handler::{
+    Chat, NotificationRoomHandler, Published, RoomHandler, UserNotificationService,
+};
+use crate::manager::{
+    Join, ManagerConfig, ParticipantRequest, Pipeline, Publish, RoomManager, publish_command,
+    room_ended,
+};
+use crate::provider::{KurentoClientProvider, KurentoClientSessionInfo};
+use crate::task::Completion;
+
+/// A [`RoomManager`] for servers: results and errors of client requests go to a
+/// [`NotificationRoomHandler`], which answers the client and tells the others.
+///
+/// A method that takes a [`ParticipantRequest`] returns after the handler was called for it. Callbacks
+/// run on the room's task, so that what participants are told is in the order in which it happened.
+#[derive(Clone)]
+pub struct NotificationRoomManager {
+    rooms: RoomManager,
+    handler: Arc<dyn NotificationRoomHandler>,
+}
+
+impl NotificationRoomManager {
+    /// A manager that reports to `handler`.
+    pub fn new(
+        handler: Arc<dyn NotificationRoomHandler>,
+        provider: Arc<dyn KurentoClientProvider>,
+        config: ManagerConfig,
+    ) -> Self {
+        let events = Arc::new(Bridge(Arc::clone(&handler)));
+        Self {
+            rooms: RoomManager::new(events, provider, config),
+            handler,
+        }
+    }
+
+    /// A manager that speaks Kurento Room's protocol through `service`, with the
+    /// [default handler](DefaultNotificationRoomHandler).
+    pub fn with_user_notification_service(
+        service: Arc<dyn UserNotificationService>,
+        provider: Arc<dyn KurentoClientProvider>,
+        config: ManagerConfig,
+    ) -> Self {
+        let handler = Arc::new(DefaultNotificationRoomHandler::new(service));
+        Self::new(handler, provider, config)
+    }
+
+    /// The manager underneath, whose methods return what they find and call no handler.
+    pub fn room_manager(&self) -> &RoomManager {
+        &self.rooms
+    }
+
+    /// Joins a room, which is created if there is none of that name.
+    pub async fn join_room(&self, request: &ParticipantRequest, join: Join) {
+        let session = KurentoClientSessionInfo {
+            room_name: join.room.clone(),
+            participant_id: Some(request.participant_id.clone()),
+        };
+        let (room, user) = (join.room.clone(), join.user.clone());
+        let (completion, called) = self.callback(request, move |handler, request, result| {
+            let existing = match &result {
+                Ok(Outcome::Joined { existing }) => Ok(existing.as_slice()),
+                Ok(other) => Err(&unexpected(other)),
+                Err(error) => Err(error),
+            };
+            handler.on_participant_joined(request, &room, &user, existing);
+        });
+        self.rooms
+            .start_join(&request.participant_id, join, Some(session), completion)
+            .await;
+        let _ = called.await;
+    }
+
+    /// Leaves the room.
+    pub async fn leave_room(&self, request: &ParticipantRequest) {
+        let command = Command::Leave {
+            participant: request.participant_id.clone(),
+        };
+        self.run(request, command, |handler, request, result| {
+            let left = match &result {
+                Ok(Outcome::Left { user, remaining }) => Ok((user.as_str(), remaining.as_slice())),
+                Ok(other) => Err(&unexpected(other)),
+                Err(error) => Err(error),
+            };
+            handler.on_participant_left(request, left);
+        })
+        .await;
+    }
+
+    /// Publishes.
+    pub async fn publish_media(&self, request: &ParticipantRequest, publish: Publish) {
+        let command = publish_command(&request.participant_id, publish);
+        self.run(request, command, |handler, request, result| {
+            let published = match &result {
+                Ok(Outcome::Published {
+                    user,
+                    answer,
+                    members,
+                }) => Ok(Published {
+                    user,
+                    answer,
+                    members,
+                }),
+                Ok(other) => Err(&unexpected(other)),
+                Err(error) => Err(error),
+            };
+            handler.on_publish_media(request, published);
+        })
+        .await;
+    }
+
+    /// Stops publishing.
+    pub async fn unpublish_media(&self, request: &ParticipantRequest) {
+        let command = Command::Unpublish {
+            participant: request.participant_id.clone(),
+        };
+        self.run(request, command, |handler, request, result| {
+            let unpublished = match &result {
+                Ok(Outcome::Unpublished { user, members }) => {
+                    Ok((user.as_str(), members.as_slice()))
+                }
+                Ok(other) => Err(&unexpected(other)),
+                Err(error) => Err(error),
+            };
+            handler.on_unpublish_media(request, unpublished);
+        })
+        .await;
+    }
+
+    /// Receives what user `remote` publishes.
+    pub async fn subscribe(
+        &self,
+        request: &ParticipantRequest,
+        remote: &str,
+        offer: impl Into<String>,
+    ) {
+        let command = Command::Subscribe {
+            participant: request.participant_id.clone(),
+            remote: remote.to_owned(),
+            offer: offer.into(),
+        };
+        self.run(request, command, |handler, request, result| {
+            let answer = match &result {
+                Ok(Outcome::Subscribed { answer }) => Ok(answer.as_str()),
+                Ok(other) => Err(&unexpected(other)),
+                Err(error) => Err(error),
+            };
+            handler.on_subscribe(request, answer);
+        })
+        .await;
+    }
+
+    /// Stops receiving from user `remote`.
+    pub async fn unsubscribe(&self, request: &ParticipantRequest, remote: &str) {
+        let command = Command::Unsubscribe {
+            participant: request.participant_id.clone(),
+            remote: remote.to_owned(),
+        };
+        self.run(request, command, |handler, request, result| {
+            handler.on_unsubscribe(request, result.as_ref().map(drop));
+        })
+        .await;
+    }
+
+    /// Hands over a candidate of the participant.
+    pub async fn on_ice_candidate(
+        &self,
+        request: &ParticipantRequest,
+        endpoint_name: &str,
+        candidate: IceCandidate,
+    ) {
+        let command = Command::AddIceCandidate {
+            participant: request.participant_id.clone(),
+            endpoint: endpoint_name.to_owned(),
+            candidate,
+        };
+        self.run(request, command, |handler, request, result| {
+            handler.on_recv_ice_candidate(request, result.as_ref().map(drop));
+        })
+        .await;
+    }
+
+    /// Sends a chat message to everybody in the room. `user` and `room` must be the sender's own:
+    /// 102 and 202 otherwise.
+    pub async fn send_message(
+        &self,
+        request: &ParticipantRequest,
+        message: &str,
+        user: &str,
+        room: &str,
+    ) {
+        let handler = Arc::clone(&self.handler);
+        let asker = request.clone();
+        let (message, user, named) = (message.to_owned(), user.to_owned(), room.to_owned());
+        let sent = self
+            .rooms
+            .ask(&request.participant_id, move |room| {
+                let sender = room.participant(&asker.participant_id)?;
+                check_sender(&sender, &user, room.name(), &named)?;
+                let members = room.participants();
+                handler.on_send_message(
+                    &asker,
+                    Ok(Chat {
+                        message: &message,
+                        user: &user,
+                        room: &named,
+                        members: &members,
+                    }),
+                );
+                Ok(())
+            })
+            .await;
+        if let Err(error) = sent {
+            self.handler.on_send_message(request, Err(&error));
+        }
+    }
+
+    /// Takes a participant out of its room; the others and the participant are told. Errors: 102.
+    pub async fn evict_participant(&self, participant: &ParticipantId) -> Result<(), RoomError> {
+        let handler = Arc::clone(&self.handler);
+        let (sender, result) = oneshot::channel();
+        let id = participant.clone();
+        let completion = Completion::new(move |outcome| {
+            let evicted = match outcome {
+                Ok(Outcome::Left { user, remaining }) => {
+                    handler.on_participant_removed(&user, &remaining);
+                    handler.on_participant_evicted(&UserParticipant {
+                        participant_id: id,
+                        user_name: user,
+                        streaming: false,
+                    });
+                    Ok(())
+                }
+                Ok(other) => Err(unexpected(&other)),
+                Err(error) => Err(error),
+            };
+            let _ = sender.send(evicted);
+        });
+        let command = Command::Leave {
+            participant: participant.clone(),
+        };
+        self.rooms.start(participant, command, completion).await;
+        result.await.unwrap_or_else(|_| Err(room_ended()))
+    }
+
+    /// Closes a room; everybody in it is told. Errors: 202, 203.
+    pub async fn close_room(&self, room: &str) -> Result<(), RoomError> {
+        let handler = Arc::clone(&self.handler);
+        let (sender, result) = oneshot::channel();
+        let name = room.to_owned();
+        let completion = Completion::new(move |outcome| {
+            let closed = match outcome {
+                Ok(Outcome::Closed { members }) => {
+                    handler.on_room_closed(&name, &members);
+                    Ok(())
+                }
+                Ok(other) => Err(unexpected(&other)),
+                Err(error) => Err(error),
+            };
+            let _ = sender.send(closed);
+        });
+        self.rooms.start_close(room, completion).await;
+        result.await.unwrap_or_else(|_| Err(room_ended()))
+    }
+
+    /// Closes every room with everybody in it told, and opens none any more.
+    pub async fn shutdown(&self) {
+        self.rooms.shut();
+        for room in self.rooms.rooms() {
+            if let Err(error) = self.close_room(&room).await {
+                tracing::debug!(room, %error, "room was closed by somebody else");
+            }
+        }
+    }
+
+    /// As [`RoomManager::close`]: no participant is told.
+    pub async fn close(&self) {
+        self.rooms.close().await;
+    }
+
+    /// As [`RoomManager::rooms`].
+    pub fn rooms(&self) -> Vec<String> {
+        self.rooms.rooms()
+    }
+
+    /// As [`RoomManager::participants`].
+    pub async fn participants(&self, room: &str) -> Result<Vec<UserParticipant>, RoomError> {
+        self.rooms.participants(room).await
+    }
+
+    /// As [`RoomManager::publishers`].
+    pub async fn publishers(&self, room: &str) -> Result<Vec<UserParticipant>, RoomError> {
+        self.rooms.publishers(room).await
+    }
+
+    /// As [`RoomManager::subscribers`].
+    pub async fn subscribers(&self, room: &str) -> Result<Vec<UserParticipant>, RoomError> {
+        self.rooms.subscribers(room).await
+    }
+
+    /// As [`RoomManager::peer_publishers`].
+    pub async fn peer_publishers(
+        &self,
+        participant: &ParticipantId,
+    ) -> Result<Vec<UserParticipant>, RoomError> {
+        self.rooms.peer_publishers(participant).await
+    }
+
+    /// As [`RoomManager::peer_subscribers`].
+    pub async fn peer_subscribers(
+        &self,
+        participant: &ParticipantId,
+    ) -> Result<Vec<UserParticipant>, RoomError> {
+        self.rooms.peer_subscribers(participant).await
+    }
+
+    /// As [`RoomManager::create_room`].
+    pub async fn create_room(&self, session: KurentoClientSessionInfo) -> Result<(), RoomError> {
+        self.rooms.create_room(session).await
+    }
+
+    /// As [`RoomManager::pipeline`].
+    pub async fn pipeline(&self, participant: &ParticipantId) -> Result<Pipeline, RoomError> {
+        self.rooms.pipeline(participant).await
+    }
+
+    /// As [`RoomManager::generate_publish_offer`].
+    pub async fn generate_publish_offer(
+        &self,
+        participant: &ParticipantId,
+    ) -> Result<String, RoomError> {
+        self.rooms.generate_publish_offer(participant).await
+    }
+
+    /// As [`RoomManager::add_media_element`].
+    pub async fn add_media_element(
+        &self,
+        participant: &ParticipantId,
+        element: impl Into<String>,
+        media: Option<MediaType>,
+    ) -> Result<(), RoomError> {
+        self.rooms
+            .add_media_element(participant, element, media)
+            .await
+    }
+
+    /// As [`RoomManager::remove_media_element`].
+    pub async fn remove_media_element(
+        &self,
+        participant: &ParticipantId,
+        element: impl Into<String>,
+    ) -> Result<(), RoomError> {
+        self.rooms.remove_media_element(participant, element).await
+    }
+
+    /// As [`RoomManager::mute_published_media`].
+    pub async fn mute_published_media(
+        &self,
+        participant: &ParticipantId,
+        media: MutedMediaType,
+    ) -> Result<(), RoomError> {
+        self.rooms.mute_published_media(participant, media).await
+    }
+
+    /// As [`RoomManager::unmute_published_media`].
+    pub async fn unmute_published_media(
+        &self,
+        participant: &ParticipantId,
+    ) -> Result<(), RoomError> {
+        self.rooms.unmute_published_media(participant).await
+    }
+
+    /// As [`RoomManager::mute_subscribed_media`].
+    pub async fn mute_subscribed_media(
+        &self,
+        participant: &ParticipantId,
+        remote: &str,
+        media: MutedMediaType,
+    ) -> Result<(), RoomError> {
+        self.rooms
+            .mute_subscribed_media(participant, remote, media)
+            .await
+    }
+
+    /// As [`RoomManager::unmute_subscribed_media`].
+    pub async fn unmute_subscribed_media(
+        &self,
+        participant: &ParticipantId,
+        remote: &str,
+    ) -> Result<(), RoomError> {
+        self.rooms
+            .unmute_subscribed_media(participant, remote)
+            .await
+    }
+
+    /// As [`RoomManager::update_filter`].
+    pub async fn update_filter(&self, room: &str, filter_id: &str) -> Result<(), RoomError> {
+        self.rooms.update_filter(room, filter_id).await
+    }
+
+    async fn run(
+        &self,
+        request: &ParticipantRequest,
+        command: Command,
+        report: impl FnOnce(
+            &dyn NotificationRoomHandler,
+            &ParticipantRequest,
+            Result<Outcome, RoomError>,
+        ) + Send
+        + 'static,
+    ) {
+        let (completion, called) = self.callback(request, report);
+        self.rooms
+            .start(&request.participant_id, command, completion)
+            .await;
+        let _ = called.await;
+    }
+
+    /// A completion that reports to the handler, and a receiver that wakes when it has.
+    fn callback(
+        &self,
+        request: &ParticipantRequest,
+        report: impl FnOnce(
+            &dyn NotificationRoomHandler,
+            &ParticipantRequest,
+            Result<Outcome, RoomError>,
+        ) + Send
+        + 'static,
+    ) -> (Completion, oneshot::Receiver<()>) {
+        let (sender, called) = oneshot::channel();
+        let handler = Arc::clone(&self.handler);
+        let request = request.clone();
+        let completion = Completion::new(move |result| {
+            report(&*handler, &request, result);
+            let _ = sender.send(());
+        });
+        (completion, called)
+    }
+}
+
+/// A client can only speak for itself and where it is.
+fn check_sender(
+    sender: &UserParticipant,
+    user: &str,
+    room: &str,
+    named_room: &str,
+) -> Result<(), RoomError> {
+    if sender.user_name != user {
+        return Err(RoomError::new(
+            RoomErrorCode::UserNotFound,
+            format!("the sender's name is not '{user}'"),
+        ));
+    }
+    if room != named_room {
+        return Err(RoomError::new(
+            RoomErrorCode::RoomNotFound,
+            format!("the sender is not in room '{named_room}'"),
+        ));
+    }
+    Ok(())
+}
+
+fn unexpected(outcome: &Outcome) -> RoomError {
+    RoomError::new(
+        RoomErrorCode::Generic,
+        format!("the room answered with {outcome:?}"),
+    )
+}
+
+/// Passes a room manager's events on; a lost room is a closed room for those who were in it.
+struct Bridge(Arc<dyn NotificationRoomHandler>);
+
+impl RoomHandler for Bridge {
+    fn on_ice_candidate(
+        &self,
+        room: &str,
+        participant: &ParticipantId,
+        endpoint_name: &str,
+        candidate: &IceCandidate,
+    ) {
+        self.0
+            .on_ice_candidate(room, participant, endpoint_name, candidate);
+    }
+
+    fn on_media_element_error(&self, room: &str, participant: &ParticipantId, description: &str) {
+        self.0
+            .on_media_element_error(room, participant, description);
+    }
+
+    fn on_pipeline_error(&self, room: &str, participants: &[ParticipantId], description: &str) {
+        self.0.on_pipeline_error(room, participants, description);
+    }
+
+    fn on_room_lost(&self, room: &str, members: &[UserParticipant]) {
+        self.0.on_room_lost(room, members);
+        self.0.on_room_closed(room, members);
+    }
+
+    fn update_filter(
+        &self,
+        room: &str,
+        participant: &UserParticipant,
+        filter_id: &str,
+        state: &str,
+    ) {
+        self.0.update_filter(room, participant, filter_id, state);
+    }
+
+    fn next_filter_state(&self, filter_id: &str, state: Option<&str>) -> Option<String> {
+        self.0.next_filter_state(filter_id, state)
+    }
+}

@@ -1,0 +1,593 @@
+//! The task of one room: feeds the state machine and does what it asks for.
+//!
+//! Everything that concerns a room passes through here one thing at a time, callbacks included, so
+//! the order in which the state machine decides is the order in which participants hear.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use salono_kurento_client::{Client, EventStream, SessionEvent};
+use salono_room_core::{
+    CloseReason, Command, Effect, MediaFailure, Outcome, ParticipantId, Reply, Room, RoomError,
+    RoomErrorCode, RoomEvent, Ticket, Token,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::directory::RoomAddress;
+use crate::manager::{Join, Pipeline, Shared, room_ended};
+use crate::provider::KurentoClientSessionInfo;
+
+/// Room-wide filters of one room; a program that needs more wants something else.
+const MAX_FILTERS: usize = 64;
+
+/// One thing for a room's task to do.
+pub(crate) enum Message {
+    /// A participant wants in.
+    Join {
+        order: JoinOrder,
+        session: Option<KurentoClientSessionInfo>,
+        reservation: Reservation,
+        completion: Completion,
+    },
+    /// Anything else that changes the room.
+    Command {
+        command: Command,
+        completion: Completion,
+    },
+    /// A look at the room.
+    Query(Box<dyn FnOnce(&Room) + Send>),
+    /// Which pipeline the room has.
+    Pipeline {
+        participant: ParticipantId,
+        reply: oneshot::Sender<Result<Pipeline, RoomError>>,
+    },
+    /// The next state of a room-wide filter.
+    UpdateFilter {
+        filter_id: String,
+        reply: oneshot::Sender<Result<(), RoomError>>,
+    },
+}
+
+/// Who wants into which room.
+#[derive(Clone)]
+pub(crate) struct JoinOrder {
+    pub(crate) participant: ParticipantId,
+    pub(crate) join: Join,
+}
+
+/// A participant's place in the directory while it is on its way in; given back unless it gets in.
+pub(crate) struct Reservation {
+    shared: Arc<Shared>,
+    participant: ParticipantId,
+    address: RoomAddress,
+    taken: bool,
+}
+
+impl Reservation {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        participant: ParticipantId,
+        address: RoomAddress,
+    ) -> Self {
+        Self {
+            shared,
+            participant,
+            address,
+            taken: false,
+        }
+    }
+
+    pub(crate) fn sender(&self) -> mpsc::Sender<Message> {
+        self.address.sender.clone()
+    }
+
+    /// The participant is in: its place stays until it leaves.
+    fn take(mut self) {
+        self.taken = true;
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if !self.taken {
+            self.shared
+                .directory()
+                .leave(&self.participant, self.address.key);
+        }
+    }
+}
+
+type Finish = Box<dyn FnOnce(Result<Outcome, RoomError>) + Send>;
+
+/// What is to be done when a command is finished; dropping it counts as a failure, so no request
+/// stays without an answer.
+pub(crate) struct Completion(Option<Finish>);
+
+impl Completion {
+    pub(crate) fn new(finish: impl FnOnce(Result<Outcome, RoomError>) + Send + 'static) -> Self {
+        Self(Some(Box::new(finish)))
+    }
+
+    pub(crate) fn finish(mut self, result: Result<Outcome, RoomError>) {
+        if let Some(finish) = self.0.take() {
+            finish(result);
+        }
+    }
+}
+
+impl Drop for Completion {
+    fn drop(&mut self) {
+        if let Some(finish) = self.0.take() {
+            finish(Err(room_ended()));
+        }
+    }
+}
+
+/// What a finished command means outside the room.
+enum Waiting {
+    Join {
+        participant: ParticipantId,
+        reservation: Reservation,
+        completion: Completion,
+    },
+    Leave {
+        participant: ParticipantId,
+        completion: Completion,
+    },
+    Other(Completion),
+}
+
+/// Every reason for the task to wake up.
+enum Wake {
+    Message(Option<Message>),
+    Reply(Token, Reply),
+    Media(Option<SessionEvent>),
+    Timeout,
+    ReconnectTimeout,
+    DrainTimeout,
+}
+
+/// A room before it runs.
+pub(crate) struct RoomTask {
+    shared: Arc<Shared>,
+    address: RoomAddress,
+    session: KurentoClientSessionInfo,
+    created: Option<oneshot::Sender<Result<(), RoomError>>>,
+}
+
+impl RoomTask {
+    /// A room whose creator hears through `created` (if it is not a join) that it is ready.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        address: RoomAddress,
+        session: KurentoClientSessionInfo,
+        created: Option<oneshot::Sender<Result<(), RoomError>>>,
+    ) -> Self {
+        Self {
+            shared,
+            address,
+            session,
+            created,
+        }
+    }
+
+    /// Runs the room to its end.
+    pub(crate) async fn run(self, mut messages: mpsc::Receiver<Message>) {
+        // Whatever ends this task, the room must not stay in the directory.
+        let _listed = Listed {
+            shared: Arc::clone(&self.shared),
+            address: self.address.clone(),
+        };
+        let explicit = self.created.is_some();
+        let client = match self.media_server().await {
+            Ok(client) => client,
+            Err(error) => {
+                tracing::warn!(room = self.address.name, %error, "no media server for the room");
+                self.shared.directory().close(self.address.key);
+                if let Some(created) = self.created {
+                    let _ = created.send(Err(error.clone()));
+                }
+                refuse_all(&mut messages, &error).await;
+                return;
+            }
+        };
+        if let Some(created) = self.created {
+            let _ = created.send(Ok(()));
+        }
+        let config = self.shared.config.room;
+        let mut running = Running {
+            room: Room::new(&self.address.name, config, explicit),
+            events: Some(client.events()),
+            client,
+            shared: self.shared,
+            address: self.address,
+            requests: FuturesUnordered::new(),
+            waiting: HashMap::new(),
+            filters: BTreeMap::new(),
+            next_ticket: 0,
+            reconnect_deadline: None,
+            drain_deadline: None,
+        };
+        running.run(&mut messages).await;
+    }
+
+    async fn media_server(&self) -> Result<Client, RoomError> {
+        let limit = self.shared.config.room.limits.pipeline_timeout;
+        let choice = self.shared.provider.kurento_client(&self.session);
+        tokio::time::timeout(limit, choice)
+            .await
+            .unwrap_or_else(|_| {
+                Err(RoomError::new(
+                    RoomErrorCode::RoomCannotBeCreated,
+                    "no media server was found in time",
+                ))
+            })
+    }
+}
+
+/// Takes the room out of the directory at the latest when its task ends.
+struct Listed {
+    shared: Arc<Shared>,
+    address: RoomAddress,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.shared.directory().close(self.address.key);
+    }
+}
+
+async fn refuse_all(messages: &mut mpsc::Receiver<Message>, error: &RoomError) {
+    messages.close();
+    while let Some(message) = messages.recv().await {
+        match message {
+            Message::Join {
+                reservation,
+                completion,
+                ..
+            } => {
+                drop(reservation);
+                completion.finish(Err(error.clone()));
+            }
+            Message::Command { completion, .. } => completion.finish(Err(error.clone())),
+            Message::Query(_) => {}
+            Message::Pipeline { reply, .. } => drop(reply.send(Err(error.clone()))),
+            Message::UpdateFilter { reply, .. } => drop(reply.send(Err(error.clone()))),
+        }
+    }
+}
+
+/// A room that runs.
+struct Running {
+    shared: Arc<Shared>,
+    address: RoomAddress,
+    room: Room,
+    client: Client,
+    /// `None` once the connection is gone for good.
+    events: Option<EventStream>,
+    requests: FuturesUnordered<BoxFuture<'static, (Token, Reply)>>,
+    waiting: HashMap<Ticket, Waiting>,
+    /// State of each room-wide filter.
+    filters: BTreeMap<String, String>,
+    next_ticket: u64,
+    /// When a broken connection counts as lost.
+    reconnect_deadline: Option<Instant>,
+    /// When a closed room stops waiting for replies.
+    drain_deadline: Option<Instant>,
+}
+
+impl Running {
+    async fn run(&mut self, messages: &mut mpsc::Receiver<Message>) {
+        let mut open = true;
+        loop {
+            self.perform_effects();
+            if self.room.is_closed() {
+                if self.drain_deadline.is_none() {
+                    messages.close();
+                    let limit = self.shared.config.room.limits.operation_timeout;
+                    self.drain_deadline = Some(Instant::now() + limit);
+                }
+                if !open && self.requests.is_empty() {
+                    break;
+                }
+            }
+            match self.wake(messages, open).await {
+                Wake::Message(Some(message)) => self.handle_message(message),
+                // The directory holds a sender until the room closes.
+                Wake::Message(None) => open = false,
+                Wake::Reply(token, reply) => self.room.handle_reply(token, reply, now()),
+                Wake::Media(event) => self.handle_media(event),
+                Wake::Timeout => self.room.handle_timeout(now()),
+                Wake::ReconnectTimeout => self.media_lost(),
+                Wake::DrainTimeout => {
+                    tracing::warn!(
+                        room = self.address.name,
+                        "media server leaves requests of a closed room unanswered"
+                    );
+                    break;
+                }
+            }
+        }
+        if self.shared.provider.destroy_when_unused() {
+            self.client.close().await;
+        }
+    }
+
+    async fn wake(&mut self, messages: &mut mpsc::Receiver<Message>, open: bool) -> Wake {
+        let timeout = self.room.poll_timeout().map(Instant::from_std);
+        let events = &mut self.events;
+        tokio::select! {
+            // Replies first: an event of an object cannot then be seen before the object is known.
+            biased;
+            Some((token, reply)) = self.requests.next(), if !self.requests.is_empty() => Wake::Reply(token, reply),
+            event = next_event(events) => Wake::Media(event),
+            message = messages.recv(), if open => Wake::Message(message),
+            () = sleep_until(timeout) => Wake::Timeout,
+            () = sleep_until(self.reconnect_deadline) => Wake::ReconnectTimeout,
+            () = sleep_until(self.drain_deadline) => Wake::DrainTimeout,
+        }
+    }
+
+    fn handle_message(&mut self, message: Message) {
+        match message {
+            Message::Join {
+                order,
+                session,
+                reservation,
+                completion,
+            } => {
+                if self.room.is_closed() {
+                    self.join_anew(order, session, reservation, completion);
+                    return;
+                }
+                let command = Command::Join {
+                    participant: order.participant.clone(),
+                    user: order.join.user,
+                    data_channels: order.join.data_channels,
+                    web: order.join.web,
+                };
+                let waiting = Waiting::Join {
+                    participant: order.participant,
+                    reservation,
+                    completion,
+                };
+                self.start(command, waiting);
+            }
+            Message::Command {
+                command,
+                completion,
+            } => {
+                let waiting = match &command {
+                    Command::Leave { participant } => Waiting::Leave {
+                        participant: participant.clone(),
+                        completion,
+                    },
+                    Command::Join { .. }
+                    | Command::Publish { .. }
+                    | Command::GeneratePublishOffer { .. }
+                    | Command::Unpublish { .. }
+                    | Command::Subscribe { .. }
+                    | Command::Unsubscribe { .. }
+                    | Command::AddIceCandidate { .. }
+                    | Command::MutePublished { .. }
+                    | Command::UnmutePublished { .. }
+                    | Command::MuteSubscribed { .. }
+                    | Command::UnmuteSubscribed { .. }
+                    | Command::AddMediaElement { .. }
+                    | Command::RemoveMediaElement { .. }
+                    | Command::Close => Waiting::Other(completion),
+                };
+                self.start(command, waiting);
+            }
+            Message::Query(question) => question(&self.room),
+            Message::Pipeline { participant, reply } => {
+                let pipeline = self.room.pipeline(&participant).map(|object| Pipeline {
+                    client: self.client.clone(),
+                    object,
+                });
+                let _ = reply.send(pipeline);
+            }
+            Message::UpdateFilter { filter_id, reply } => {
+                let _ = reply.send(self.update_filter(filter_id));
+            }
+        }
+    }
+
+    fn start(&mut self, command: Command, waiting: Waiting) {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.waiting.insert(ticket, waiting);
+        self.room.handle_command(ticket, command, now());
+    }
+
+    /// A join that was on its way here when the room ended goes to the next room of that name.
+    fn join_anew(
+        &self,
+        order: JoinOrder,
+        session: Option<KurentoClientSessionInfo>,
+        reservation: Reservation,
+        completion: Completion,
+    ) {
+        drop(reservation);
+        match self.shared.admit(&order, session.as_ref()) {
+            Ok(reservation) => {
+                let sender = reservation.sender();
+                let message = Message::Join {
+                    order,
+                    session,
+                    reservation,
+                    completion,
+                };
+                // A full queue drops the message: the completion reports it.
+                let _ = sender.try_send(message);
+            }
+            Err(error) => completion.finish(Err(error)),
+        }
+    }
+
+    fn update_filter(&mut self, filter_id: String) -> Result<(), RoomError> {
+        let handler = &self.shared.handler;
+        let state = self.filters.get(&filter_id).map(String::as_str);
+        let Some(next) = handler.next_filter_state(&filter_id, state) else {
+            return Ok(());
+        };
+        if state.is_none() && self.filters.len() >= MAX_FILTERS {
+            return Err(RoomError::new(
+                RoomErrorCode::Generic,
+                "the room has too many filters",
+            ));
+        }
+        for participant in self.room.participants() {
+            handler.update_filter(&self.address.name, &participant, &filter_id, &next);
+        }
+        self.filters.insert(filter_id, next);
+        Ok(())
+    }
+
+    fn handle_media(&mut self, event: Option<SessionEvent>) {
+        match event {
+            Some(SessionEvent::Notification(notification)) => {
+                self.room.handle_notification(&notification);
+            }
+            Some(SessionEvent::Lagged(count)) => {
+                tracing::warn!(room = self.address.name, count, "media events were missed");
+            }
+            Some(SessionEvent::Disconnected) => {
+                let limit = self.shared.config.media_reconnect;
+                self.reconnect_deadline
+                    .get_or_insert_with(|| Instant::now() + limit);
+            }
+            Some(SessionEvent::Reconnected { same_session: true }) => {
+                self.reconnect_deadline = None;
+            }
+            Some(SessionEvent::Reconnected {
+                same_session: false,
+            })
+            | None => self.media_lost(),
+        }
+    }
+
+    fn media_lost(&mut self) {
+        self.events = None;
+        self.reconnect_deadline = None;
+        self.room.handle_media_lost();
+        // Nothing that is still under way can leave anything behind: the session is gone.
+        self.requests.clear();
+    }
+
+    fn perform_effects(&mut self) {
+        while let Some(effect) = self.room.poll_effect() {
+            match effect {
+                Effect::Request { token, request } => {
+                    let client = self.client.clone();
+                    self.requests.push(Box::pin(async move {
+                        let reply = client.request(request).await;
+                        let reply = reply.map_err(|error| MediaFailure {
+                            code: error.code().map_or(0, |code| code.code()),
+                            message: error.message(),
+                        });
+                        (token, reply)
+                    }));
+                }
+                Effect::Done { ticket, result } => self.finish(ticket, result),
+                Effect::Event(event) => self.tell(event),
+            }
+        }
+    }
+
+    fn finish(&mut self, ticket: Ticket, result: Result<Outcome, RoomError>) {
+        match self.waiting.remove(&ticket) {
+            Some(Waiting::Join {
+                participant,
+                reservation,
+                completion,
+            }) => {
+                if result.is_ok() {
+                    reservation.take();
+                    self.apply_filters(&participant);
+                } else {
+                    drop(reservation);
+                }
+                completion.finish(result);
+            }
+            Some(Waiting::Leave {
+                participant,
+                completion,
+            }) => {
+                if result.is_ok() {
+                    self.shared
+                        .directory()
+                        .leave(&participant, self.address.key);
+                }
+                completion.finish(result);
+            }
+            Some(Waiting::Other(completion)) => completion.finish(result),
+            None => tracing::error!(?ticket, "a command finished twice"),
+        }
+    }
+
+    fn apply_filters(&self, participant: &ParticipantId) {
+        let Ok(participant) = self.room.participant(participant) else {
+            return;
+        };
+        for (filter_id, state) in &self.filters {
+            self.shared
+                .handler
+                .update_filter(&self.address.name, &participant, filter_id, state);
+        }
+    }
+
+    fn tell(&self, event: RoomEvent) {
+        let handler = &self.shared.handler;
+        let room = self.address.name.as_str();
+        match event {
+            RoomEvent::IceCandidateFound {
+                participant,
+                endpoint,
+                candidate,
+            } => handler.on_ice_candidate(room, &participant, &endpoint, &candidate),
+            RoomEvent::MediaElementError {
+                participant,
+                description,
+            } => handler.on_media_element_error(room, &participant, &description),
+            RoomEvent::PipelineError {
+                participants,
+                description,
+            } => handler.on_pipeline_error(room, &participants, &description),
+            RoomEvent::Closed { reason, members } => {
+                self.shared.directory().close(self.address.key);
+                match reason {
+                    CloseReason::MediaServerLost => {
+                        tracing::warn!(room, "media server lost, room closed");
+                        handler.on_room_lost(room, &members);
+                    }
+                    CloseReason::Empty | CloseReason::Asked => {
+                        tracing::info!(room, ?reason, "room closed");
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_event(events: &mut Option<EventStream>) -> Option<SessionEvent> {
+    match events {
+        Some(events) => events.recv().await,
+        None => std::future::pending().await,
+    }
+}
