@@ -22,8 +22,8 @@ export interface WebRtcPeerOptions {
   configuration?: RTCConfiguration;
   /** Called with every local candidate. */
   onCandidate: (candidate: RTCIceCandidate) => void;
-  /** Called when the first track of the server arrives, once. */
-  onRemoteStream?: (stream: MediaStream) => void;
+  /** Called with every track of the server, and the one stream that holds all of them. */
+  onRemoteTrack?: (track: MediaStreamTrack, stream: MediaStream) => void;
   /** Called when the state of the connection changes. */
   onConnectionState?: (state: RTCPeerConnectionState) => void;
   /** Called with every message of the data channel. */
@@ -155,13 +155,10 @@ export class WebRtcPeer {
   }
 
   #received(track: MediaStreamTrack): void {
-    if (this.#remoteStream !== null) {
-      this.#remoteStream.addTrack(track);
-      return;
-    }
     // A stream of our own: whether the server's answer groups its tracks does not matter.
-    this.#remoteStream = new MediaStream([track]);
-    this.#options.onRemoteStream?.(this.#remoteStream);
+    this.#remoteStream ??= new MediaStream();
+    this.#remoteStream.addTrack(track);
+    this.#options.onRemoteTrack?.(track, this.#remoteStream);
   }
 
   async #apply(candidate: RTCIceCandidateInit): Promise<void> {

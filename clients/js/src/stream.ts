@@ -265,7 +265,7 @@ export class Stream {
           this.#participant?.sendIceCandidate(candidate);
         }
       },
-      onRemoteStream: (media) => this.#showRemote(media),
+      onRemoteTrack: (track, media) => this.#showRemote(track, media),
       onConnectionState: (state) => this.#room.emitEvent("stream-connection", [{ stream: this, state }]),
       onData: (data) => this.#events.emitEvent("data", [data]),
     });
@@ -304,12 +304,18 @@ export class Stream {
     });
   }
 
-  #showRemote(media: MediaStream): void {
-    if (!this.#local) {
-      this.#show(media);
+  #showRemote(track: MediaStreamTrack, media: MediaStream): void {
+    if (this.#local && !this.#loopback) {
+      return;
+    }
+    if (!this.#local && track.kind === "audio") {
       this.#room.watchSpeaker(this.getGlobalID(), media);
-    } else if (this.#loopback) {
-      this.#show(media);
+    }
+    if (this.#shownMedia === media) {
+      return;
+    }
+    this.#show(media);
+    if (this.#local) {
       this.#room.emitEvent("stream-subscribed", [{ stream: this }]);
     }
   }

@@ -321,6 +321,9 @@ export class Call {
     }
     const what = stream.isLocal() ? "You could not be published" : `${name} could not be received`;
     setNotice(`${what}: ${messageOf(error)}`, { label: "Dismiss", run: clearNotice });
+    if (stream.isLocal()) {
+      this.#controls.setDevices({ audio: false, video: false });
+    }
     // The server may hold its half of the connection: give it back, or the next attempt is refused.
     this.kurento.disconnectParticipant(stream);
   }

@@ -24,13 +24,17 @@ export function arrange(count, width, height, main) {
   }
   const beside = width > height * 1.2;
   const strip = beside ? Math.min(240, width * 0.24) : Math.min(150, height * 0.24);
-  const others = beside
-    ? stripOf(count - 1, strip, height, true).map((rect) => ({ ...rect, left: width - strip }))
-    : stripOf(count - 1, strip, width, false).map((rect) => ({ ...rect, top: height - strip }));
-  const large = beside
-    ? { left: 0, top: 0, width: width - strip - GAP, height }
-    : { left: 0, top: 0, width, height: height - strip - GAP };
-  return [...others.slice(0, main), large, ...others.slice(main)];
+  const [large, others] = beside
+    ? [box(0, 0, width - strip - GAP, height), box(width - strip, 0, strip, height)]
+    : [box(0, 0, width, height - strip - GAP), box(0, height - strip, width, strip)];
+  const small = gridOf(count - 1, others.width, others.height).map((rect) =>
+    box(others.left + rect.left, others.top + rect.top, rect.width, rect.height),
+  );
+  return [...small.slice(0, main), large, ...small.slice(main)];
+}
+
+function box(left, top, width, height) {
+  return { left, top, width: Math.max(0, width), height: Math.max(0, height) };
 }
 
 /** The number of columns that gives the largest tiles; the last row is centred. */
@@ -59,20 +63,10 @@ function gridOf(count, width, height) {
   });
 }
 
-/** Tiles in a line of thickness `across`, as long as `along` allows, centred. */
-function stripOf(count, across, along, vertical) {
-  const ideal = vertical ? across / MAX_ASPECT : across * (4 / 3);
-  const length = Math.max(24, Math.min(ideal, (along - GAP * (count - 1)) / count));
-  const start = Math.max(0, (along - count * length - GAP * (count - 1)) / 2);
-  return Array.from({ length: count }, (_, index) => {
-    const position = start + index * (length + GAP);
-    return vertical
-      ? { left: 0, top: position, width: across, height: length }
-      : { left: position, top: 0, width: length, height: across };
-  });
-}
-
 function fit(width, height, minAspect) {
+  if (width <= 0 || height <= 0) {
+    return { width: 0, height: 0 };
+  }
   const aspect = width / height;
   if (aspect > MAX_ASPECT) {
     return { width: height * MAX_ASPECT, height };

@@ -63,7 +63,7 @@ export class Tile {
     for (const event of ["loadeddata", "playing", "resize"]) {
       this.#video.addEventListener(event, () => this.refresh());
     }
-    this.#surface.before(media);
+    this.#surface.after(media);
     this.setState("connecting");
     this.play();
   }
@@ -89,7 +89,7 @@ export class Tile {
   setState(state) {
     this.#connected = state === "connected" || state === "here";
     const notes = { absent: "No camera or microphone", stopped: "You stopped watching", failed: "No connection" };
-    this.#note.textContent = this.own && state === "absent" ? "You are not published" : (notes[state] ?? "");
+    this.#note.textContent = this.own && state === "absent" ? "Nobody sees or hears you" : (notes[state] ?? "");
     const labels = { stopped: "Watch again", failed: "Try again" };
     const label = this.own && state === "absent" ? "Publish" : labels[state];
     this.#again.hidden = label === undefined;
@@ -175,7 +175,7 @@ export class Tile {
     this.#surface.type = "button";
     this.#surface.className = "tile-surface";
     this.#surface.addEventListener("click", () => this.actions.select());
-    // A click on the picture is a click on the tile, whatever lies on top of it.
+    // The button is there for the keyboard; a pointer meets the picture above it.
     this.element.addEventListener("click", (event) => {
       if (event.target instanceof Element && event.target.closest("button") === null) {
         this.actions.select();
