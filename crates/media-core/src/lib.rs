@@ -1,1 +1,33 @@
 //! A media shard without sockets or clocks: WebRTC transports, the element graph, the RTP router.
+//!
+//! [`Shard`] owns pipelines with their elements and the peers behind them. It is told what to do by
+//! `salono_media_api` commands, handed datagrams and time, and answers with events and with
+//! datagrams to send; see [`Shard`] for the drive contract.
+//!
+//! | module | role |
+//! | --- | --- |
+//! | `shard` | dispatch: commands, datagrams and time to whom they concern |
+//! | `graph` | elements, connections, and which endpoint feeds which |
+//! | `demux` | which transport a datagram belongs to |
+//! | `webrtc` | one endpoint: negotiation, ICE, DTLS, data channels |
+//! | `peer`, `feedback` | an endpoint with its tracks, and the RTCP of both |
+//! | `track` | RTP in, RTP out, and the forwarding loop between |
+//! | `egress`, `timers` | what waits to be sent, who waits to be woken |
+
+mod certificate;
+mod config;
+mod context;
+mod demux;
+mod egress;
+mod feedback;
+mod graph;
+mod peer;
+mod shard;
+mod timers;
+mod track;
+mod webrtc;
+
+pub use certificate::{Certificate, CertificateError};
+pub use config::{Limits, LocalAddress, ShardConfig};
+pub use egress::{EGRESS_ARENA_BYTES, EGRESS_DATAGRAMS, Egress, Outgoing};
+pub use shard::{Shard, ShardError};

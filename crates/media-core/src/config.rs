@@ -1,0 +1,86 @@
+//! What a shard is told when it starts.
+
+use crate::Certificate;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One UDP socket of a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocalAddress {
+    /// How the engine names the socket in datagrams both ways.
+    pub index: u8,
+    /// What the socket is bound to; never the unspecified address.
+    pub addr: SocketAddr,
+}
+
+/// Everything a shard needs to know from outside.
+#[derive(Debug, Clone)]
+pub struct ShardConfig {
+    /// The sockets, one per local IP address.
+    pub addresses: Vec<LocalAddress>,
+    /// Announced in host candidates instead of local IPv4 addresses (1:1 NAT).
+    pub announced_v4: Option<Ipv4Addr>,
+    /// Announced in host candidates instead of local IPv6 addresses.
+    pub announced_v6: Option<Ipv6Addr>,
+    /// The DTLS certificate of this process.
+    pub certificate: Arc<Certificate>,
+    /// Caps on everything that a peer or a client can grow.
+    pub limits: Limits,
+    /// Wall clock time, since 1970, of the moment that `Shard::new` is given as `now`.
+    pub unix_time: Duration,
+    /// Seed of ICE credentials, SSRCs and session ids; secret, 256 random bits.
+    pub seed: [u8; 32],
+}
+
+/// Caps; at a cap the request fails with `MediaErrorKind::Limit` or the packet is dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Elements on one shard. A cap on memory, not on load.
+    pub elements: usize,
+    /// Session description size in bytes.
+    pub sdp_bytes: usize,
+    /// m-lines of a session description.
+    pub sdp_media: usize,
+    /// Remote candidates of one endpoint, signalled and in descriptions together.
+    pub candidates: usize,
+    /// Remote addresses that one transport may be reached from.
+    pub remote_addresses: usize,
+    /// Retransmission store of one video stream, bytes.
+    pub video_ring_bytes: usize,
+    /// Retransmission store of one audio stream, bytes.
+    pub audio_ring_bytes: usize,
+    /// Data channels of one endpoint.
+    pub data_channels: usize,
+    /// Size of one data channel message, bytes; advertised as `a=max-message-size`.
+    pub message_bytes: usize,
+    /// Bytes that may wait in the data channels of one endpoint before messages are dropped.
+    pub data_buffered_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            elements: 20_000,
+            sdp_bytes: 128 * 1024,
+            sdp_media: 64,
+            candidates: 64,
+            remote_addresses: 16,
+            video_ring_bytes: 1024 * 1024,
+            audio_ring_bytes: 64 * 1024,
+            data_channels: 64,
+            message_bytes: 256 * 1024,
+            data_buffered_bytes: 1024 * 1024,
+        }
+    }
+}
+
+impl ShardConfig {
+    /// The address of a socket.
+    pub(crate) fn address(&self, socket: u8) -> Option<SocketAddr> {
+        self.addresses
+            .iter()
+            .find(|local| local.index == socket)
+            .map(|local| local.addr)
+    }
+}

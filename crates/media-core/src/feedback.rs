@@ -1,0 +1,374 @@
+//! RTCP of one peer: what we report and ask for, and what we do about what it reports and asks.
+
+use crate::egress::Egress;
+use crate::peer::Peer;
+use crate::track::{Clock, Router};
+use salono_media_api::{Bitrate, Event, ShardMetrics};
+use salono_rtp::recv::TwccReceiver;
+use salono_rtp::rtcp::{Compound, Packet, ReportBlock, Writer};
+use salono_rtp::srtp::MAX_RTCP_OVERHEAD;
+use salono_sdp::negotiate::{MAX_TRANSPORTS, Negotiated};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Sender and receiver reports, and REMB, go out this often.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// RTCP datagrams stay below this, SRTCP trailer included.
+const MAX_RTCP: usize = 1_200;
+/// Packets of one compound that are looked at.
+const MAX_COMPOUND: usize = 64;
+
+/// When what is due, and the congestion feedback of each transport.
+#[derive(Default)]
+pub(crate) struct Feedback {
+    next_report: Option<Instant>,
+    twcc: [Option<Twcc>; MAX_TRANSPORTS],
+    last_report: Option<Instant>,
+    /// Our NTP clock minus the peer's, from its first sender report.
+    clock_offset: Option<i64>,
+    is_media: bool,
+}
+
+struct Twcc {
+    receiver: TwccReceiver,
+    media_ssrc: u32,
+}
+
+impl Feedback {
+    /// Prepares for what was negotiated.
+    pub(crate) fn set_up(&mut self, negotiated: &Negotiated) {
+        for media in &negotiated.media {
+            let Some(slot) = media.transport.and_then(|at| self.twcc.get_mut(at)) else {
+                continue;
+            };
+            self.is_media |= !media.codecs.is_empty();
+            let wanted = media.recv && media.codecs.iter().any(|codec| codec.feedback.transport_cc);
+            if wanted && slot.is_none() {
+                *slot = Some(Twcc {
+                    receiver: TwccReceiver::new(),
+                    media_ssrc: 0,
+                });
+            }
+        }
+    }
+
+    /// Starts the reports once the first keys are there.
+    pub(crate) fn start(&mut self, now: Instant) {
+        if self.is_media && self.next_report.is_none() {
+            self.next_report = Some(now + REPORT_INTERVAL);
+        }
+    }
+
+    /// Notes the arrival of a packet with a transport-wide sequence number.
+    pub(crate) fn record(&mut self, transport: usize, seq: u16, ssrc: u32, now: Instant) {
+        if let Some(Some(twcc)) = self.twcc.get_mut(transport) {
+            twcc.media_ssrc = ssrc;
+            twcc.receiver.record(seq, now);
+        }
+    }
+
+    pub(crate) fn last_report(&self) -> Option<Instant> {
+        self.last_report
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.twcc
+            .iter()
+            .flatten()
+            .filter_map(|twcc| twcc.receiver.poll_timeout())
+            .chain(self.next_report)
+            .min()
+    }
+}
+
+impl Peer {
+    /// Sends everything that is due.
+    pub(crate) fn send_feedback(
+        &mut self,
+        router: &mut Router,
+        egress: &mut Egress,
+        metrics: &mut ShardMetrics,
+        clock: Clock,
+        now: Instant,
+    ) {
+        self.send_twcc(egress, now);
+        self.send_requests(router, egress, metrics, now);
+        if self.feedback.next_report.is_some_and(|due| due <= now) {
+            self.feedback.next_report = Some(now + REPORT_INTERVAL);
+            self.send_reports(router, egress, clock, now);
+        }
+    }
+
+    fn send_twcc(&mut self, egress: &mut Egress, now: Instant) {
+        for transport in 0..MAX_TRANSPORTS {
+            let Some(mut twcc) = self.feedback.twcc[transport].take() else {
+                continue;
+            };
+            let due = twcc.receiver.poll_timeout().is_some_and(|due| due <= now);
+            let sender = self.local_ssrc();
+            // One feedback packet covers a whole interval; a second takes what did not fit.
+            for _ in 0..if due { 2 } else { 0 } {
+                let sent = self.send_rtcp(transport, egress, |writer| {
+                    twcc.receiver
+                        .write(writer, sender, twcc.media_ssrc)
+                        .unwrap_or(false)
+                });
+                if !sent {
+                    break;
+                }
+            }
+            self.feedback.twcc[transport] = Some(twcc);
+        }
+    }
+
+    /// NACKs and keyframe requests of both tracks.
+    pub(crate) fn send_requests(
+        &mut self,
+        router: &mut Router,
+        egress: &mut Egress,
+        metrics: &mut ShardMetrics,
+        now: Instant,
+    ) {
+        for slot in [self.audio.inbound, self.video.inbound]
+            .into_iter()
+            .flatten()
+        {
+            let Some(track) = router.track_mut(slot) else {
+                continue;
+            };
+            if track.poll_timeout().is_none_or(|due| due > now) {
+                continue;
+            }
+            let transport = track.transport();
+            let round_trip = self.endpoint.round_trip(transport);
+            self.send_rtcp(transport, egress, |writer| {
+                let nacks = track.write_nack(writer, round_trip, now);
+                let asked = track.write_keyframe_request(writer, now);
+                metrics.nacks_sent += u64::from(nacks > 0);
+                metrics.keyframe_requests_sent += u64::from(asked);
+                nacks > 0 || asked
+            });
+        }
+    }
+
+    fn send_reports(
+        &mut self,
+        router: &mut Router,
+        egress: &mut Egress,
+        clock: Clock,
+        now: Instant,
+    ) {
+        for transport in 0..MAX_TRANSPORTS {
+            let lines = [
+                (
+                    self.audio.transport,
+                    self.audio.inbound,
+                    self.audio.outbound,
+                ),
+                (
+                    self.video.transport,
+                    self.video.inbound,
+                    self.video.outbound,
+                ),
+            ];
+            let lines = lines.into_iter().filter(|(at, _, _)| *at == transport);
+            let cname = self.endpoint.cname().to_owned();
+            let local_ssrc = self.local_ssrc();
+            self.send_rtcp(transport, egress, |writer| {
+                let mut blocks: Vec<ReportBlock> = Vec::new();
+                for (_, inbound, _) in lines.clone() {
+                    let track = inbound.and_then(|slot| router.track_mut(slot));
+                    blocks.extend(track.and_then(|track| track.report_block(now)));
+                }
+                let mut reported = false;
+                for (_, _, outbound) in lines.clone() {
+                    let Some(slot) = outbound else { continue };
+                    let Some((out, source)) = router.out_with_source(slot) else {
+                        continue;
+                    };
+                    let with = if reported { &[][..] } else { &blocks[..] };
+                    if out.write_report(writer, source.as_deref(), with, clock, now) {
+                        let _ = writer.canonical_name(out.ssrc(), &cname);
+                        reported = true;
+                    }
+                }
+                if !reported && !blocks.is_empty() {
+                    let _ = writer.receiver_report(local_ssrc, &blocks);
+                    let _ = writer.canonical_name(local_ssrc, &cname);
+                    reported = true;
+                }
+                for (_, inbound, _) in lines.clone() {
+                    if let Some(track) = inbound.and_then(|slot| router.track_mut(slot)) {
+                        reported |= track.write_remb(writer, now);
+                    }
+                }
+                reported
+            });
+        }
+    }
+
+    /// SSRC to name as the sender of feedback that is about no track in particular.
+    fn local_ssrc(&self) -> u32 {
+        self.endpoint.ssrcs().video
+    }
+
+    /// Seals and queues the compound packet that `write` makes, if it says that there is one.
+    fn send_rtcp(
+        &mut self,
+        transport: usize,
+        egress: &mut Egress,
+        write: impl FnOnce(&mut Writer<'_>) -> bool,
+    ) -> bool {
+        let (Some(path), dscp) = (self.endpoint.path(transport), self.endpoint.dscp()) else {
+            return false;
+        };
+        let local_ssrc = self.local_ssrc();
+        let Some(srtp) = self.endpoint.srtp_mut(transport) else {
+            return false;
+        };
+        egress.push_with(path.socket, path.remote, dscp, MAX_RTCP, |buf| {
+            let room = buf.len().saturating_sub(MAX_RTCP_OVERHEAD);
+            let mut writer = Writer::new(&mut buf[..room]);
+            // RFC 3550 §6.1: a compound packet begins with a report.
+            let _ = writer.receiver_report(local_ssrc, &[]);
+            if !write(&mut writer) {
+                return 0;
+            }
+            let length = writer.len();
+            srtp.rtcp.seal_rtcp(buf, length).unwrap_or(0)
+        })
+    }
+
+    /// Takes in one RTCP datagram; false when it is not authentic.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn receive_rtcp(
+        &mut self,
+        transport: usize,
+        datagram: &mut [u8],
+        router: &mut Router,
+        egress: &mut Egress,
+        metrics: &mut ShardMetrics,
+        events: &mut VecDeque<Event>,
+        clock: Clock,
+        now: Instant,
+    ) -> bool {
+        let Some(srtp) = self.endpoint.srtp_mut(transport) else {
+            return false;
+        };
+        let Ok(length) = srtp.opener.open_rtcp(datagram) else {
+            return false;
+        };
+        let Some(compound) = datagram.get(..length) else {
+            return false;
+        };
+        self.feedback.last_report = Some(now);
+        self.note_report(events);
+        for packet in Compound::new(compound).take(MAX_COMPOUND) {
+            self.handle_rtcp(&packet, router, egress, metrics, clock, now);
+        }
+        true
+    }
+
+    fn handle_rtcp(
+        &mut self,
+        packet: &Packet<'_>,
+        router: &mut Router,
+        egress: &mut Egress,
+        metrics: &mut ShardMetrics,
+        clock: Clock,
+        now: Instant,
+    ) {
+        match packet {
+            Packet::SenderReport(report) => {
+                let ours = clock.ntp(now).bits().cast_signed();
+                let theirs = report.ntp.bits().cast_signed();
+                let offset = *self
+                    .feedback
+                    .clock_offset
+                    .get_or_insert(ours.wrapping_sub(theirs));
+                for line in self.lines() {
+                    if let Some(track) = line.inbound.and_then(|slot| router.track_mut(slot)) {
+                        track.take_sender_report(report, offset, now);
+                    }
+                }
+                for block in report.blocks {
+                    self.take_report(&block, router, clock, now);
+                }
+            }
+            Packet::ReceiverReport(report) => {
+                for block in report.blocks {
+                    self.take_report(&block, router, clock, now);
+                }
+            }
+            Packet::Nack(nack) => {
+                for line in self.lines() {
+                    let Some(slot) = line.outbound else { continue };
+                    let Some((out, Some(track))) = router.out_with_source(slot) else {
+                        continue;
+                    };
+                    if out.ssrc() == nack.media_ssrc {
+                        out.retransmit(nack.lost, track, egress, metrics, now);
+                    }
+                }
+            }
+            Packet::PictureLoss { media_ssrc, .. } => {
+                self.want_keyframe(*media_ssrc, None, router);
+            }
+            Packet::FullIntra(request) => {
+                for entry in *request {
+                    self.want_keyframe(entry.ssrc, Some(entry.command_sequence), router);
+                }
+            }
+            Packet::Remb(remb) => {
+                for line in self.lines() {
+                    let Some(out) = line.outbound.and_then(|slot| router.out_mut(slot)) else {
+                        continue;
+                    };
+                    if remb.sources.clone().any(|ssrc| ssrc == out.ssrc()) {
+                        out.set_remb(Bitrate::bps(remb.bitrate_bps));
+                    }
+                }
+            }
+            // A goodbye is followed by silence, which the flow watch reports.
+            Packet::SourceDescription(_)
+            | Packet::Bye(_)
+            | Packet::TransportFeedback(_)
+            | Packet::Other { .. }
+            | _ => {}
+        }
+    }
+
+    fn take_report(&self, block: &ReportBlock, router: &mut Router, clock: Clock, now: Instant) {
+        for line in self.lines() {
+            if let Some(out) = line.outbound.and_then(|slot| router.out_mut(slot))
+                && out.ssrc() == block.ssrc
+            {
+                out.take_report(block, clock.ntp(now));
+            }
+        }
+    }
+
+    /// The peer lost a picture: its source is asked for a keyframe.
+    fn want_keyframe(&self, media_ssrc: u32, command: Option<u8>, router: &mut Router) {
+        let Some(slot) = self.video.outbound else {
+            return;
+        };
+        let Some(out) = router.out_mut(slot) else {
+            return;
+        };
+        if out.ssrc() != media_ssrc {
+            return;
+        }
+        let fresh = match command {
+            Some(command) => out.count_fir(command),
+            None => {
+                out.count_pli();
+                true
+            }
+        };
+        let source = out.source();
+        if let (true, Some(track)) = (fresh, source) {
+            router.want_keyframe(track);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The element graph of one pipeline, and the question that routing asks of it.
+//!
+//! Elements connect per media kind; a sink takes one source per kind. Endpoints make and use media,
+//! PassThroughs only hand it on, so a route is the nearest endpoint upstream. Cycles are legal
+//! (loopback); a ring of PassThroughs alone carries nothing.
+
+use salono_media_api::{ElementKey, MediaKind};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What routing needs to know about an element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NodeKind {
+    /// Makes media of its own and uses what it receives.
+    Endpoint,
+    /// Hands on what it receives.
+    PassThrough,
+}
+
+#[derive(Debug)]
+struct Node {
+    kind: NodeKind,
+    sources: [Option<ElementKey>; 3],
+    sinks: [BTreeSet<ElementKey>; 3],
+}
+
+/// The elements of one pipeline and their connections.
+#[derive(Debug, Default)]
+pub(crate) struct Graph {
+    nodes: BTreeMap<ElementKey, Node>,
+}
+
+/// Endpoints whose route may have changed, with the kind of media.
+pub(crate) type Affected = BTreeSet<(ElementKey, MediaKind)>;
+
+fn slot(kind: MediaKind) -> usize {
+    match kind {
+        MediaKind::Audio => 0,
+        MediaKind::Video => 1,
+        MediaKind::Data => 2,
+    }
+}
+
+impl Graph {
+    pub(crate) fn add(&mut self, element: ElementKey, kind: NodeKind) {
+        self.nodes.insert(
+            element,
+            Node {
+                kind,
+                sources: [None; 3],
+                sinks: Default::default(),
+            },
+        );
+    }
+
+    pub(crate) fn elements(&self) -> impl Iterator<Item = ElementKey> + '_ {
+        self.nodes.keys().copied()
+    }
+
+    /// Removes an element with its connections.
+    pub(crate) fn remove(&mut self, element: ElementKey) -> Affected {
+        let mut affected = Affected::new();
+        let Some(node) = self.nodes.get(&element) else {
+            return affected;
+        };
+        let sources = node.sources;
+        let sinks = node.sinks.clone();
+        for kind in MediaKind::ALL {
+            if let Some(source) = sources[slot(kind)] {
+                affected.append(&mut self.disconnect(source, element, kind));
+            }
+            for sink in &sinks[slot(kind)] {
+                affected.append(&mut self.disconnect(element, *sink, kind));
+            }
+        }
+        self.nodes.remove(&element);
+        affected.retain(|(endpoint, _)| *endpoint != element);
+        affected
+    }
+
+    /// Connects `source` to `sink`, in place of the sink's previous source. `None` when either
+    /// element is unknown.
+    pub(crate) fn connect(
+        &mut self,
+        source: ElementKey,
+        sink: ElementKey,
+        kind: MediaKind,
+    ) -> Option<Affected> {
+        if !self.nodes.contains_key(&source) {
+            return None;
+        }
+        let previous = self.nodes.get_mut(&sink)?.sources[slot(kind)].replace(source);
+        if let Some(previous) = previous
+            && let Some(node) = self.nodes.get_mut(&previous)
+        {
+            node.sinks[slot(kind)].remove(&sink);
+        }
+        self.nodes.get_mut(&source)?.sinks[slot(kind)].insert(sink);
+        Some(self.downstream(sink, kind))
+    }
+
+    /// Ends a connection; nothing changes when there is none.
+    pub(crate) fn disconnect(
+        &mut self,
+        source: ElementKey,
+        sink: ElementKey,
+        kind: MediaKind,
+    ) -> Affected {
+        let Some(node) = self.nodes.get_mut(&sink) else {
+            return Affected::new();
+        };
+        if node.sources[slot(kind)] != Some(source) {
+            return Affected::new();
+        }
+        node.sources[slot(kind)] = None;
+        if let Some(node) = self.nodes.get_mut(&source) {
+            node.sinks[slot(kind)].remove(&sink);
+        }
+        self.downstream(sink, kind)
+    }
+
+    /// The endpoint whose media of this kind reaches `sink`.
+    pub(crate) fn source_of(&self, sink: ElementKey, kind: MediaKind) -> Option<ElementKey> {
+        let mut seen = BTreeSet::new();
+        let mut at = self.nodes.get(&sink)?.sources[slot(kind)]?;
+        loop {
+            let node = self.nodes.get(&at)?;
+            match node.kind {
+                NodeKind::Endpoint => return Some(at),
+                NodeKind::PassThrough => {
+                    if !seen.insert(at) {
+                        return None;
+                    }
+                    at = node.sources[slot(kind)]?;
+                }
+            }
+        }
+    }
+
+    /// The endpoints that media of this kind leaving `source` reaches, in key order.
+    pub(crate) fn sinks_of(&self, source: ElementKey, kind: MediaKind) -> Vec<ElementKey> {
+        let Some(node) = self.nodes.get(&source) else {
+            return Vec::new();
+        };
+        let mut found = Affected::new();
+        for sink in &node.sinks[slot(kind)] {
+            found.append(&mut self.downstream(*sink, kind));
+        }
+        found.into_iter().map(|(endpoint, _)| endpoint).collect()
+    }
+
+    /// Endpoints at or behind `sink`, not looking past any endpoint.
+    fn downstream(&self, sink: ElementKey, kind: MediaKind) -> Affected {
+        let mut found = Affected::new();
+        let mut seen = BTreeSet::new();
+        let mut todo = vec![sink];
+        while let Some(at) = todo.pop() {
+            let Some(node) = self.nodes.get(&at) else {
+                continue;
+            };
+            match node.kind {
+                NodeKind::Endpoint => {
+                    found.insert((at, kind));
+                }
+                NodeKind::PassThrough => {
+                    if seen.insert(at) {
+                        todo.extend(&node.sinks[slot(kind)]);
+                    }
+                }
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use MediaKind::{Audio, Video};
+
+    const A: ElementKey = ElementKey(1);
+    const B: ElementKey = ElementKey(2);
+    const P: ElementKey = ElementKey(3);
+    const Q: ElementKey = ElementKey(4);
+
+    fn graph() -> Graph {
+        let mut graph = Graph::default();
+        graph.add(A, NodeKind::Endpoint);
+        graph.add(B, NodeKind::Endpoint);
+        graph.add(P, NodeKind::PassThrough);
+        graph.add(Q, NodeKind::PassThrough);
+        graph
+    }
+
+    #[test]
+    fn a_route_leads_through_pass_throughs_to_the_endpoint() {
+        let mut graph = graph();
+        graph.connect(A, P, Video);
+        graph.connect(P, Q, Video);
+        let affected = graph.connect(Q, B, Video).unwrap();
+        assert_eq!(affected, Affected::from([(B, Video)]));
+        assert_eq!(graph.source_of(B, Video), Some(A));
+        assert_eq!(graph.source_of(B, Audio), None);
+        assert_eq!(graph.sinks_of(A, Video), vec![B]);
+    }
+
+    #[test]
+    fn a_new_source_replaces_the_old_one_for_everything_behind_it() {
+        let mut graph = graph();
+        graph.connect(A, P, Video);
+        graph.connect(P, A, Video);
+        graph.connect(P, B, Video);
+        let affected = graph.connect(B, P, Video).unwrap();
+        assert_eq!(affected, Affected::from([(A, Video), (B, Video)]));
+        assert_eq!(graph.source_of(A, Video), Some(B));
+        assert_eq!(graph.sinks_of(A, Video), vec![]);
+    }
+
+    #[test]
+    fn an_endpoint_may_feed_itself() {
+        let mut graph = graph();
+        graph.connect(A, A, Audio);
+        assert_eq!(graph.source_of(A, Audio), Some(A));
+        assert!(graph.remove(A).is_empty());
+    }
+
+    #[test]
+    fn a_ring_of_pass_throughs_carries_nothing_and_ends() {
+        let mut graph = graph();
+        graph.connect(P, Q, Video);
+        graph.connect(Q, P, Video);
+        graph.connect(P, B, Video);
+        assert_eq!(graph.source_of(B, Video), None);
+    }
+
+    #[test]
+    fn removing_an_element_affects_what_is_behind_it() {
+        let mut graph = graph();
+        graph.connect(A, P, Video);
+        graph.connect(P, B, Video);
+        assert_eq!(graph.remove(P), Affected::from([(B, Video)]));
+        assert_eq!(graph.source_of(B, Video), None);
+        assert!(graph.disconnect(A, P, Video).is_empty());
+    }
+}

@@ -1,0 +1,493 @@
+//! One peer of a shard: its endpoint together with the tracks that it sends and receives.
+
+use crate::config::Limits;
+use crate::demux::EndpointSlot;
+use crate::feedback::Feedback;
+use crate::timers::{Alarm, Timers};
+use crate::track::{Destination, Inbound, OutSlot, Outbound, Router, Taken, TrackSlot};
+use crate::webrtc::Endpoint;
+use salono_media_api::{
+    Bandwidth, ConnectionState, ElementEvent, ElementKey, ElementStats, Event, MediaKind,
+    ShardMetrics,
+};
+use salono_rtp::ext;
+use salono_rtp::header::Header;
+use salono_sdp::MediaKind as SdpKind;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Streams that one peer may send with; more SSRCs than this are not listened to.
+const MAX_SOURCES: usize = 32;
+/// How often media flow is looked at, as in Kurento.
+pub(crate) const FLOW_INTERVAL: Duration = Duration::from_secs(2);
+
+/// What an SSRC of a peer carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Source {
+    ssrc: u32,
+    track: TrackSlot,
+    is_rtx: bool,
+}
+
+/// One kind of media in both directions.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    pub(crate) transport: usize,
+    pub(crate) inbound: Option<TrackSlot>,
+    pub(crate) outbound: Option<OutSlot>,
+    flows_out: bool,
+    flows_in: bool,
+}
+
+pub(crate) struct Peer {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) alarm: Alarm,
+    pub(crate) audio: Line,
+    pub(crate) video: Line,
+    pub(crate) feedback: Feedback,
+    sources: Vec<Source>,
+    media: ConnectionState,
+    next_flow: Option<Instant>,
+    min_video_recv_bps: u64,
+    max_video_recv_bps: u64,
+}
+
+impl Peer {
+    pub(crate) fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            alarm: Alarm::default(),
+            audio: Line::default(),
+            video: Line::default(),
+            feedback: Feedback::default(),
+            sources: Vec::new(),
+            media: ConnectionState::Disconnected,
+            next_flow: None,
+            min_video_recv_bps: 0,
+            max_video_recv_bps: 0,
+        }
+    }
+
+    pub(crate) fn line(&self, kind: MediaKind) -> Option<&Line> {
+        match kind {
+            MediaKind::Audio => Some(&self.audio),
+            MediaKind::Video => Some(&self.video),
+            MediaKind::Data => None,
+        }
+    }
+
+    /// The track of a kind that this peer sends.
+    pub(crate) fn inbound(&self, kind: MediaKind) -> Option<TrackSlot> {
+        self.line(kind).and_then(|line| line.inbound)
+    }
+
+    pub(crate) fn lines(&self) -> [&Line; 2] {
+        [&self.audio, &self.video]
+    }
+
+    /// Makes the tracks that were negotiated.
+    pub(crate) fn set_up_tracks(
+        &mut self,
+        slot: EndpointSlot,
+        limits: &Limits,
+        router: &mut Router,
+        randoms: [u64; 2],
+    ) {
+        let Some(negotiated) = self.endpoint.negotiated() else {
+            return;
+        };
+        let ssrcs = self.endpoint.ssrcs();
+        for media in &negotiated.media {
+            let (line, kind, ssrc, rtx, random) = match media.kind {
+                SdpKind::Audio => (
+                    &mut self.audio,
+                    MediaKind::Audio,
+                    ssrcs.audio,
+                    None,
+                    randoms[0],
+                ),
+                SdpKind::Video => {
+                    let rtx = Some(ssrcs.video_rtx);
+                    (
+                        &mut self.video,
+                        MediaKind::Video,
+                        ssrcs.video,
+                        rtx,
+                        randoms[1],
+                    )
+                }
+                SdpKind::Application | SdpKind::Other => continue,
+            };
+            let Some(transport) = media.transport else {
+                continue;
+            };
+            line.transport = transport;
+            if media.recv && line.inbound.is_none() {
+                let mut track = Inbound::new(slot, kind, media, ssrc, limits);
+                track.set_remb_bounds(self.min_video_recv_bps, self.max_video_recv_bps);
+                let track = router.add_track(track);
+                line.inbound = Some(track);
+                for source in media.remote_sources.iter().take(1) {
+                    self.sources.push(Source {
+                        ssrc: source.ssrc,
+                        track,
+                        is_rtx: false,
+                    });
+                    if let Some(ssrc) = source.rtx_ssrc {
+                        self.sources.push(Source {
+                            ssrc,
+                            track,
+                            is_rtx: true,
+                        });
+                    }
+                }
+            }
+            if media.send && line.outbound.is_none() {
+                let out = Outbound::new(kind, media, ssrc, rtx, random);
+                line.outbound = Some(router.add_out(out));
+            }
+        }
+        self.feedback.set_up(negotiated);
+    }
+
+    pub(crate) fn remove_tracks(&mut self, router: &mut Router) {
+        for line in [&mut self.audio, &mut self.video] {
+            if let Some(track) = line.inbound.take() {
+                router.remove_track(track);
+            }
+            if let Some(out) = line.outbound.take() {
+                router.remove_out(out);
+            }
+        }
+    }
+
+    /// Feeds what this peer receives of a kind from a track, or from nothing.
+    pub(crate) fn route(&self, kind: MediaKind, track: Option<TrackSlot>, router: &mut Router) {
+        let Some(out) = self.line(kind).and_then(|line| line.outbound) else {
+            return;
+        };
+        router.link(out, track);
+    }
+
+    /// Tells the streams to this peer where to go, after keys or path changed.
+    pub(crate) fn refresh_outbound(&self, router: &mut Router) {
+        for line in self.lines() {
+            let Some(out) = line.outbound else { continue };
+            let destination = self
+                .endpoint
+                .srtp(line.transport)
+                .zip(self.endpoint.path(line.transport))
+                .map(|(srtp, path)| Destination {
+                    path,
+                    sealer: srtp.rtp.clone(),
+                    dscp: self.endpoint.dscp(),
+                });
+            let Some(stream) = router.out_mut(out) else {
+                continue;
+            };
+            let starts = destination.is_some() && !stream.has_destination();
+            let source = stream.source();
+            stream.set_destination(destination);
+            if let (true, Some(track)) = (starts, source) {
+                router.want_keyframe(track);
+            }
+        }
+    }
+
+    pub(crate) fn set_bandwidth(&mut self, bandwidth: Bandwidth, router: &mut Router) {
+        match bandwidth {
+            Bandwidth::MaxVideoRecv(rate) => {
+                self.max_video_recv_bps = rate.as_bps();
+                self.endpoint
+                    .set_max_recv_kbps(SdpKind::Video, rate.as_kbps());
+            }
+            Bandwidth::MaxAudioRecv(rate) => {
+                self.endpoint
+                    .set_max_recv_kbps(SdpKind::Audio, rate.as_kbps());
+            }
+            Bandwidth::MinVideoRecv(rate) => self.min_video_recv_bps = rate.as_bps(),
+            // What is forwarded is not encoded here; there is nothing to set a rate of.
+            Bandwidth::MinVideoSend(_) | Bandwidth::MaxVideoSend(_) => {}
+        }
+        if let Some(track) = self.video.inbound.and_then(|track| router.track_mut(track)) {
+            track.set_remb_bounds(self.min_video_recv_bps, self.max_video_recv_bps);
+        }
+    }
+
+    /// Takes in one RTP packet; false when it is not authentic.
+    pub(crate) fn receive_rtp(
+        &mut self,
+        transport: usize,
+        datagram: &mut [u8],
+        router: &mut Router,
+        metrics: &mut ShardMetrics,
+        events: &mut VecDeque<Event>,
+        now: Instant,
+    ) -> bool {
+        let Ok(header) = Header::parse(datagram) else {
+            return false;
+        };
+        let Some(srtp) = self.endpoint.srtp_mut(transport) else {
+            return false;
+        };
+        let Ok(opened) = srtp.opener.open_rtp(datagram, &header) else {
+            return false;
+        };
+        metrics.rtp_received += 1;
+        let Some(packet) = datagram.get_mut(..opened.plain_len) else {
+            return false;
+        };
+        let Some(source) = self.source(transport, &header, router) else {
+            return true;
+        };
+        let Some(track) = router.track_mut(source.track) else {
+            return true;
+        };
+        if let Some(seq) = header
+            .extensions(packet)
+            .find(track.extensions().transport_cc)
+            .and_then(ext::transport_sequence)
+        {
+            self.feedback.record(transport, seq, header.ssrc, now);
+        }
+        let taken = if source.is_rtx {
+            receive_repair(track, packet, &header, now)
+        } else {
+            track.set_ssrc(header.ssrc);
+            track.receive(packet, &header, opened.seq, now)
+        };
+        if taken == Taken::First {
+            router.mark_dirty(source.track);
+        }
+        self.note_media(source.track, events, now);
+        true
+    }
+
+    /// What an SSRC is: as announced, or by its payload type when it was not.
+    fn source(&mut self, transport: usize, header: &Header, router: &Router) -> Option<Source> {
+        if let Some(source) = self
+            .sources
+            .iter()
+            .find(|source| source.ssrc == header.ssrc)
+        {
+            return Some(*source);
+        }
+        let (track, is_rtx) = self
+            .lines()
+            .into_iter()
+            .filter(|line| line.transport == transport)
+            .find_map(|line| {
+                let track = line.inbound?;
+                Some((track, router.track(track)?.owns(header.payload_type)?))
+            })?;
+        if self.sources.len() >= MAX_SOURCES {
+            return None;
+        }
+        let source = Source {
+            ssrc: header.ssrc,
+            track,
+            is_rtx,
+        };
+        self.sources.push(source);
+        Some(source)
+    }
+
+    /// Reports the first packet of a track; the flow timer reports when it ceases.
+    fn note_media(&mut self, track: TrackSlot, events: &mut VecDeque<Event>, now: Instant) {
+        let element = self.endpoint.key();
+        let kind = if self.audio.inbound == Some(track) {
+            MediaKind::Audio
+        } else {
+            MediaKind::Video
+        };
+        let line = match kind {
+            MediaKind::Audio => &mut self.audio,
+            MediaKind::Video | MediaKind::Data => &mut self.video,
+        };
+        if !line.flows_out {
+            line.flows_out = true;
+            report(
+                events,
+                element,
+                ElementEvent::FlowOut {
+                    kind,
+                    flowing: true,
+                },
+            );
+            self.next_flow.get_or_insert(now + FLOW_INTERVAL);
+        }
+        if self.media == ConnectionState::Disconnected {
+            self.media = ConnectionState::Connected;
+            report(
+                events,
+                element,
+                ElementEvent::Media(ConnectionState::Connected),
+            );
+        }
+    }
+
+    /// Looks whether media flows in both directions and reports changes.
+    pub(crate) fn check_flow(
+        &mut self,
+        router: &Router,
+        events: &mut VecDeque<Event>,
+        now: Instant,
+    ) {
+        if self.next_flow.is_none_or(|due| due > now) {
+            return;
+        }
+        self.next_flow = Some(now + FLOW_INTERVAL);
+        let element = self.endpoint.key();
+        let recent = now.checked_sub(FLOW_INTERVAL);
+        let is_recent =
+            |at: Option<Instant>| at.is_some_and(|at| recent.is_none_or(|recent| at >= recent));
+        let mut receives = false;
+        for (line, kind) in [
+            (&mut self.audio, MediaKind::Audio),
+            (&mut self.video, MediaKind::Video),
+        ] {
+            let last = line
+                .inbound
+                .and_then(|track| router.track(track)?.last_packet());
+            let flowing = is_recent(last);
+            receives |= flowing;
+            if line.flows_out != flowing {
+                line.flows_out = flowing;
+                report(events, element, ElementEvent::FlowOut { kind, flowing });
+            }
+            let last = line.outbound.and_then(|out| router.out(out)?.last_sent());
+            let flowing = is_recent(last);
+            if line.flows_in != flowing {
+                line.flows_in = flowing;
+                report(events, element, ElementEvent::FlowIn { kind, flowing });
+            }
+        }
+        let media = if receives {
+            ConnectionState::Connected
+        } else {
+            ConnectionState::Disconnected
+        };
+        // A peer that only listens is alive as long as its reports arrive.
+        let listens = is_recent(self.feedback.last_report());
+        if self.media != media && !(listens && media == ConnectionState::Disconnected) {
+            self.media = media;
+            report(events, element, ElementEvent::Media(media));
+        }
+    }
+
+    /// A peer that only listens is connected once its reports arrive.
+    pub(crate) fn note_report(&mut self, events: &mut VecDeque<Event>) {
+        if self.media == ConnectionState::Disconnected {
+            self.media = ConnectionState::Connected;
+            let element = self.endpoint.key();
+            report(
+                events,
+                element,
+                ElementEvent::Media(ConnectionState::Connected),
+            );
+        }
+    }
+
+    /// Asks the sender of what this peer sees for a keyframe; false when it sees nothing.
+    pub(crate) fn ask_source_for_keyframe(&self, router: &mut Router) -> bool {
+        let source = self
+            .video
+            .outbound
+            .and_then(|out| router.out(out))
+            .and_then(Outbound::source);
+        match source {
+            Some(track) => {
+                router.want_keyframe(track);
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(crate) fn stats(&self, router: &mut Router, now: Instant) -> ElementStats {
+        let mut stats = ElementStats::default();
+        for line in self.lines() {
+            if let Some(track) = line.inbound.and_then(|track| router.track_mut(track)) {
+                stats.streams.push(track.stats(now));
+            }
+        }
+        for line in self.lines() {
+            if let Some(out) = line.outbound.and_then(|out| router.out_mut(out)) {
+                stats.streams.push(out.stats(now));
+            }
+        }
+        if let Some(data) = self.endpoint.data() {
+            let (opened, closed) = data.counts();
+            stats.data_channels = data.stats();
+            stats.data_channels_opened = Some(opened);
+            stats.data_channels_closed = closed;
+        }
+        stats
+    }
+
+    /// Sets the alarm to the earliest thing that is due.
+    pub(crate) fn arm(&mut self, timers: &mut Timers, slot: EndpointSlot, router: &Router) {
+        let tracks = self
+            .lines()
+            .into_iter()
+            .filter_map(|line| router.track(line.inbound?)?.poll_timeout())
+            .min();
+        let due = [
+            self.endpoint.poll_timeout(),
+            self.next_flow,
+            self.feedback.poll_timeout(),
+            tracks,
+        ];
+        if let Some(at) = due.into_iter().flatten().min() {
+            timers.schedule(&mut self.alarm, slot, at);
+        }
+    }
+
+    /// The alarm alone for what a packet may have started: cheap enough for every packet.
+    pub(crate) fn arm_media(&mut self, timers: &mut Timers, slot: EndpointSlot, router: &Router) {
+        let tracks = self
+            .lines()
+            .into_iter()
+            .filter_map(|line| router.track(line.inbound?)?.poll_timeout())
+            .min();
+        let due = [self.next_flow, self.feedback.poll_timeout(), tracks];
+        if let Some(at) = due.into_iter().flatten().min() {
+            timers.schedule(&mut self.alarm, slot, at);
+        }
+    }
+
+    /// Starts the flow watch of a peer that sends nothing itself.
+    pub(crate) fn watch_flow(&mut self, now: Instant) {
+        self.next_flow.get_or_insert(now);
+    }
+}
+
+/// Undoes RFC 4588 in place: the original packet begins two bytes later, behind a shifted header.
+fn receive_repair(track: &mut Inbound, packet: &mut [u8], header: &Header, now: Instant) -> Taken {
+    let length = header.len();
+    let Some(original) = packet
+        .get(length..length + 2)
+        .and_then(|osn| <[u8; 2]>::try_from(osn).ok())
+        .map(u16::from_be_bytes)
+    else {
+        return Taken::Known;
+    };
+    let Some(payload_type) = track.primary_of(header.payload_type) else {
+        return Taken::Known;
+    };
+    packet.copy_within(..length, 2);
+    let header = Header {
+        payload_type,
+        sequence_number: original,
+        ssrc: track.ssrc(),
+        ..*header
+    };
+    match packet.get(2..) {
+        Some(packet) => track.receive_repair(packet, &header, now),
+        None => Taken::Known,
+    }
+}
+
+fn report(events: &mut VecDeque<Event>, element: ElementKey, event: ElementEvent) {
+    events.push_back(Event::Element { element, event });
+}

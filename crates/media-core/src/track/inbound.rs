@@ -1,0 +1,539 @@
+//! One track that a peer sends: its packets, its statistics and what it asks of the peer.
+
+use super::clock::Clock;
+use super::router::OutSlot;
+use crate::config::Limits;
+use crate::demux::EndpointSlot;
+use salono_media_api::{Bitrate, MediaKind, StreamDirection, StreamStats};
+use salono_rtp::codec::{Codec, Descriptor};
+use salono_rtp::header::Header;
+use salono_rtp::rate::BitrateMeter;
+use salono_rtp::ring::{self, PacketRef, PacketRing};
+use salono_rtp::rtcp::{FirEntry, ReportBlock, SenderReport, Writer};
+use salono_rtp::seq::ExtSeq;
+use salono_rtp::{recv, send};
+use salono_sdp::negotiate::{NegotiatedCodec, NegotiatedMedia};
+use salono_sdp::{CodecKind, ExtensionKind};
+use std::time::{Duration, Instant};
+
+/// Packets of one batch and one track; a batch is smaller, the rest waits for the next.
+const MAX_FRESH: usize = 512;
+
+/// Identifiers of the header extensions that are read or handed on; 0 is none.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Extensions {
+    pub(crate) audio_level: u8,
+    pub(crate) orientation: u8,
+    pub(crate) transport_cc: u8,
+    pub(crate) mid: u8,
+}
+
+impl Extensions {
+    /// Of what the peer may put into its packets (`recv`) or we into ours.
+    pub(crate) fn negotiated(media: &NegotiatedMedia, recv: bool) -> Self {
+        let mut ids = Self::default();
+        for extension in &media.extensions {
+            if !(if recv { extension.recv } else { extension.send }) {
+                continue;
+            }
+            match extension.kind {
+                ExtensionKind::AudioLevel => ids.audio_level = extension.id,
+                ExtensionKind::VideoOrientation => ids.orientation = extension.id,
+                ExtensionKind::TransportCc => ids.transport_cc = extension.id,
+                ExtensionKind::Mid => ids.mid = extension.id,
+                ExtensionKind::AbsSendTime
+                | ExtensionKind::Rid
+                | ExtensionKind::RepairedRid
+                | ExtensionKind::DependencyDescriptor => {}
+            }
+        }
+        ids
+    }
+}
+
+/// A packet that came in with this batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fresh {
+    pub(crate) seq: ExtSeq,
+    pub(crate) descriptor: Descriptor,
+    /// Padding only: receivers must neither get nor miss it.
+    pub(crate) is_empty: bool,
+    pub(crate) audio_level: Option<u8>,
+    pub(crate) orientation: Option<u8>,
+}
+
+/// What a packet did to its track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It is the first of this batch: the track is to be forwarded.
+    First,
+    /// It joins others of this batch, or changes nothing.
+    Known,
+}
+
+pub(crate) struct Inbound {
+    owner: EndpointSlot,
+    kind: MediaKind,
+    transport: usize,
+    codecs: Vec<NegotiatedCodec>,
+    extensions: Extensions,
+    local_ssrc: u32,
+    ssrc: Option<u32>,
+    announced_ssrc: Option<u32>,
+    codec: Codec,
+    ring: PacketRing,
+    ring_config: ring::Config,
+    statistics: recv::Statistics,
+    nack: Option<recv::NackGenerator>,
+    remb: Option<recv::RembEstimator>,
+    throttle: send::KeyframeThrottle,
+    fresh: Vec<Fresh>,
+    links: Vec<OutSlot>,
+    keyframe_wanted: bool,
+    last_packet: Option<Instant>,
+    report: Option<CapturePoint>,
+    meter: BitrateMeter,
+    requests: Requests,
+    remb_base: (u64, i64),
+    fir_sequence: u8,
+}
+
+/// Feedback that we sent to the publisher.
+#[derive(Debug, Default, Clone, Copy)]
+struct Requests {
+    nacks: u64,
+    plis: u64,
+    firs: u64,
+    remb: Option<Bitrate>,
+}
+
+/// A sender report: one of the publisher's timestamps and our wall clock when it was current.
+#[derive(Debug, Clone, Copy)]
+struct CapturePoint {
+    timestamp: u32,
+    /// Fixed point seconds of our NTP clock.
+    ntp: i64,
+}
+
+impl Inbound {
+    /// A track for an m-line on which the peer may send.
+    pub(crate) fn new(
+        owner: EndpointSlot,
+        kind: MediaKind,
+        media: &NegotiatedMedia,
+        local_ssrc: u32,
+        limits: &Limits,
+    ) -> Self {
+        let ring_config = match kind {
+            MediaKind::Video => ring::Config {
+                max_bytes: limits.video_ring_bytes,
+                ..ring::Config::VIDEO
+            },
+            MediaKind::Audio | MediaKind::Data => ring::Config {
+                max_bytes: limits.audio_ring_bytes,
+                ..ring::Config::AUDIO
+            },
+        };
+        let clock = media.codecs.first().map_or(90_000, |codec| codec.clock);
+        let uses = |flag: fn(&NegotiatedCodec) -> bool| media.codecs.iter().any(flag);
+        let nack = uses(|codec| codec.feedback.nack)
+            .then(|| recv::NackGenerator::new(recv::NackConfig::default()));
+        let remb = (kind == MediaKind::Video
+            && uses(|codec| codec.feedback.goog_remb)
+            && !uses(|codec| codec.feedback.transport_cc))
+        .then(|| recv::RembEstimator::new(recv::RembConfig::default()));
+        Self {
+            owner,
+            kind,
+            transport: media.transport.unwrap_or(0),
+            codecs: media.codecs.clone(),
+            extensions: Extensions::negotiated(media, true),
+            local_ssrc,
+            ssrc: None,
+            announced_ssrc: media.remote_sources.first().map(|source| source.ssrc),
+            codec: Codec::Opaque,
+            ring: PacketRing::new(ring_config),
+            ring_config,
+            statistics: recv::Statistics::new(0, clock),
+            nack,
+            remb,
+            throttle: send::KeyframeThrottle::new(send::KeyframeConfig::default()),
+            fresh: Vec::new(),
+            links: Vec::new(),
+            keyframe_wanted: false,
+            last_packet: None,
+            report: None,
+            meter: BitrateMeter::new(),
+            requests: Requests::default(),
+            remb_base: (0, 0),
+            fir_sequence: 0,
+        }
+    }
+
+    pub(crate) fn owner(&self) -> EndpointSlot {
+        self.owner
+    }
+
+    pub(crate) fn is_video(&self) -> bool {
+        self.kind == MediaKind::Video
+    }
+
+    pub(crate) fn transport(&self) -> usize {
+        self.transport
+    }
+
+    pub(crate) fn extensions(&self) -> Extensions {
+        self.extensions
+    }
+
+    /// SSRC of what is received; 0 before the first packet of an unannounced track.
+    pub(crate) fn ssrc(&self) -> u32 {
+        self.ssrc.or(self.announced_ssrc).unwrap_or(0)
+    }
+
+    /// How to look into this track's payloads.
+    pub(crate) fn codec_kind(&self) -> Codec {
+        self.codec
+    }
+
+    /// What was negotiated for a payload type.
+    pub(crate) fn codec(&self, payload_type: u8) -> Option<&NegotiatedCodec> {
+        self.codecs
+            .iter()
+            .find(|codec| codec.receive_pt == payload_type)
+    }
+
+    /// Whether a payload type is this track's: media, or retransmissions of it.
+    pub(crate) fn owns(&self, payload_type: u8) -> Option<bool> {
+        self.codecs.iter().find_map(|codec| {
+            if codec.receive_pt == payload_type {
+                Some(false)
+            } else {
+                (codec.receive_rtx_pt == Some(payload_type)).then_some(true)
+            }
+        })
+    }
+
+    /// The payload type of the media that a retransmission payload type repairs.
+    pub(crate) fn primary_of(&self, rtx_payload_type: u8) -> Option<u8> {
+        self.codecs
+            .iter()
+            .find(|codec| codec.receive_rtx_pt == Some(rtx_payload_type))
+            .map(|codec| codec.receive_pt)
+    }
+
+    pub(crate) fn links(&self) -> &[OutSlot] {
+        &self.links
+    }
+
+    pub(crate) fn link(&mut self, out: OutSlot) {
+        self.links.push(out);
+    }
+
+    pub(crate) fn unlink(&mut self, out: OutSlot) {
+        self.links.retain(|link| *link != out);
+    }
+
+    pub(crate) fn fresh(&self) -> &[Fresh] {
+        &self.fresh
+    }
+
+    pub(crate) fn clear_fresh(&mut self) {
+        self.fresh.clear();
+    }
+
+    pub(crate) fn packet(&self, seq: ExtSeq) -> Option<PacketRef<'_>> {
+        self.ring.get(seq)
+    }
+
+    pub(crate) fn last_packet(&self) -> Option<Instant> {
+        self.last_packet
+    }
+
+    /// The stream with this SSRC is the track from now on: a browser may change it at will, for
+    /// receivers it is a change of source.
+    pub(crate) fn set_ssrc(&mut self, ssrc: u32) {
+        if self.ssrc == Some(ssrc) {
+            return;
+        }
+        if self.ssrc.is_some() {
+            self.ring = PacketRing::new(self.ring_config);
+            if let Some(nack) = self.nack.as_mut() {
+                *nack = recv::NackGenerator::new(recv::NackConfig::default());
+            }
+            self.report = None;
+            self.fresh.clear();
+            self.remb_base = (0, 0);
+        }
+        self.ssrc = Some(ssrc);
+        self.statistics = recv::Statistics::new(ssrc, self.clock_rate());
+    }
+
+    fn clock_rate(&self) -> u32 {
+        self.codecs.first().map_or(90_000, |codec| codec.clock)
+    }
+
+    /// Takes in a decrypted packet of the primary stream.
+    pub(crate) fn receive(
+        &mut self,
+        packet: &[u8],
+        header: &Header,
+        seq: ExtSeq,
+        now: Instant,
+    ) -> Taken {
+        let payload_bytes = header.payload(packet).map_or(0, <[u8]>::len);
+        self.statistics
+            .packet(seq, header.timestamp, payload_bytes, now);
+        self.meter.add(payload_bytes, now);
+        self.last_packet = Some(now);
+        if let Some(nack) = self.nack.as_mut() {
+            nack.packet(seq, now);
+        }
+        self.store(packet, header, seq, now)
+    }
+
+    /// Takes in the packet that a retransmission carried; its header names the primary stream.
+    pub(crate) fn receive_repair(&mut self, packet: &[u8], header: &Header, now: Instant) -> Taken {
+        let newest = self.ring.newest();
+        let Some(seq) = newest.and_then(|newest| newest.nearest(header.sequence_number)) else {
+            return Taken::Known;
+        };
+        // What nobody misses is a probe of the sender's bandwidth estimation.
+        let missing = self.nack.as_mut().is_some_and(|nack| nack.packet(seq, now));
+        if missing {
+            self.store(packet, header, seq, now)
+        } else {
+            Taken::Known
+        }
+    }
+
+    fn store(&mut self, packet: &[u8], header: &Header, seq: ExtSeq, now: Instant) -> Taken {
+        let Some(codec) = self.codec(header.payload_type) else {
+            return Taken::Known;
+        };
+        self.codec = look_into(codec.kind);
+        if self.fresh.len() >= MAX_FRESH {
+            return Taken::Known;
+        }
+        let Ok(stored) = self.ring.push(seq, header, packet, now) else {
+            return Taken::Known;
+        };
+        let fresh = describe(self.codec, self.extensions, &stored);
+        if fresh.descriptor.is_keyframe_start && self.is_video() {
+            self.throttle.keyframe();
+        }
+        self.fresh.push(fresh);
+        if self.fresh.len() == 1 {
+            Taken::First
+        } else {
+            Taken::Known
+        }
+    }
+
+    /// What a stored packet says, as it said when it was fresh.
+    pub(crate) fn describe(&self, packet: &PacketRef<'_>) -> Fresh {
+        describe(self.codec, self.extensions, packet)
+    }
+
+    // Keyframes.
+
+    /// Notes that a receiver needs a keyframe; true for the first of a batch.
+    pub(crate) fn mark_keyframe_wanted(&mut self) -> bool {
+        !std::mem::replace(&mut self.keyframe_wanted, true)
+    }
+
+    pub(crate) fn clear_keyframe_wanted(&mut self) {
+        self.keyframe_wanted = false;
+    }
+
+    pub(crate) fn request_keyframe(&mut self, now: Instant) {
+        self.throttle.request(now);
+    }
+
+    /// Writes a keyframe request if it is time for one.
+    pub(crate) fn write_keyframe_request(&mut self, writer: &mut Writer<'_>, now: Instant) -> bool {
+        let Some(ssrc) = self.ssrc.or(self.announced_ssrc) else {
+            return false;
+        };
+        if !self.throttle.poll(now) {
+            return false;
+        }
+        let uses = |flag: fn(&NegotiatedCodec) -> bool| self.codecs.iter().any(flag);
+        if !uses(|codec| codec.feedback.nack_pli) && uses(|codec| codec.feedback.ccm_fir) {
+            self.fir_sequence = self.fir_sequence.wrapping_add(1);
+            let entry = FirEntry {
+                ssrc,
+                command_sequence: self.fir_sequence,
+            };
+            self.requests.firs += 1;
+            return writer.full_intra(self.local_ssrc, &[entry]).is_ok();
+        }
+        self.requests.plis += 1;
+        writer.picture_loss(self.local_ssrc, ssrc).is_ok()
+    }
+
+    // Loss and bitrate.
+
+    /// Writes a NACK for what is missing and due; returns how many packets it names.
+    pub(crate) fn write_nack(
+        &mut self,
+        writer: &mut Writer<'_>,
+        round_trip: Option<Duration>,
+        now: Instant,
+    ) -> usize {
+        let (Some(ssrc), Some(nack)) = (self.ssrc, self.nack.as_mut()) else {
+            return 0;
+        };
+        if nack.poll_timeout().is_none_or(|due| due > now) {
+            return 0;
+        }
+        let mut lost = [0u16; 128];
+        let count = nack.collect(round_trip, &mut lost, now);
+        let given_up = nack.take_keyframe_request();
+        if given_up {
+            self.throttle.request(now);
+        }
+        if count == 0 {
+            return 0;
+        }
+        self.requests.nacks += 1;
+        writer
+            .nack(self.local_ssrc, ssrc, lost.get(..count).unwrap_or(&[]))
+            .unwrap_or(0)
+    }
+
+    /// Bounds of what REMB asks for, in bits per second; 0 is none.
+    pub(crate) fn set_remb_bounds(&mut self, min: u64, max: u64) {
+        let limited = max > 0 && self.codecs.iter().any(|codec| codec.feedback.goog_remb);
+        if self.remb.is_none() && limited && self.is_video() {
+            self.remb = Some(recv::RembEstimator::new(recv::RembConfig::default()));
+        }
+        if let Some(remb) = self.remb.as_mut() {
+            remb.set_bounds(min, max);
+        }
+    }
+
+    /// Writes the receiver's bitrate estimate if it is time for one.
+    pub(crate) fn write_remb(&mut self, writer: &mut Writer<'_>, now: Instant) -> bool {
+        let (Some(ssrc), Some(remb)) = (self.ssrc, self.remb.as_mut()) else {
+            return false;
+        };
+        let (packets, lost) = (self.statistics.packets(), self.statistics.cumulative_lost());
+        let arrived = packets.saturating_sub(self.remb_base.0);
+        let missing = u64::try_from(lost.saturating_sub(self.remb_base.1)).unwrap_or(0);
+        if arrived == 0 {
+            return false;
+        }
+        let fraction = (missing * 256)
+            .checked_div(arrived + missing)
+            .unwrap_or(0)
+            .min(255);
+        let interval = recv::Interval {
+            bitrate_bps: self.meter.bits_per_second(now),
+            fraction_lost: fraction as u8,
+            packets: u32::try_from(arrived).unwrap_or(u32::MAX),
+        };
+        let Some(bitrate) = remb.update(interval, now) else {
+            return false;
+        };
+        self.remb_base = (packets, lost);
+        self.requests.remb = Some(Bitrate::bps(bitrate));
+        writer.remb(self.local_ssrc, bitrate, &[ssrc]).is_ok()
+    }
+
+    /// When something of the above is due next.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let nack = self
+            .nack
+            .as_ref()
+            .and_then(recv::NackGenerator::poll_timeout);
+        let keyframe = self.throttle.poll_timeout();
+        [nack, keyframe].into_iter().flatten().min()
+    }
+
+    // Reports.
+
+    pub(crate) fn report_block(&mut self, now: Instant) -> Option<ReportBlock> {
+        self.ssrc?;
+        self.statistics.report(now)
+    }
+
+    /// Takes in a sender report of the publisher. `offset` is our NTP clock minus the publisher's,
+    /// one value for all of its tracks, so that they stay in step.
+    pub(crate) fn take_sender_report(
+        &mut self,
+        report: &SenderReport<'_>,
+        offset: i64,
+        now: Instant,
+    ) {
+        if self.ssrc == Some(report.ssrc) {
+            self.statistics.sender_report(report.ntp, now);
+            let ntp = report.ntp.bits().cast_signed().wrapping_add(offset);
+            self.report = Some(CapturePoint {
+                timestamp: report.rtp_timestamp,
+                ntp,
+            });
+        }
+    }
+
+    /// The publisher's timestamp of what it captures now; `None` before its first report.
+    pub(crate) fn capture_time(&self, clock: Clock, now: Instant) -> Option<u32> {
+        let point = self.report?;
+        let elapsed = clock.ntp(now).bits().cast_signed().wrapping_sub(point.ntp);
+        let ticks = (i128::from(elapsed) * i128::from(self.clock_rate())) >> 32;
+        Some(point.timestamp.wrapping_add(ticks as u32))
+    }
+
+    pub(crate) fn lost(&self) -> u64 {
+        u64::try_from(self.statistics.cumulative_lost()).unwrap_or(0)
+    }
+
+    pub(crate) fn stats(&mut self, now: Instant) -> StreamStats {
+        StreamStats {
+            direction: StreamDirection::Inbound,
+            kind: self.kind,
+            ssrc: self.ssrc(),
+            packets: self.statistics.packets(),
+            bytes: self.statistics.bytes(),
+            packets_lost: self.statistics.cumulative_lost(),
+            fraction_lost: f64::from(self.statistics.fraction_lost()) / 256.0,
+            jitter: self.statistics.jitter(),
+            round_trip_time: None,
+            fir_count: self.requests.firs,
+            pli_count: self.requests.plis,
+            nack_count: self.requests.nacks,
+            remb: self.requests.remb,
+            bitrate: Bitrate::bps(self.meter.bits_per_second(now)),
+        }
+    }
+}
+
+fn describe(codec: Codec, extensions: Extensions, packet: &PacketRef<'_>) -> Fresh {
+    let payload = packet.payload();
+    let byte = |id: u8| match id {
+        0 => None,
+        id => packet
+            .extensions()
+            .find(id)
+            .and_then(|value| value.first().copied()),
+    };
+    Fresh {
+        seq: packet.seq,
+        descriptor: codec.describe(payload),
+        is_empty: payload.is_empty(),
+        audio_level: byte(extensions.audio_level),
+        orientation: byte(extensions.orientation),
+    }
+}
+
+fn look_into(kind: CodecKind) -> Codec {
+    match kind {
+        CodecKind::Vp8 => Codec::Vp8,
+        CodecKind::Vp9 => Codec::Vp9,
+        CodecKind::H264 => Codec::H264,
+        CodecKind::Av1 => Codec::Av1,
+        CodecKind::Opus | CodecKind::Pcmu | CodecKind::Pcma | CodecKind::TelephoneEvent => {
+            Codec::Opaque
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! RTP between peers: what comes in as a track, what goes out of it, and the router in between.
+
+mod clock;
+mod inbound;
+mod outbound;
+mod router;
+
+pub(crate) use clock::Clock;
+pub(crate) use inbound::{Inbound, Taken};
+pub(crate) use outbound::{Destination, Outbound};
+pub(crate) use router::{OutSlot, Router, TrackSlot};

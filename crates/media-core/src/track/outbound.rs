@@ -1,0 +1,479 @@
+//! One stream that a peer receives: made of whatever track feeds it, unbroken when that changes.
+
+use super::clock::Clock;
+use super::inbound::{Extensions, Fresh, Inbound};
+use super::router::TrackSlot;
+use crate::egress::Egress;
+use crate::webrtc::Path;
+use salono_media_api::{Bitrate, MediaKind, ShardMetrics, StreamDirection, StreamStats};
+use salono_rtp::codec::{Codec, Descriptor};
+use salono_rtp::header::{ExtensionWriter, Fields};
+use salono_rtp::munge::{Drop, Input, Munger, Offsets};
+use salono_rtp::rate::BitrateMeter;
+use salono_rtp::rtcp::{ReportBlock, Writer};
+use salono_rtp::rtx::OSN_LEN;
+use salono_rtp::seq::ExtSeq;
+use salono_rtp::srtp::{MAX_RTP_OVERHEAD, Sealer};
+use salono_rtp::time::{self, Ntp};
+use salono_sdp::negotiate::{NegotiatedCodec, NegotiatedMedia};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Fixed header plus one-byte extensions for audio level and orientation, padded to words.
+const MAX_HEADER: usize = 12 + 4 + 4;
+/// Retransmissions that one stream may send per second, so that a flood of NACKs cannot make us
+/// flood the peer. A lossy 4 Mbit/s stream needs about 100.
+const MAX_RETRANSMISSIONS_PER_SECOND: u32 = 800;
+
+/// Where a stream goes and with which keys; absent until DTLS is done.
+#[derive(Clone)]
+pub(crate) struct Destination {
+    pub(crate) path: Path,
+    pub(crate) sealer: Arc<Sealer>,
+    pub(crate) dscp: u8,
+}
+
+/// Source payload type and what it goes out as; decided once per source and kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mapping {
+    source: TrackSlot,
+    source_pt: u8,
+    pt: Option<u8>,
+}
+
+pub(crate) struct Outbound {
+    source: Option<TrackSlot>,
+    destination: Option<Destination>,
+    ssrc: u32,
+    munger: Munger,
+    mapping: Option<Mapping>,
+    extensions: Extensions,
+    packets: u64,
+    octets: u64,
+    // What forwarding does not touch.
+    kind: MediaKind,
+    codecs: Vec<NegotiatedCodec>,
+    rtx: Option<Rtx>,
+    budget: Budget,
+    feedback: FeedbackCounters,
+    meter: BitrateMeter,
+    last_sent: Option<Instant>,
+    fir_sequence: Option<u8>,
+}
+
+/// The retransmission stream (RFC 4588).
+struct Rtx {
+    ssrc: u32,
+    next: ExtSeq,
+}
+
+/// A second's worth of retransmissions.
+#[derive(Default)]
+struct Budget {
+    since: Option<Instant>,
+    used: u32,
+}
+
+/// What the peer reported and asked for.
+#[derive(Default)]
+struct FeedbackCounters {
+    nacks: u64,
+    plis: u64,
+    firs: u64,
+    remb: Option<Bitrate>,
+    fraction_lost: f64,
+    packets_lost: i64,
+    round_trip: Option<Duration>,
+    jitter: Duration,
+}
+
+impl Outbound {
+    /// A stream for an m-line on which we may send. Sequence number and timestamp begin at random.
+    pub(crate) fn new(
+        kind: MediaKind,
+        media: &NegotiatedMedia,
+        ssrc: u32,
+        rtx_ssrc: Option<u32>,
+        random: u64,
+    ) -> Self {
+        let clock = media.codecs.first().map_or(90_000, |codec| codec.clock);
+        // Which video codec only matters for whether a start needs a keyframe: all of them do.
+        let codec = if kind == MediaKind::Video {
+            Codec::Vp8
+        } else {
+            Codec::Opaque
+        };
+        let rtx_offered = media.codecs.iter().any(|codec| codec.send_rtx_pt.is_some());
+        Self {
+            source: None,
+            destination: None,
+            ssrc,
+            munger: Munger::new(codec, clock, random as u16, (random >> 16) as u32),
+            mapping: None,
+            extensions: Extensions::negotiated(media, false),
+            packets: 0,
+            octets: 0,
+            kind,
+            codecs: media.codecs.clone(),
+            rtx: rtx_ssrc.filter(|_| rtx_offered).map(|ssrc| Rtx {
+                ssrc,
+                next: ExtSeq::from_parts(0, (random >> 48) as u16 & 0x7fff),
+            }),
+            budget: Budget::default(),
+            feedback: FeedbackCounters::default(),
+            meter: BitrateMeter::new(),
+            last_sent: None,
+            fir_sequence: None,
+        }
+    }
+
+    pub(crate) fn source(&self) -> Option<TrackSlot> {
+        self.source
+    }
+
+    pub(crate) fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
+    pub(crate) fn set_source(&mut self, source: Option<TrackSlot>) {
+        self.source = source;
+        self.mapping = None;
+        self.munger.stop();
+    }
+
+    pub(crate) fn set_destination(&mut self, destination: Option<Destination>) {
+        self.destination = destination;
+    }
+
+    pub(crate) fn has_destination(&self) -> bool {
+        self.destination.is_some()
+    }
+
+    pub(crate) fn last_sent(&self) -> Option<Instant> {
+        self.last_sent
+    }
+
+    /// Sends one fresh packet of the source; true when a keyframe of it is needed to go on.
+    pub(crate) fn forward(
+        &mut self,
+        fresh: &Fresh,
+        track: &Inbound,
+        egress: &mut Egress,
+        metrics: &mut ShardMetrics,
+        now: Instant,
+    ) -> bool {
+        let Some(destination) = &self.destination else {
+            return false;
+        };
+        let Some(packet) = track.packet(fresh.seq) else {
+            return false;
+        };
+        let ssrc = track.ssrc();
+        if self.munger.source() != Some(ssrc) {
+            self.munger.switch(ssrc);
+        }
+        let pt = match (self.mapping, self.source) {
+            (Some(known), Some(source))
+                if known.source == source && known.source_pt == packet.header.payload_type =>
+            {
+                known.pt
+            }
+            (_, Some(source)) => {
+                let pt = track
+                    .codec(packet.header.payload_type)
+                    .and_then(|codec| send_pt(&self.codecs, codec));
+                let source_pt = packet.header.payload_type;
+                self.mapping = Some(Mapping {
+                    source,
+                    source_pt,
+                    pt,
+                });
+                pt
+            }
+            (_, None) => None,
+        };
+        // Nothing the peer can decode, or nothing at all (padding): the peer must not miss it.
+        let (Some(pt), false) = (pt, fresh.is_empty) else {
+            self.munger.skip(ssrc, fresh.seq);
+            return false;
+        };
+        let input = Input {
+            ssrc,
+            seq: fresh.seq,
+            timestamp: packet.header.timestamp,
+            descriptor: &fresh.descriptor,
+        };
+        let out = match self.munger.forward(&input, now) {
+            Ok(out) => out,
+            Err(Drop::AwaitingKeyframe) => return true,
+            Err(Drop::OtherSource | Drop::Duplicate | Drop::Late) => return false,
+        };
+        let fields = Fields {
+            marker: packet.header.marker,
+            payload_type: pt,
+            sequence_number: out.seq.wire(),
+            timestamp: out.timestamp,
+            ssrc: self.ssrc,
+        };
+        let payload = packet.payload();
+        let rewrites = track.codec_kind().rewrites_payload();
+        let extensions = self.extensions;
+        let sent = egress.push_with(
+            destination.path.socket,
+            destination.path.remote,
+            destination.dscp,
+            MAX_HEADER + payload.len() + MAX_RTP_OVERHEAD,
+            |buf| {
+                let Some(header) = write_header(buf, &fields, extensions, fresh) else {
+                    return 0;
+                };
+                let roc = out.seq.roc();
+                let sealed = if rewrites {
+                    let plain = header + payload.len();
+                    buf[header..plain].copy_from_slice(payload);
+                    track
+                        .codec_kind()
+                        .rewrite(&mut buf[header..plain], out.rewrite);
+                    destination.sealer.seal_rtp(roc, header, buf, plain)
+                } else {
+                    destination.sealer.seal_rtp_from(roc, header, payload, buf)
+                };
+                sealed.unwrap_or(0)
+            },
+        );
+        if sent {
+            self.packets += 1;
+            self.octets += payload.len() as u64;
+            self.last_sent = Some(now);
+            self.meter.add(payload.len(), now);
+            metrics.rtp_forwarded += 1;
+        }
+        false
+    }
+
+    /// Sends packets again that the peer missed: on the retransmission stream if there is one,
+    /// else the identical packet.
+    pub(crate) fn retransmit(
+        &mut self,
+        lost: impl Iterator<Item = u16>,
+        track: &Inbound,
+        egress: &mut Egress,
+        metrics: &mut ShardMetrics,
+        now: Instant,
+    ) {
+        self.feedback.nacks += 1;
+        for seq in lost {
+            let Some(destination) = &self.destination else {
+                return;
+            };
+            let Some(origin) = self.munger.origin(seq) else {
+                continue;
+            };
+            if origin.ssrc != track.ssrc() || !self.budget.take(now) {
+                continue;
+            }
+            let Some(packet) = track.packet(origin.seq) else {
+                continue;
+            };
+            let Some(codec) = track.codec(packet.header.payload_type) else {
+                continue;
+            };
+            let Some(agreed) = agreed(&self.codecs, codec) else {
+                continue;
+            };
+            let fresh = track.describe(&packet);
+            let out =
+                origin
+                    .offsets
+                    .apply(origin.outgoing, packet.header.timestamp, &fresh.descriptor);
+            let payload = packet.payload();
+            let rtx = self.rtx.as_mut().zip(agreed.send_rtx_pt);
+            let prefix = if rtx.is_some() { OSN_LEN } else { 0 };
+            let mut fields = Fields {
+                marker: packet.header.marker,
+                payload_type: agreed.send_pt,
+                sequence_number: out.seq.wire(),
+                timestamp: out.timestamp,
+                ssrc: self.ssrc,
+            };
+            let mut roc = out.seq.roc();
+            if let Some((rtx, pt)) = rtx {
+                fields.payload_type = pt;
+                fields.ssrc = rtx.ssrc;
+                fields.sequence_number = rtx.next.wire();
+                roc = rtx.next.roc();
+                rtx.next = rtx.next.next();
+            }
+            let extensions = self.extensions;
+            let sent = egress.push_with(
+                destination.path.socket,
+                destination.path.remote,
+                destination.dscp,
+                MAX_HEADER + prefix + payload.len() + MAX_RTP_OVERHEAD,
+                |buf| {
+                    let Some(header) = write_header(buf, &fields, extensions, &fresh) else {
+                        return 0;
+                    };
+                    let start = header + prefix;
+                    let plain = start + payload.len();
+                    if prefix > 0 {
+                        buf[header..start].copy_from_slice(&out.seq.wire().to_be_bytes());
+                    }
+                    buf[start..plain].copy_from_slice(payload);
+                    track
+                        .codec_kind()
+                        .rewrite(&mut buf[start..plain], out.rewrite);
+                    destination
+                        .sealer
+                        .seal_rtp(roc, header, buf, plain)
+                        .unwrap_or(0)
+                },
+            );
+            if sent {
+                metrics.rtp_retransmitted += 1;
+            }
+        }
+    }
+
+    // Feedback of the peer.
+
+    pub(crate) fn count_pli(&mut self) {
+        self.feedback.plis += 1;
+    }
+
+    /// Counts a full intra request; false when it repeats the one before (RFC 5104 §4.3.1.2).
+    pub(crate) fn count_fir(&mut self, command_sequence: u8) -> bool {
+        let fresh = self.fir_sequence != Some(command_sequence);
+        self.fir_sequence = Some(command_sequence);
+        if fresh {
+            self.feedback.firs += 1;
+        }
+        fresh
+    }
+
+    pub(crate) fn set_remb(&mut self, bitrate: Bitrate) {
+        self.feedback.remb = Some(bitrate);
+    }
+
+    pub(crate) fn take_report(&mut self, block: &ReportBlock, now: Ntp) {
+        self.feedback.fraction_lost = f64::from(block.fraction_lost) / 256.0;
+        self.feedback.packets_lost = i64::from(block.cumulative_lost);
+        self.feedback.jitter = time::from_ticks(u64::from(block.jitter), self.clock_rate());
+        let round_trip = time::round_trip(now, block.last_sender_report, block.delay_since_last);
+        self.feedback.round_trip = round_trip.or(self.feedback.round_trip);
+    }
+
+    /// Writes a sender report (RFC 3550 §6.4.1) if anything was ever sent.
+    pub(crate) fn write_report(
+        &self,
+        writer: &mut Writer<'_>,
+        track: Option<&Inbound>,
+        blocks: &[ReportBlock],
+        clock: Clock,
+        now: Instant,
+    ) -> bool {
+        if self.packets == 0 {
+            return false;
+        }
+        let from_source = track
+            .and_then(|track| track.capture_time(clock, now))
+            .and_then(|source| self.to_outgoing(source));
+        let Some(timestamp) = from_source.or_else(|| self.munger.timestamp_at(now)) else {
+            return false;
+        };
+        let written = writer.sender_report(
+            self.ssrc,
+            clock.ntp(now),
+            timestamp,
+            self.packets as u32,
+            self.octets as u32,
+            blocks,
+        );
+        written.is_ok()
+    }
+
+    /// A timestamp of the current source in the clock of this stream.
+    fn to_outgoing(&self, source: u32) -> Option<u32> {
+        let newest = self.munger.newest()?;
+        let offsets: Offsets = self.munger.origin(newest.wire())?.offsets;
+        Some(
+            offsets
+                .apply(newest, source, &Descriptor::default())
+                .timestamp,
+        )
+    }
+
+    fn clock_rate(&self) -> u32 {
+        self.codecs.first().map_or(90_000, |codec| codec.clock)
+    }
+
+    pub(crate) fn stats(&mut self, now: Instant) -> StreamStats {
+        StreamStats {
+            direction: StreamDirection::Outbound,
+            kind: self.kind,
+            ssrc: self.ssrc,
+            packets: self.packets,
+            bytes: self.octets,
+            packets_lost: self.feedback.packets_lost,
+            fraction_lost: self.feedback.fraction_lost,
+            jitter: self.feedback.jitter,
+            round_trip_time: self.feedback.round_trip,
+            fir_count: self.feedback.firs,
+            pli_count: self.feedback.plis,
+            nack_count: self.feedback.nacks,
+            remb: self.feedback.remb,
+            bitrate: Bitrate::bps(self.meter.bits_per_second(now)),
+        }
+    }
+}
+
+/// Header of a packet; `None` when it does not fit, which the caller's room rules out.
+fn write_header(
+    buf: &mut [u8],
+    fields: &Fields,
+    extensions: Extensions,
+    fresh: &Fresh,
+) -> Option<usize> {
+    let mut writer = ExtensionWriter::new(buf, fields).ok()?;
+    for (id, value) in [
+        (extensions.audio_level, fresh.audio_level),
+        (extensions.orientation, fresh.orientation),
+    ] {
+        if let (1.., Some(value)) = (id, value) {
+            writer.push(id, &[value]).ok()?;
+        }
+    }
+    Some(writer.finish())
+}
+
+/// The codec that the receiver agreed to and the sender's packets fit.
+fn agreed<'a>(
+    codecs: &'a [NegotiatedCodec],
+    source: &NegotiatedCodec,
+) -> Option<&'a NegotiatedCodec> {
+    codecs.iter().find(|codec| {
+        codec.kind == source.kind
+            && codec.clock == source.clock
+            && codec
+                .kind
+                .forwards(source.fmtp.as_deref(), codec.fmtp.as_deref())
+    })
+}
+
+fn send_pt(codecs: &[NegotiatedCodec], source: &NegotiatedCodec) -> Option<u8> {
+    agreed(codecs, source).map(|codec| codec.send_pt)
+}
+
+impl Budget {
+    fn take(&mut self, now: Instant) -> bool {
+        let fresh = self
+            .since
+            .is_none_or(|since| now.saturating_duration_since(since) >= Duration::from_secs(1));
+        if fresh {
+            self.since = Some(now);
+            self.used = 0;
+        }
+        self.used += 1;
+        self.used <= MAX_RETRANSMISSIONS_PER_SECOND
+    }
+}

@@ -1,0 +1,170 @@
+//! The forwarding loop: every fresh packet of every track to every receiver.
+//!
+//! A batch of datagrams is taken in first and forwarded afterwards, receiver by receiver, so that
+//! all packets of one batch for one receiver lie side by side in the egress and leave in one
+//! segmentation-offload message.
+
+use super::inbound::Inbound;
+use super::outbound::Outbound;
+use crate::demux::EndpointSlot;
+use crate::egress::Egress;
+use salono_media_api::ShardMetrics;
+use slotmap::{SlotMap, new_key_type};
+use std::time::Instant;
+
+new_key_type! {
+    /// A track that a peer sends.
+    pub(crate) struct TrackSlot;
+    /// A stream that a peer receives.
+    pub(crate) struct OutSlot;
+}
+
+/// All tracks of a shard and the streams made of them.
+#[derive(Default)]
+pub(crate) struct Router {
+    tracks: SlotMap<TrackSlot, Inbound>,
+    outs: SlotMap<OutSlot, Outbound>,
+    /// Tracks with packets that are not forwarded yet; each is in here once.
+    dirty: Vec<TrackSlot>,
+    /// Tracks whose sender is to be asked for a keyframe.
+    keyframes: Vec<TrackSlot>,
+    /// Losses of tracks that are gone.
+    lost_before: u64,
+}
+
+impl Router {
+    pub(crate) fn add_track(&mut self, track: Inbound) -> TrackSlot {
+        self.tracks.insert(track)
+    }
+
+    pub(crate) fn add_out(&mut self, out: Outbound) -> OutSlot {
+        self.outs.insert(out)
+    }
+
+    pub(crate) fn track(&self, slot: TrackSlot) -> Option<&Inbound> {
+        self.tracks.get(slot)
+    }
+
+    pub(crate) fn track_mut(&mut self, slot: TrackSlot) -> Option<&mut Inbound> {
+        self.tracks.get_mut(slot)
+    }
+
+    pub(crate) fn out(&self, slot: OutSlot) -> Option<&Outbound> {
+        self.outs.get(slot)
+    }
+
+    pub(crate) fn out_mut(&mut self, slot: OutSlot) -> Option<&mut Outbound> {
+        self.outs.get_mut(slot)
+    }
+
+    /// A stream with the track that feeds it.
+    pub(crate) fn out_with_source(
+        &mut self,
+        slot: OutSlot,
+    ) -> Option<(&mut Outbound, Option<&mut Inbound>)> {
+        let out = self.outs.get_mut(slot)?;
+        let source = out.source().and_then(|track| self.tracks.get_mut(track));
+        Some((out, source))
+    }
+
+    pub(crate) fn owner_of(&self, slot: TrackSlot) -> Option<EndpointSlot> {
+        self.tracks.get(slot).map(Inbound::owner)
+    }
+
+    /// Removes a track; what it fed falls silent.
+    pub(crate) fn remove_track(&mut self, slot: TrackSlot) {
+        let Some(track) = self.tracks.remove(slot) else {
+            return;
+        };
+        self.lost_before += track.lost();
+        for out in track.links() {
+            if let Some(out) = self.outs.get_mut(*out) {
+                out.set_source(None);
+            }
+        }
+    }
+
+    pub(crate) fn remove_out(&mut self, slot: OutSlot) {
+        self.link(slot, None);
+        self.outs.remove(slot);
+    }
+
+    /// Packets that never arrived, over all tracks there ever were.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost_before + self.tracks.values().map(Inbound::lost).sum::<u64>()
+    }
+
+    /// Feeds a stream from another track, or from none. A keyframe is asked for where decoding
+    /// needs one to start.
+    pub(crate) fn link(&mut self, slot: OutSlot, source: Option<TrackSlot>) {
+        let Some(out) = self.outs.get_mut(slot) else {
+            return;
+        };
+        let source = source.filter(|track| self.tracks.contains_key(*track));
+        if out.source() == source {
+            return;
+        }
+        if let Some(old) = out.source().and_then(|track| self.tracks.get_mut(track)) {
+            old.unlink(slot);
+        }
+        out.set_source(source);
+        if let Some(track) = source.and_then(|track| self.tracks.get_mut(track)) {
+            track.link(slot);
+        }
+        if let Some(track) = source {
+            self.want_keyframe(track);
+        }
+    }
+
+    /// Asks the sender of a track for a keyframe at the end of the batch.
+    pub(crate) fn want_keyframe(&mut self, slot: TrackSlot) {
+        if let Some(track) = self.tracks.get_mut(slot)
+            && track.is_video()
+            && track.mark_keyframe_wanted()
+        {
+            self.keyframes.push(slot);
+        }
+    }
+
+    /// A track that wants a keyframe, each once per batch.
+    pub(crate) fn next_keyframe_request(&mut self, now: Instant) -> Option<TrackSlot> {
+        let slot = self.keyframes.pop()?;
+        if let Some(track) = self.tracks.get_mut(slot) {
+            track.clear_keyframe_wanted();
+            track.request_keyframe(now);
+        }
+        Some(slot)
+    }
+
+    /// Notes that a track has fresh packets.
+    pub(crate) fn mark_dirty(&mut self, slot: TrackSlot) {
+        self.dirty.push(slot);
+    }
+
+    /// Sends every fresh packet to every receiver.
+    pub(crate) fn forward(
+        &mut self,
+        egress: &mut Egress,
+        metrics: &mut ShardMetrics,
+        now: Instant,
+    ) {
+        while let Some(slot) = self.dirty.pop() {
+            let Some(track) = self.tracks.get_mut(slot) else {
+                continue;
+            };
+            let mut wants_keyframe = false;
+            for link in track.links() {
+                let Some(out) = self.outs.get_mut(*link) else {
+                    continue;
+                };
+                for fresh in track.fresh() {
+                    wants_keyframe |= out.forward(fresh, track, egress, metrics, now);
+                }
+            }
+            track.clear_fresh();
+            if wants_keyframe {
+                self.want_keyframe(slot);
+            }
+        }
+    }
+}

@@ -1,0 +1,599 @@
+//! One WebRTC endpoint: its negotiation, its transports and the states that it reports.
+//!
+//! RTP is not handled here; the router reads and writes it with the keys that [`Endpoint::srtp`]
+//! holds once a transport is secure.
+
+use super::candidates;
+use super::data::{DataChannels, DataEvent, DataLimits};
+use super::negotiation::{LocalSsrcs, Negotiation};
+use super::srtp::Srtp;
+use super::transport::{Path, RemoteParams, Transport, TransportEvent};
+use crate::context::Context;
+use crate::demux::{EndpointSlot, Owner};
+use is::{Candidate, IceConnectionState};
+use rand::{Rng, rngs::StdRng};
+use salono_media_api::{
+    ConnectionState, DataChannelSpec, DtlsState, ElementEvent, ElementKey, IceCandidate, IceState,
+    MediaError, MediaErrorKind, OfferKinds, PipelineKey, WebRtcSpec,
+};
+use salono_sdp::MediaKind;
+use salono_sdp::negotiate::{DtlsRole, Negotiated, TransportParams};
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Kurento numbers the RTP component 1; with rtcp-mux there is no other.
+const RTP_COMPONENT: u16 = 1;
+
+/// What a pass over the transports changed for the router.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Changes {
+    /// A transport got its keys, or lost its peer.
+    pub(crate) routes: bool,
+    /// Packets of a transport take another path.
+    pub(crate) path: bool,
+}
+
+pub(crate) struct Endpoint {
+    key: ElementKey,
+    pipeline: PipelineKey,
+    slot: EndpointSlot,
+    spec: WebRtcSpec,
+    negotiation: Negotiation,
+    transports: Vec<Transport>,
+    srtp: Vec<Option<Srtp>>,
+    ice_states: Vec<IceState>,
+    paths: Vec<(Path, Owner)>,
+    external: (Option<Ipv4Addr>, Option<Ipv6Addr>),
+    remote_candidates: usize,
+    gathered: bool,
+    connection: ConnectionState,
+    dtls: Arc<dimpl::Config>,
+    tie_breaker: u64,
+    scratch: Vec<TransportEvent>,
+}
+
+impl Endpoint {
+    pub(crate) fn new(
+        key: ElementKey,
+        pipeline: PipelineKey,
+        slot: EndpointSlot,
+        spec: WebRtcSpec,
+        dtls: Arc<dimpl::Config>,
+        context: &Context<'_>,
+        rng: &mut StdRng,
+    ) -> Self {
+        Self {
+            key,
+            pipeline,
+            slot,
+            negotiation: Negotiation::new(&spec, context.config, rng),
+            spec,
+            transports: Vec::new(),
+            srtp: Vec::new(),
+            ice_states: Vec::new(),
+            paths: Vec::new(),
+            external: (context.config.announced_v4, context.config.announced_v6),
+            remote_candidates: 0,
+            gathered: false,
+            connection: ConnectionState::Disconnected,
+            dtls,
+            tie_breaker: rng.next_u64(),
+            scratch: Vec::new(),
+        }
+    }
+
+    pub(crate) fn key(&self) -> ElementKey {
+        self.key
+    }
+
+    pub(crate) fn pipeline(&self) -> PipelineKey {
+        self.pipeline
+    }
+
+    pub(crate) fn negotiated(&self) -> Option<&Negotiated> {
+        self.negotiation.negotiated()
+    }
+
+    pub(crate) fn ssrcs(&self) -> LocalSsrcs {
+        self.negotiation.ssrcs()
+    }
+
+    pub(crate) fn cname(&self) -> &str {
+        self.negotiation.cname()
+    }
+
+    pub(crate) fn dscp(&self) -> u8 {
+        self.spec.dscp.unwrap_or(0)
+    }
+
+    pub(crate) fn connected(&self) -> bool {
+        self.connection == ConnectionState::Connected
+    }
+
+    pub(crate) fn local_sdp(&self) -> Option<String> {
+        self.negotiation.local_sdp()
+    }
+
+    pub(crate) fn remote_sdp(&self) -> Option<String> {
+        self.negotiation.remote_sdp().map(str::to_owned)
+    }
+
+    /// Keys of a transport, once DTLS agreed on them.
+    pub(crate) fn srtp(&self, transport: usize) -> Option<&Srtp> {
+        self.srtp.get(transport).and_then(Option::as_ref)
+    }
+
+    pub(crate) fn srtp_mut(&mut self, transport: usize) -> Option<&mut Srtp> {
+        self.srtp.get_mut(transport).and_then(Option::as_mut)
+    }
+
+    /// Where a transport sends to.
+    pub(crate) fn path(&self, transport: usize) -> Option<Path> {
+        self.transports.get(transport).and_then(Transport::path)
+    }
+
+    /// Round-trip time of a transport by its connectivity checks.
+    pub(crate) fn round_trip(&self, transport: usize) -> Option<Duration> {
+        self.transports
+            .get(transport)
+            .and_then(Transport::round_trip)
+    }
+
+    pub(crate) fn set_max_recv_kbps(&mut self, kind: MediaKind, kbps: u64) {
+        self.negotiation.set_max_recv_kbps(kind, kbps);
+    }
+
+    pub(crate) fn set_external(&mut self, v4: Option<Ipv4Addr>, v6: Option<Ipv6Addr>) {
+        self.external = (v4.or(self.external.0), v6.or(self.external.1));
+    }
+
+    // Negotiation.
+
+    pub(crate) fn generate_offer(
+        &mut self,
+        kinds: OfferKinds,
+        context: &mut Context<'_>,
+    ) -> Result<String, MediaError> {
+        let sdp = self.negotiation.offer(kinds)?;
+        // The answer may come after the peer's first checks, so the transport listens from now on.
+        let credentials = self.negotiation.credentials()[0].clone();
+        self.add_transport(credentials.ufrag, credentials.pwd, true, context);
+        Ok(sdp)
+    }
+
+    pub(crate) fn process_offer(
+        &mut self,
+        sdp: &str,
+        context: &mut Context<'_>,
+    ) -> Result<String, MediaError> {
+        let answer = self.negotiation.answer(sdp, &context.config.limits)?;
+        self.open_transports(context);
+        Ok(answer)
+    }
+
+    pub(crate) fn process_answer(
+        &mut self,
+        sdp: &str,
+        context: &mut Context<'_>,
+    ) -> Result<String, MediaError> {
+        let local = self.negotiation.apply_answer(sdp, &context.config.limits)?;
+        self.open_transports(context);
+        Ok(local)
+    }
+
+    /// Gives every negotiated transport the peer's parameters.
+    fn open_transports(&mut self, context: &mut Context<'_>) {
+        let Some(negotiated) = self.negotiation.negotiated() else {
+            return;
+        };
+        let transports = negotiated.transports.clone();
+        let sctp = negotiated
+            .media
+            .iter()
+            .find_map(|media| Some((media.transport?, media.sctp?)));
+        for (index, params) in transports.iter().enumerate() {
+            if self.transports.len() <= index {
+                let ice = &params.local_ice;
+                let controlling = params.remote_ice_lite;
+                self.add_transport(ice.ufrag.clone(), ice.pwd.clone(), controlling, context);
+            }
+            let data = sctp
+                .filter(|(transport, _)| *transport == index)
+                .map(|(_, sctp)| {
+                    let limits = &context.config.limits;
+                    let limits = DataLimits {
+                        channels: limits.data_channels,
+                        message_bytes: limits.message_bytes,
+                        buffered_bytes: limits.data_buffered_bytes,
+                    };
+                    let remote_max =
+                        u32::try_from(sctp.remote_max_message_size).unwrap_or(u32::MAX);
+                    DataChannels::new(limits, sctp.remote_port, Some(remote_max))
+                });
+            self.open_transport(index, params, data, context);
+        }
+        for candidate in self.negotiation.take_early_candidates() {
+            // One that turns out malformed now is the peer's loss; the call it came with succeeded.
+            let _ = self.add_candidate(&candidate, context);
+        }
+    }
+
+    fn add_transport(
+        &mut self,
+        ufrag: String,
+        pass: String,
+        controlling: bool,
+        context: &mut Context<'_>,
+    ) {
+        let index = self.transports.len();
+        let owner = Owner {
+            endpoint: self.slot,
+            transport: u8::try_from(index).expect("at most three transports"),
+        };
+        context.demux.add_ufrag(ufrag.clone(), owner);
+        let mut transport = Transport::new(
+            is::IceCreds { ufrag, pass },
+            controlling,
+            self.tie_breaker,
+            context.config.certificate.clone(),
+            self.dtls.clone(),
+            self.dscp(),
+        );
+        for local in &context.config.addresses {
+            transport.add_local(local.index, local.addr);
+        }
+        self.transports.push(transport);
+        self.srtp.push(None);
+        self.ice_states.push(IceState::Disconnected);
+    }
+
+    fn open_transport(
+        &mut self,
+        index: usize,
+        params: &TransportParams,
+        data: Option<DataChannels>,
+        context: &Context<'_>,
+    ) {
+        let Some(transport) = self.transports.get_mut(index) else {
+            return;
+        };
+        if let Some(data) = data {
+            transport.set_data(data);
+        }
+        let remote = RemoteParams {
+            ufrag: params.remote_ice.ufrag.clone(),
+            password: params.remote_ice.pwd.clone(),
+            fingerprints: params.remote_fingerprints.clone(),
+            active: params.dtls_role == DtlsRole::Active,
+        };
+        transport.set_remote(remote, context.now);
+        for line in &params.remote_candidates {
+            if self.remote_candidates < context.config.limits.candidates
+                && let Ok(candidate) = Candidate::from_sdp_string(line)
+            {
+                self.remote_candidates += 1;
+                transport.add_remote(candidate);
+            }
+        }
+        transport.handle_timeout(context.now);
+    }
+
+    // Candidates.
+
+    /// Reports our candidates, one per m-line that shares their transport, and writes them into
+    /// our description. Without transports there is nothing to gather yet.
+    pub(crate) fn gather(&mut self, context: &mut Context<'_>) -> Result<(), MediaError> {
+        if self.transports.is_empty() || self.gathered {
+            return Ok(());
+        }
+        let found = candidates::local(context.config, self.external);
+        if found.is_empty() {
+            return Err(MediaError::new(
+                MediaErrorKind::Gather,
+                "no local address to offer",
+            ));
+        }
+        self.gathered = true;
+        self.negotiation.record_candidates(&found);
+        for stream in 0..self.transports.len() {
+            self.report_ice(stream, IceState::Gathering, context);
+        }
+        for (_, candidate) in &found {
+            for (mline_index, mid, _) in self.negotiation.candidate_lines() {
+                let candidate = IceCandidate {
+                    candidate: candidate.clone(),
+                    mid,
+                    mline_index,
+                };
+                context.report(self.key, ElementEvent::IceCandidateFound(candidate));
+            }
+        }
+        context.report(self.key, ElementEvent::IceGatheringDone);
+        Ok(())
+    }
+
+    pub(crate) fn add_candidate(
+        &mut self,
+        candidate: &IceCandidate,
+        context: &Context<'_>,
+    ) -> Result<(), MediaError> {
+        let line = candidate.candidate.trim();
+        // An empty line is the end of candidates; there is nothing to do for it.
+        if line.is_empty() || line == "end-of-candidates" {
+            return Ok(());
+        }
+        let Some(index) = self
+            .negotiation
+            .place_candidate(candidate, &context.config.limits)?
+        else {
+            return Ok(());
+        };
+        if self.remote_candidates >= context.config.limits.candidates {
+            return Err(MediaError::new(
+                MediaErrorKind::Limit,
+                "too many candidates",
+            ));
+        }
+        let line = line.strip_prefix("a=").unwrap_or(line);
+        // A host name or a protocol that we do not speak is legal and of no use.
+        if let Some(parsed) = candidates::parse_remote(line)? {
+            self.remote_candidates += 1;
+            if let Some(transport) = self.transports.get_mut(index) {
+                transport.add_remote(parsed);
+                transport.handle_timeout(context.now);
+            }
+        }
+        Ok(())
+    }
+
+    // Datagrams and time.
+
+    pub(crate) fn handle_stun(
+        &mut self,
+        transport: usize,
+        packet: is::stun::StunPacket<'_>,
+        now: Instant,
+    ) -> bool {
+        self.transports
+            .get_mut(transport)
+            .is_some_and(|at| at.handle_stun(packet, now))
+    }
+
+    pub(crate) fn handle_dtls(&mut self, transport: usize, datagram: &[u8], now: Instant) {
+        if let Some(transport) = self.transports.get_mut(transport) {
+            transport.handle_dtls(datagram, now);
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        for transport in &mut self.transports {
+            if transport
+                .poll_timeout()
+                .is_some_and(|deadline| deadline <= now)
+            {
+                transport.handle_timeout(now);
+            }
+        }
+    }
+
+    pub(crate) fn poll_timeout(&mut self) -> Option<Instant> {
+        self.transports
+            .iter_mut()
+            .filter_map(Transport::poll_timeout)
+            .min()
+    }
+
+    /// Moves everything that waits in the transports and reports what changed.
+    pub(crate) fn drain(&mut self, context: &mut Context<'_>) -> Changes {
+        let mut changes = Changes::default();
+        for index in 0..self.transports.len() {
+            let mut events = std::mem::take(&mut self.scratch);
+            self.transports[index].drain(context.now, context.egress, &mut events);
+            for event in events.drain(..) {
+                self.handle_transport(index, event, context, &mut changes);
+            }
+            self.scratch = events;
+        }
+        self.update_connection(context);
+        changes
+    }
+
+    fn handle_transport(
+        &mut self,
+        index: usize,
+        event: TransportEvent,
+        context: &mut Context<'_>,
+        changes: &mut Changes,
+    ) {
+        let stream = stream_id(index);
+        let owner = Owner {
+            endpoint: self.slot,
+            transport: u8::try_from(index).unwrap_or(u8::MAX),
+        };
+        match event {
+            TransportEvent::CheckSent(id) => context.demux.add_check(id, owner, context.now),
+            TransportEvent::Discovered(path) => {
+                if !self.paths.contains(&(path, owner)) {
+                    if self.paths.len() >= context.config.limits.remote_addresses {
+                        return;
+                    }
+                    self.paths.push((path, owner));
+                }
+                context.demux.add_path(path, owner);
+            }
+            TransportEvent::Selected {
+                path,
+                local,
+                remote,
+            } => {
+                changes.path = true;
+                context.demux.add_path(path, owner);
+                if !self.paths.contains(&(path, owner)) {
+                    self.paths.push((path, owner));
+                }
+                let component = RTP_COMPONENT;
+                context.report(
+                    self.key,
+                    ElementEvent::CandidatePairSelected {
+                        stream,
+                        component,
+                        local,
+                        remote,
+                    },
+                );
+            }
+            TransportEvent::Ice(state) => {
+                let state = match state {
+                    IceConnectionState::New => return,
+                    IceConnectionState::Checking => IceState::Connecting,
+                    IceConnectionState::Connected => IceState::Connected,
+                    IceConnectionState::Completed => {
+                        // Kurento passes CONNECTED on the way to READY.
+                        if self.ice_states[index] == IceState::Connecting {
+                            self.report_ice(index, IceState::Connected, context);
+                        }
+                        IceState::Ready
+                    }
+                    // Nothing ever answered, or the peer is gone.
+                    IceConnectionState::Disconnected => match self.ice_states[index] {
+                        IceState::Connecting | IceState::Gathering => IceState::Failed,
+                        IceState::Connected
+                        | IceState::Ready
+                        | IceState::Failed
+                        | IceState::Disconnected => IceState::Disconnected,
+                    },
+                };
+                self.report_ice(index, state, context);
+            }
+            TransportEvent::Dtls(state) => {
+                if matches!(state, DtlsState::Closed | DtlsState::Failed) {
+                    self.srtp[index] = None;
+                    changes.routes = true;
+                }
+                let component = RTP_COMPONENT;
+                context.report(
+                    self.key,
+                    ElementEvent::DtlsState {
+                        stream,
+                        component,
+                        state,
+                    },
+                );
+            }
+            TransportEvent::Keys {
+                profile,
+                material,
+                client,
+            } => match Srtp::new(profile, &material, client) {
+                Ok(srtp) => {
+                    self.srtp[index] = Some(srtp);
+                    changes.routes = true;
+                }
+                Err(error) => tracing::error!(%error, "SRTP keys refused"),
+            },
+        }
+    }
+
+    fn report_ice(&mut self, index: usize, state: IceState, context: &mut Context<'_>) {
+        if self.ice_states[index] != state {
+            self.ice_states[index] = state;
+            let stream = stream_id(index);
+            let component = RTP_COMPONENT;
+            context.report(
+                self.key,
+                ElementEvent::IceState {
+                    stream,
+                    component,
+                    state,
+                },
+            );
+        }
+    }
+
+    fn update_connection(&mut self, context: &mut Context<'_>) {
+        let connected = !self.transports.is_empty()
+            && self
+                .transports
+                .iter()
+                .zip(&self.ice_states)
+                .all(|(transport, ice)| {
+                    transport.dtls_state() == DtlsState::Connected
+                        && matches!(ice, IceState::Connected | IceState::Ready)
+                });
+        let state = if connected {
+            ConnectionState::Connected
+        } else {
+            ConnectionState::Disconnected
+        };
+        if state != self.connection {
+            self.connection = state;
+            context.report(self.key, ElementEvent::Connection(state));
+        }
+    }
+
+    // Data channels.
+
+    pub(crate) fn open_channel(
+        &mut self,
+        spec: DataChannelSpec,
+        now: Instant,
+    ) -> Result<(), MediaError> {
+        let Some(data) = self.data_mut() else {
+            return Err(MediaError::new(
+                MediaErrorKind::NotSupported,
+                "Data channels are not supported",
+            ));
+        };
+        if data.open(spec, now) {
+            Ok(())
+        } else {
+            Err(MediaError::new(
+                MediaErrorKind::Limit,
+                "too many data channels",
+            ))
+        }
+    }
+
+    pub(crate) fn close_channel(&mut self, id: u16, now: Instant) -> Result<(), MediaError> {
+        let Some(data) = self.data_mut() else {
+            return Err(MediaError::new(
+                MediaErrorKind::NotSupported,
+                "Data channels are not supported",
+            ));
+        };
+        if data.close(id, now) {
+            Ok(())
+        } else {
+            let message = format!("there is no data channel {id}");
+            Err(MediaError::new(MediaErrorKind::IllegalParam, message))
+        }
+    }
+
+    pub(crate) fn data(&self) -> Option<&DataChannels> {
+        self.transports.iter().find_map(Transport::data)
+    }
+
+    pub(crate) fn data_mut(&mut self) -> Option<&mut DataChannels> {
+        self.transports.iter_mut().find_map(Transport::data_mut)
+    }
+
+    pub(crate) fn poll_data(&mut self) -> Option<DataEvent> {
+        self.data_mut().and_then(DataChannels::poll_event)
+    }
+
+    /// Says goodbye to the peer and gives up everything in the demultiplexer.
+    pub(crate) fn close(&mut self, context: &mut Context<'_>) {
+        for transport in &mut self.transports {
+            transport.close(context.egress);
+            context.demux.remove_ufrag(transport.local_ufrag());
+        }
+        for (path, owner) in self.paths.drain(..) {
+            context.demux.remove_path(path, owner);
+        }
+    }
+}
+
+fn stream_id(index: usize) -> u16 {
+    u16::try_from(index + 1).unwrap_or(u16::MAX)
+}

@@ -1,0 +1,313 @@
+//! Offer and answer of one endpoint: which calls are legal when, and what they leave behind.
+//!
+//! As in Kurento an endpoint is negotiated once: either it answers an offer or it makes one and
+//! takes the answer. A refused description changes nothing, so the call may be repeated.
+
+use crate::config::{Limits, ShardConfig};
+use rand::{RngExt, rngs::StdRng};
+use salono_media_api::{
+    IceCandidate, MediaError, MediaErrorKind, OfferDirection, OfferKinds, WebRtcSpec,
+};
+use salono_sdp::negotiate::{
+    self, Local, LocalSctp, LocalSource, MAX_TRANSPORTS, Negotiated, OfferOptions, Offered,
+};
+use salono_sdp::{
+    Description, Direction, ExtensionKind, Fingerprint, HashFunction, IceCredentials, MediaKind,
+};
+
+/// Seconds between the NTP epoch (1900) and any moment of this century, roughly: session ids only
+/// have to be unique and grow.
+const SESSION_ID_BASE: u64 = 3_900_000_000;
+
+enum Phase {
+    New,
+    Offered(Box<Offered>),
+    Negotiated(Box<Negotiated>),
+}
+
+/// Descriptions and identity of one endpoint.
+pub(crate) struct Negotiation {
+    phase: Phase,
+    local: Local,
+    remote_sdp: Option<String>,
+    early_candidates: Vec<IceCandidate>,
+}
+
+/// SSRCs that an endpoint sends with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LocalSsrcs {
+    pub(crate) audio: u32,
+    pub(crate) video: u32,
+    pub(crate) video_rtx: u32,
+}
+
+impl Negotiation {
+    pub(crate) fn new(spec: &WebRtcSpec, config: &ShardConfig, rng: &mut StdRng) -> Self {
+        let mut text = |length: usize| -> String {
+            const ALPHABET: &[u8; 64] =
+                b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+            (0..length)
+                .map(|_| char::from(ALPHABET[rng.random_range(0..64)]))
+                .collect()
+        };
+        // RFC 8445 §5.3: at least 24 bits of user name and 128 bits of password.
+        let ice: [IceCredentials; MAX_TRANSPORTS] = std::array::from_fn(|_| IceCredentials {
+            ufrag: text(8),
+            pwd: text(24),
+        });
+        let stream = text(16);
+        let mut ssrc = || rng.random_range(1..u32::MAX);
+        let audio = LocalSource {
+            ssrc: ssrc(),
+            rtx_ssrc: None,
+            track_id: format!("{stream}-a"),
+        };
+        let video = LocalSource {
+            ssrc: ssrc(),
+            rtx_ssrc: Some(ssrc()),
+            track_id: format!("{stream}-v"),
+        };
+        let session_id = SESSION_ID_BASE + u64::from(rng.random::<u32>() >> 4);
+        let fingerprint = Fingerprint {
+            algorithm: HashFunction::Sha256,
+            digest: config.certificate.fingerprint().to_vec(),
+        };
+        let mut local = Local::new(session_id, ice, fingerprint, &stream, audio, video);
+        local.offer_direction = match spec.direction {
+            OfferDirection::SendRecv => Direction::SendRecv,
+            OfferDirection::SendOnly => Direction::SendOnly,
+            OfferDirection::RecvOnly => Direction::RecvOnly,
+        };
+        // One stream per m-line: the layers of a simulcast publisher have no selector here, and a
+        // dependency descriptor's frame numbers would not survive a change of source.
+        local.simulcast = false;
+        local.extensions = vec![
+            ExtensionKind::AudioLevel,
+            ExtensionKind::VideoOrientation,
+            ExtensionKind::AbsSendTime,
+            ExtensionKind::TransportCc,
+            ExtensionKind::Mid,
+        ];
+        if spec.data_channels {
+            local.sctp = Some(LocalSctp {
+                max_message_size: config.limits.message_bytes as u64,
+                ..LocalSctp::default()
+            });
+        }
+        Self {
+            phase: Phase::New,
+            local,
+            remote_sdp: None,
+            early_candidates: Vec::new(),
+        }
+    }
+
+    pub(crate) fn ssrcs(&self) -> LocalSsrcs {
+        LocalSsrcs {
+            audio: self.local.audio.ssrc,
+            video: self.local.video.ssrc,
+            video_rtx: self.local.video.rtx_ssrc.unwrap_or(0),
+        }
+    }
+
+    pub(crate) fn cname(&self) -> &str {
+        &self.local.cname
+    }
+
+    pub(crate) fn credentials(&self) -> &[IceCredentials; MAX_TRANSPORTS] {
+        &self.local.ice
+    }
+
+    pub(crate) fn negotiated(&self) -> Option<&Negotiated> {
+        match &self.phase {
+            Phase::Negotiated(negotiated) => Some(negotiated),
+            Phase::New | Phase::Offered(_) => None,
+        }
+    }
+
+    pub(crate) fn set_max_recv_kbps(&mut self, kind: MediaKind, kbps: u64) {
+        let kbps = u32::try_from(kbps).unwrap_or(u32::MAX);
+        match kind {
+            MediaKind::Audio => self.local.max_audio_recv_kbps = kbps,
+            MediaKind::Video => self.local.max_video_recv_kbps = kbps,
+            MediaKind::Application | MediaKind::Other => {}
+        }
+    }
+
+    /// Our description as text; `None` before there is one.
+    pub(crate) fn local_sdp(&self) -> Option<String> {
+        match &self.phase {
+            Phase::New => None,
+            Phase::Offered(offered) => Some(offered.description.to_string()),
+            Phase::Negotiated(negotiated) => Some(negotiated.local.to_string()),
+        }
+    }
+
+    pub(crate) fn remote_sdp(&self) -> Option<&str> {
+        self.remote_sdp.as_deref()
+    }
+
+    fn local_description_mut(&mut self) -> Option<&mut Description> {
+        match &mut self.phase {
+            Phase::New => None,
+            Phase::Offered(offered) => Some(&mut offered.description),
+            Phase::Negotiated(negotiated) => Some(&mut negotiated.local),
+        }
+    }
+
+    pub(crate) fn offer(&mut self, kinds: OfferKinds) -> Result<String, MediaError> {
+        match self.phase {
+            Phase::New => {}
+            Phase::Offered(_) | Phase::Negotiated(_) => return Err(already_negotiated()),
+        }
+        let options = OfferOptions {
+            audio: kinds.audio,
+            video: kinds.video,
+        };
+        let offered = negotiate::offer(&self.local, options);
+        let sdp = offered.description.to_string();
+        self.phase = Phase::Offered(Box::new(offered));
+        Ok(sdp)
+    }
+
+    pub(crate) fn answer(&mut self, sdp: &str, limits: &Limits) -> Result<String, MediaError> {
+        match self.phase {
+            Phase::New => {}
+            Phase::Offered(_) | Phase::Negotiated(_) => return Err(already_negotiated()),
+        }
+        let offer = parse(sdp, limits)?;
+        let negotiated = negotiate::answer(&offer, &self.local).map_err(refused)?;
+        let text = negotiated.local.to_string();
+        self.remote_sdp = Some(sdp.to_owned());
+        self.phase = Phase::Negotiated(Box::new(negotiated));
+        Ok(text)
+    }
+
+    pub(crate) fn apply_answer(
+        &mut self,
+        sdp: &str,
+        limits: &Limits,
+    ) -> Result<String, MediaError> {
+        let Phase::Offered(offered) = &self.phase else {
+            return Err(match self.phase {
+                Phase::Negotiated(_) => {
+                    MediaError::new(MediaErrorKind::AlreadyAnswered, "answer already processed")
+                }
+                Phase::New | Phase::Offered(_) => {
+                    MediaError::new(MediaErrorKind::NoOffer, "no offer was generated")
+                }
+            });
+        };
+        let answer = parse(sdp, limits)?;
+        let negotiated = negotiate::apply_answer(offered, &answer, &self.local).map_err(refused)?;
+        let text = negotiated.local.to_string();
+        self.remote_sdp = Some(sdp.to_owned());
+        self.phase = Phase::Negotiated(Box::new(negotiated));
+        Ok(text)
+    }
+
+    /// The m-lines of ours that candidates are for: index, mid and transport.
+    pub(crate) fn candidate_lines(&self) -> Vec<(u16, String, usize)> {
+        let line = |index: usize, mid: Option<&str>, transport| {
+            (
+                u16::try_from(index).unwrap_or(u16::MAX),
+                mid.unwrap_or_default().to_owned(),
+                transport,
+            )
+        };
+        match &self.phase {
+            Phase::New => Vec::new(),
+            Phase::Offered(offered) => offered
+                .description
+                .media
+                .iter()
+                .enumerate()
+                .map(|(index, media)| line(index, media.mid.as_deref(), 0))
+                .collect(),
+            Phase::Negotiated(negotiated) => negotiated
+                .media
+                .iter()
+                .filter_map(|media| {
+                    media
+                        .transport
+                        .map(|at| line(media.index, media.mid.as_deref(), at))
+                })
+                .collect(),
+        }
+    }
+
+    /// Puts gathered candidates into our description, and the first as its default address.
+    pub(crate) fn record_candidates(&mut self, candidates: &[(std::net::SocketAddr, String)]) {
+        let lines = self.candidate_lines();
+        let Some(description) = self.local_description_mut() else {
+            return;
+        };
+        for (index, _, _) in lines {
+            let index = usize::from(index);
+            for (_, candidate) in candidates {
+                description.add_candidate(index, candidate);
+            }
+            description.end_of_candidates(index);
+            if let Some((addr, _)) = candidates.first() {
+                description.set_default_address(index, addr.ip(), addr.port());
+            }
+        }
+    }
+
+    /// Which transport a signalled candidate is for: `Ok(None)` keeps it for later or drops it as
+    /// one for a rejected m-line.
+    pub(crate) fn place_candidate(
+        &mut self,
+        candidate: &IceCandidate,
+        limits: &Limits,
+    ) -> Result<Option<usize>, MediaError> {
+        let Phase::Negotiated(negotiated) = &self.phase else {
+            if self.early_candidates.len() >= limits.candidates {
+                return Err(MediaError::new(
+                    MediaErrorKind::Limit,
+                    "too many candidates",
+                ));
+            }
+            self.early_candidates.push(candidate.clone());
+            return Ok(None);
+        };
+        let by_mid = negotiated.media.iter().find(|media| {
+            !candidate.mid.is_empty() && media.mid.as_deref() == Some(&candidate.mid)
+        });
+        let media = by_mid.or_else(|| negotiated.media.get(usize::from(candidate.mline_index)));
+        match media {
+            Some(media) => Ok(media.transport),
+            None => Err(MediaError::new(
+                MediaErrorKind::Candidate,
+                format!("there is no m-line {}", candidate.mline_index),
+            )),
+        }
+    }
+
+    /// Candidates that came before the description they belong to.
+    pub(crate) fn take_early_candidates(&mut self) -> Vec<IceCandidate> {
+        std::mem::take(&mut self.early_candidates)
+    }
+}
+
+fn parse(sdp: &str, limits: &Limits) -> Result<Description, MediaError> {
+    let sdp_limits = salono_sdp::Limits {
+        max_bytes: limits.sdp_bytes,
+        max_media: limits.sdp_media,
+        max_candidates: limits.candidates,
+        ..salono_sdp::Limits::default()
+    };
+    Description::parse(sdp, &sdp_limits)
+        .map_err(|error| MediaError::new(MediaErrorKind::SdpParse, error.to_string()))
+}
+
+fn refused(error: negotiate::NegotiationError) -> MediaError {
+    MediaError::new(MediaErrorKind::SdpNegotiation, error.to_string())
+}
+
+fn already_negotiated() -> MediaError {
+    MediaError::new(
+        MediaErrorKind::AlreadyNegotiated,
+        "endpoint already negotiated",
+    )
+}

@@ -1,0 +1,470 @@
+//! One transport of an endpoint: ICE finds a path, DTLS agrees on keys over it, SCTP may follow.
+//!
+//! All m-lines of a BUNDLE group share one transport; without BUNDLE each m-line has its own.
+//! DTLS is spoken only with addresses that passed an authenticated STUN check (RFC 5763 §6.7.1
+//! and the ClientHello race that it leaves open), and no key is used before the peer's
+//! certificate matched the signalled fingerprint.
+
+use super::data::DataChannels;
+use crate::certificate::{self, Certificate};
+use crate::egress::Egress;
+use dimpl::{Dtls, KeyingMaterial, Output, SrtpProfile};
+use is::stun::StunPacket;
+use is::{Candidate, IceAgent, IceAgentEvent, IceConnectionState, IceCreds};
+use salono_media_api::DtlsState;
+use salono_sdp::Fingerprint;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// DTLS datagrams that wait for the remote description or the nominated pair.
+///
+/// A peer retransmits its flight, so more than one flight is never needed.
+const MAX_EARLY_DTLS: usize = 4;
+/// Largest DTLS record we send: one datagram.
+const DTLS_MTU: usize = 1200;
+/// A peer that starts no handshake for this long after ICE connected has failed.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A way to the peer: our socket and its address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Path {
+    pub(crate) socket: u8,
+    pub(crate) remote: SocketAddr,
+}
+
+/// What a transport reports to its endpoint.
+pub(crate) enum TransportEvent {
+    Ice(IceConnectionState),
+    /// This address may send to us from now on.
+    Discovered(Path),
+    /// Packets go this way from now on; both candidates as SDP lines.
+    Selected {
+        path: Path,
+        local: String,
+        remote: String,
+    },
+    /// A binding request with this transaction id is on its way.
+    CheckSent([u8; 12]),
+    Dtls(DtlsState),
+    /// SRTP keys, after the fingerprint matched (RFC 5764 §4.2).
+    Keys {
+        profile: SrtpProfile,
+        material: KeyingMaterial,
+        client: bool,
+    },
+}
+
+/// The peer's side of the handshake, from its description.
+#[derive(Debug, Clone)]
+pub(crate) struct RemoteParams {
+    pub(crate) ufrag: String,
+    pub(crate) password: String,
+    /// The peer's certificate matches one of these.
+    pub(crate) fingerprints: Vec<Fingerprint>,
+    /// We send the ClientHello.
+    pub(crate) active: bool,
+}
+
+pub(crate) struct Transport {
+    ice: IceAgent,
+    ice_state: IceConnectionState,
+    dtls: Option<Dtls>,
+    dtls_state: DtlsState,
+    dtls_deadline: Option<Instant>,
+    handshake_deadline: Option<Instant>,
+    remote: Option<RemoteParams>,
+    fingerprint_matched: bool,
+    early: VecDeque<Vec<u8>>,
+    path: Option<Path>,
+    locals: Vec<(u8, SocketAddr)>,
+    data: Option<DataChannels>,
+    certificate: Arc<Certificate>,
+    dtls_config: Arc<dimpl::Config>,
+    dscp: u8,
+}
+
+impl Transport {
+    pub(crate) fn new(
+        credentials: IceCreds,
+        controlling: bool,
+        tie_breaker: u64,
+        certificate: Arc<Certificate>,
+        dtls_config: Arc<dimpl::Config>,
+        dscp: u8,
+    ) -> Self {
+        let mut ice = IceAgent::new(credentials);
+        ice.set_controlling(controlling);
+        ice.set_control_tie_breaker(tie_breaker);
+        Self {
+            ice,
+            ice_state: IceConnectionState::New,
+            dtls: None,
+            dtls_state: DtlsState::New,
+            dtls_deadline: None,
+            handshake_deadline: None,
+            remote: None,
+            fingerprint_matched: false,
+            early: VecDeque::new(),
+            path: None,
+            locals: Vec::new(),
+            data: None,
+            certificate,
+            dtls_config,
+            dscp,
+        }
+    }
+
+    pub(crate) fn local_ufrag(&self) -> &str {
+        &self.ice.local_credentials().ufrag
+    }
+
+    pub(crate) fn path(&self) -> Option<Path> {
+        self.path
+    }
+
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.ice.nominated_pair_rtt()
+    }
+
+    pub(crate) fn dtls_state(&self) -> DtlsState {
+        self.dtls_state
+    }
+
+    pub(crate) fn data_mut(&mut self) -> Option<&mut DataChannels> {
+        self.data.as_mut()
+    }
+
+    pub(crate) fn data(&self) -> Option<&DataChannels> {
+        self.data.as_ref()
+    }
+
+    pub(crate) fn set_data(&mut self, data: DataChannels) {
+        self.data = Some(data);
+    }
+
+    /// Makes a socket known to ICE; returns its candidate line.
+    pub(crate) fn add_local(&mut self, socket: u8, addr: SocketAddr) -> Option<String> {
+        let candidate = Candidate::host(addr, "udp").ok()?;
+        self.locals.push((socket, addr));
+        self.ice
+            .add_local_candidate(candidate)
+            .map(Candidate::to_sdp_string)
+    }
+
+    pub(crate) fn add_remote(&mut self, candidate: Candidate) {
+        self.ice.add_remote_candidate(candidate);
+    }
+
+    /// Takes in the peer's description; may be called once.
+    pub(crate) fn set_remote(&mut self, remote: RemoteParams, now: Instant) {
+        self.ice.set_remote_credentials(IceCreds {
+            ufrag: remote.ufrag.clone(),
+            pass: remote.password.clone(),
+        });
+        let mut dtls = Dtls::new_12(self.dtls_config.clone(), self.certificate.to_dtls(), now);
+        if remote.active {
+            dtls.set_active(true);
+        }
+        self.dtls = Some(dtls);
+        self.remote = Some(remote);
+    }
+
+    /// Whether a STUN message is authentic for this transport.
+    pub(crate) fn handle_stun(&mut self, packet: StunPacket<'_>, now: Instant) -> bool {
+        let accepted = self.ice.handle_packet(now, packet);
+        if accepted {
+            // Replies go out at once instead of with the next check interval.
+            self.ice.handle_timeout(now);
+        }
+        accepted
+    }
+
+    /// A DTLS datagram from an address that ICE validated.
+    pub(crate) fn handle_dtls(&mut self, datagram: &[u8], now: Instant) {
+        if self.dtls.is_none() || self.path.is_none() {
+            if self.early.len() < MAX_EARLY_DTLS {
+                self.early.push_back(datagram.to_vec());
+            }
+            return;
+        }
+        self.feed_dtls(datagram, now);
+    }
+
+    fn feed_dtls(&mut self, datagram: &[u8], now: Instant) {
+        let Some(dtls) = self.dtls.as_mut() else {
+            return;
+        };
+        if matches!(self.dtls_state, DtlsState::Failed | DtlsState::Closed) {
+            return;
+        }
+        let _ = dtls.handle_timeout(now);
+        if let Err(error) = dtls.handle_packet(datagram) {
+            // A forged or damaged datagram must not end a session; dimpl drops what it cannot use.
+            tracing::debug!(?error, "DTLS datagram refused");
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.ice.handle_timeout(now);
+        if self.dtls_deadline.is_some_and(|deadline| deadline <= now)
+            && let Some(dtls) = self.dtls.as_mut()
+            && let Err(error) = dtls.handle_timeout(now)
+        {
+            tracing::debug!(?error, "DTLS timed out");
+            self.dtls_deadline = None;
+        }
+        if let Some(data) = self.data.as_mut() {
+            data.handle_timeout(now);
+        }
+    }
+
+    pub(crate) fn poll_timeout(&mut self) -> Option<Instant> {
+        let data = self.data.as_ref().and_then(DataChannels::poll_timeout);
+        [
+            self.ice.poll_timeout(),
+            self.dtls_deadline,
+            self.handshake_deadline,
+            data,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Moves everything that waits: datagrams to `egress`, reports to `events`.
+    pub(crate) fn drain(
+        &mut self,
+        now: Instant,
+        egress: &mut Egress,
+        events: &mut Vec<TransportEvent>,
+    ) {
+        self.drain_ice(egress, events);
+        if self.path.is_some() && self.dtls.is_some() {
+            while let Some(datagram) = self.early.pop_front() {
+                self.feed_dtls(&datagram, now);
+            }
+            // SCTP output rides on DTLS and DTLS input feeds SCTP, so go round until both are quiet.
+            for _ in 0..8 {
+                self.drain_dtls(now, egress, events);
+                if !self.drain_data(now) {
+                    break;
+                }
+            }
+        }
+        if self
+            .handshake_deadline
+            .is_some_and(|deadline| deadline <= now)
+        {
+            self.handshake_deadline = None;
+            if self.dtls_state == DtlsState::Connecting {
+                self.change_dtls(DtlsState::Failed, events);
+            }
+        }
+    }
+
+    fn drain_ice(&mut self, egress: &mut Egress, events: &mut Vec<TransportEvent>) {
+        while let Some(transmit) = self.ice.poll_transmit() {
+            let Some(socket) = self.socket_of(transmit.source) else {
+                continue;
+            };
+            let bytes: &[u8] = &transmit.contents;
+            // Binding request: type 0x0001 (RFC 8489 §5), transaction id at bytes 8 to 20.
+            if bytes.starts_with(&[0x00, 0x01])
+                && let Some(id) = bytes
+                    .get(8..20)
+                    .and_then(|id| <[u8; 12]>::try_from(id).ok())
+            {
+                events.push(TransportEvent::CheckSent(id));
+            }
+            egress.push(socket, transmit.destination, self.dscp, bytes);
+        }
+        while let Some(event) = self.ice.poll_event() {
+            match event {
+                IceAgentEvent::IceRestart(_) => {}
+                IceAgentEvent::IceConnectionStateChange(state) => {
+                    if self.ice_state != state {
+                        self.ice_state = state;
+                        events.push(TransportEvent::Ice(state));
+                    }
+                }
+                IceAgentEvent::DiscoveredRecv { source, .. } => {
+                    // The peer answers the address that it was asked from, whichever socket that was.
+                    for (socket, local) in &self.locals {
+                        if local.is_ipv4() == source.is_ipv4() {
+                            events.push(TransportEvent::Discovered(Path {
+                                socket: *socket,
+                                remote: source,
+                            }));
+                        }
+                    }
+                }
+                IceAgentEvent::NominatedSend {
+                    source,
+                    destination,
+                    ..
+                } => {
+                    if let Some(socket) = self.socket_of(source) {
+                        let path = Path {
+                            socket,
+                            remote: destination,
+                        };
+                        if self.path != Some(path) {
+                            self.path = Some(path);
+                            events.push(self.selected(path, source, destination));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn selected(&self, path: Path, source: SocketAddr, destination: SocketAddr) -> TransportEvent {
+        let line = |mut candidates: Box<dyn Iterator<Item = Candidate> + '_>, addr| {
+            candidates
+                .find(|candidate| candidate.addr() == addr)
+                .map(|candidate| candidate.to_sdp_string())
+                .unwrap_or_default()
+        };
+        TransportEvent::Selected {
+            path,
+            local: line(Box::new(self.ice.local_candidates()), source),
+            remote: line(Box::new(self.ice.remote_candidates()), destination),
+        }
+    }
+
+    fn socket_of(&self, source: SocketAddr) -> Option<u8> {
+        self.locals
+            .iter()
+            .find(|(_, addr)| *addr == source)
+            .map(|(socket, _)| *socket)
+    }
+
+    fn drain_dtls(&mut self, now: Instant, egress: &mut Egress, events: &mut Vec<TransportEvent>) {
+        let (Some(path), Some(mut dtls)) = (self.path, self.dtls.take()) else {
+            return;
+        };
+        if matches!(self.dtls_state, DtlsState::Failed | DtlsState::Closed) {
+            self.dtls = Some(dtls);
+            return;
+        }
+        if self.dtls_state == DtlsState::New {
+            self.change_dtls(DtlsState::Connecting, events);
+            self.handshake_deadline = Some(now + HANDSHAKE_TIMEOUT);
+            let _ = dtls.handle_timeout(now);
+        }
+        let mut buffer = [0u8; 4096];
+        loop {
+            match dtls.poll_output(&mut buffer) {
+                Output::Packet(record) => {
+                    egress.push(path.socket, path.remote, self.dscp, record);
+                }
+                Output::Timeout(deadline) => {
+                    self.dtls_deadline = Some(deadline);
+                    break;
+                }
+                Output::PeerCert(der) => {
+                    self.fingerprint_matched = self.remote.as_ref().is_some_and(|remote| {
+                        remote
+                            .fingerprints
+                            .iter()
+                            .any(|known| certificate::matches(der, known))
+                    });
+                    if !self.fingerprint_matched {
+                        tracing::warn!("peer certificate does not match the signalled fingerprint");
+                        self.change_dtls(DtlsState::Failed, events);
+                        break;
+                    }
+                }
+                Output::KeyingMaterial(material, profile) => {
+                    if self.fingerprint_matched {
+                        let client = self.remote.as_ref().is_some_and(|remote| remote.active);
+                        events.push(TransportEvent::Keys {
+                            profile,
+                            material,
+                            client,
+                        });
+                    }
+                }
+                Output::Connected => {
+                    if self.fingerprint_matched {
+                        self.handshake_deadline = None;
+                        self.change_dtls(DtlsState::Connected, events);
+                        let client = self.remote.as_ref().is_some_and(|remote| remote.active);
+                        if let Some(data) = self.data.as_mut() {
+                            data.start(client, now);
+                        }
+                    }
+                }
+                Output::ApplicationData(datagram) => {
+                    if self.dtls_state == DtlsState::Connected
+                        && let Some(data) = self.data.as_mut()
+                    {
+                        data.handle_datagram(datagram, now);
+                    }
+                }
+                Output::CloseNotify => self.change_dtls(DtlsState::Closed, events),
+                // Records never exceed the MTU; anything else is of a newer library.
+                Output::BufferTooSmall { .. } | _ => break,
+            }
+        }
+        self.dtls = Some(dtls);
+    }
+
+    /// Hands SCTP packets to DTLS; true when there was one.
+    fn drain_data(&mut self, now: Instant) -> bool {
+        if self.dtls_state != DtlsState::Connected {
+            return false;
+        }
+        let (Some(data), Some(dtls)) = (self.data.as_mut(), self.dtls.as_mut()) else {
+            return false;
+        };
+        let mut moved = false;
+        while let Some(packet) = data.poll_transmit(now) {
+            moved = true;
+            if let Err(error) = dtls.send_application_data(&packet) {
+                tracing::debug!(?error, "SCTP packet not sent");
+            }
+        }
+        moved
+    }
+
+    fn change_dtls(&mut self, state: DtlsState, events: &mut Vec<TransportEvent>) {
+        if self.dtls_state != state {
+            self.dtls_state = state;
+            events.push(TransportEvent::Dtls(state));
+        }
+    }
+
+    /// Tells the peer that we leave (close_notify, RFC 6347).
+    pub(crate) fn close(&mut self, egress: &mut Egress) {
+        let (Some(path), Some(dtls)) = (self.path, self.dtls.as_mut()) else {
+            return;
+        };
+        if self.dtls_state != DtlsState::Connected || dtls.close().is_err() {
+            return;
+        }
+        let mut buffer = [0u8; 2048];
+        for _ in 0..8 {
+            let Output::Packet(record) = dtls.poll_output(&mut buffer) else {
+                break;
+            };
+            egress.push(path.socket, path.remote, self.dscp, record);
+        }
+    }
+}
+
+/// DTLS settings shared by all transports of a shard.
+///
+/// DTLS 1.2: with it the server picks the SRTP profile and AEAD ciphers win. The stateless cookie
+/// is off because ICE has already proven the peer's address.
+pub(crate) fn dtls_config() -> Result<dimpl::Config, dimpl::Error> {
+    dimpl::Config::builder()
+        .mtu(DTLS_MTU)
+        .require_client_certificate(true)
+        .use_server_cookie(false)
+        .flight_start_rto(Duration::from_millis(250))
+        .handshake_timeout(HANDSHAKE_TIMEOUT)
+        .build()
+}
