@@ -18,19 +18,24 @@ fn start() -> (EngineHandle, Receiver<Event>) {
     let config = EngineConfig {
         shards: 2,
         ips: vec![Ipv4Addr::LOCALHOST.into()],
-        ..EngineConfig::new(Arc::new(Certificate::generate().unwrap()))
+        ..EngineConfig::new(Arc::new(Certificate::generate().expect("a certificate")))
     };
     let sink = move |event| {
         sender.try_send(event).map_err(|refused| match refused {
             TrySendError::Full(event) | TrySendError::Disconnected(event) => event,
         })
     };
-    (Engine::start(&config, sink).unwrap(), receiver)
+    (
+        Engine::start(&config, sink).expect("loopback is free"),
+        receiver,
+    )
 }
 
 fn submit(engine: &mut EngineHandle, pipeline: u64, op: Op) {
     let pipeline = PipelineKey(pipeline);
-    engine.submit(Command { pipeline, op }).unwrap();
+    engine
+        .submit(Command { pipeline, op })
+        .expect("the queue has room");
 }
 
 /// The events up to the answer to `token`, and the answer.
@@ -40,7 +45,7 @@ fn until_answer(
 ) -> (Vec<Event>, Result<Reply, MediaErrorKind>) {
     let mut before = Vec::new();
     loop {
-        match events.recv_timeout(PATIENCE).unwrap() {
+        match events.recv_timeout(PATIENCE).expect("an answer in time") {
             Event::Replied { token: of, result } if of == token => {
                 return (before, result.map_err(|error| error.kind));
             }
