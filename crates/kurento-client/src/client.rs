@@ -70,7 +70,6 @@ impl Client {
     /// A client over the queues of an object model in the same process.
     ///
     /// Nothing runs until somebody polls [`Driver::run`].
-    #[must_use]
     pub fn from_channel(
         requests: mpsc::Sender<ClientMessage>,
         replies: mpsc::Receiver<ServerMessage>,
@@ -79,7 +78,6 @@ impl Client {
     }
 
     /// As [`Client::from_channel`], with a configuration of one's own.
-    #[must_use]
     pub fn from_channel_with(
         requests: mpsc::Sender<ClientMessage>,
         replies: mpsc::Receiver<ServerMessage>,

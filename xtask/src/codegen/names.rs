@@ -99,9 +99,15 @@ pub(crate) fn descendants<'r>(registry: &'r Registry, name: &str) -> Vec<&'r Str
 /// Documentation lines of Rust.
 pub(crate) fn doc(text: &str, fallback: &str) -> String {
     let text = if text.is_empty() { fallback } else { text };
+    // Further lines of a list item stand below its first word.
+    let hang = if text.starts_with("- ") { "  " } else { "" };
     wrap(text, 90)
         .iter()
-        .map(|line| format!("/// {line}").trim_end().to_owned() + "\n")
+        .enumerate()
+        .map(|(at, line)| {
+            let indent = if at == 0 { "" } else { hang };
+            format!("/// {indent}{line}").trim_end().to_owned() + "\n"
+        })
         .collect()
 }
 
@@ -132,7 +138,7 @@ mod tests {
         for (name, expected) in [
             ("mediaPipeline", "media_pipeline"),
             ("ICECandidatePairs", "ice_candidate_pairs"),
-            ("sdpMLineIndex", "sdp_mline_index"),
+            ("sdpMLineIndex", "sdp_m_line_index"),
             ("externalIPv4", "external_ipv4"),
             ("E2ELatency", "e2e_latency"),
             ("getUsedCpu", "get_used_cpu"),

@@ -6,7 +6,8 @@ use std::ops::Deref;
 use crate::{self as root, Args, Client, Error, RemoteObject};
 use salono_kurento_model::types;
 
-/// ChromaFilter
+/// Replaces a plain background with a picture or makes it transparent. The background's
+/// colour is learned from a window of the first frames.
 #[derive(Debug, Clone)]
 pub struct ChromaFilter(root::Filter);
 
@@ -31,7 +32,7 @@ impl ChromaFilter {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -61,9 +62,9 @@ impl ChromaFilter {
         }
     }
 
-    /// setBackground
+    /// Puts a picture in place of the background.
     ///
-    /// - `uri`:
+    /// - `uri`: Where the picture is.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -72,7 +73,7 @@ impl ChromaFilter {
             .await
     }
 
-    /// unsetBackground
+    /// Takes the picture away.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -90,7 +91,7 @@ pub struct ChromaFilterBuilder {
 }
 
 impl ChromaFilterBuilder {
-    /// backgroundImage
+    /// URI of the picture to put in place of the background; empty for none.
     pub fn background_image(mut self, background_image: &str) -> Self {
         self.args = self.args.with("backgroundImage", background_image);
         self

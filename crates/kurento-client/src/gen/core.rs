@@ -8,13 +8,15 @@ use crate::{self as root, Args, Client, Error, Events, RemoteObject};
 use salono_kurento_model::events;
 use salono_kurento_model::types;
 
-/// MediaObject
+/// Anything that lives on the media server and has an id. Objects form a tree: pipelines at
+/// the top, their elements and hubs below, hub ports below their hub. Releasing an object
+/// releases everything below it.
 #[derive(Debug, Clone)]
 pub struct MediaObject(RemoteObject);
 
 impl From<RemoteObject> for MediaObject {
     fn from(object: RemoteObject) -> Self {
-        Self(object.into())
+        Self(object)
     }
 }
 
@@ -33,7 +35,8 @@ impl MediaObject {
         RemoteObject::attach(client, id).into()
     }
 
-    /// mediaPipeline
+    /// The pipeline that the object belongs to; a pipeline answers itself, the server manager
+    /// `null`.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -41,7 +44,8 @@ impl MediaObject {
         self.object("getMediaPipeline", Args::new()).await
     }
 
-    /// parent
+    /// The object above in the tree: the pipeline of an element, the hub of a hub port; `null`
+    /// for pipelines and the server manager.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -49,7 +53,7 @@ impl MediaObject {
         self.object("getParent", Args::new()).await
     }
 
-    /// children
+    /// The objects directly below in the tree, ordered by id; empty for elements.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -57,7 +61,7 @@ impl MediaObject {
         self.objects("getChildren", Args::new()).await
     }
 
-    /// name
+    /// A name for people. It is the id until it is set, and the server gives it no meaning.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -73,7 +77,7 @@ impl MediaObject {
         self.run("setName", Args::new().with("name", name)).await
     }
 
-    /// sendTagsInEvents
+    /// Whether events of this object carry its tags. `false` at first.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -93,7 +97,7 @@ impl MediaObject {
         .await
     }
 
-    /// creationTime
+    /// When the object was created, in seconds since 1970-01-01 UTC.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -101,10 +105,10 @@ impl MediaObject {
         self.get("getCreationTime", Args::new()).await
     }
 
-    /// addTag
+    /// Attaches a text to the object under a key. A key that is there already gets the new text.
     ///
-    /// - `key`:
-    /// - `value`:
+    /// - `key`: Key of the tag.
+    /// - `value`: Text of the tag.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -113,9 +117,9 @@ impl MediaObject {
             .await
     }
 
-    /// removeTag
+    /// Removes a tag. A key that is not there is no error.
     ///
-    /// - `key`:
+    /// - `key`: Key of the tag.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -123,9 +127,12 @@ impl MediaObject {
         self.run("removeTag", Args::new().with("key", key)).await
     }
 
-    /// getTag
+    /// Looks a tag up. Fails with `MEDIA_OBJECT_TAG_KEY_NOT_FOUND` (40110) when the key is not
+    /// there.
     ///
-    /// - `key`:
+    /// - `key`: Key of the tag.
+    ///
+    /// Answers: The text under that key.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -133,7 +140,9 @@ impl MediaObject {
         self.get("getTag", Args::new().with("key", key)).await
     }
 
-    /// getTags
+    /// Lists the object's tags.
+    ///
+    /// Answers: All tags, ordered by key.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -141,7 +150,7 @@ impl MediaObject {
         self.get("getTags", Args::new()).await
     }
 
-    /// Error
+    /// Something went wrong in an object without a request that could be refused.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -150,7 +159,9 @@ impl MediaObject {
     }
 }
 
-/// ServerManager
+/// The media server itself. There is exactly one, with the id `manager_ServerManager`; it is
+/// always there and cannot be created or released. Its events tell of every object of the
+/// server.
 #[derive(Debug, Clone)]
 pub struct ServerManager(root::MediaObject);
 
@@ -175,7 +186,7 @@ impl ServerManager {
         RemoteObject::attach(client, id).into()
     }
 
-    /// info
+    /// Version, modules and abilities of the server.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -183,7 +194,7 @@ impl ServerManager {
         self.get("getInfo", Args::new()).await
     }
 
-    /// pipelines
+    /// All pipelines of the server, whichever session created them.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -191,7 +202,7 @@ impl ServerManager {
         self.objects("getPipelines", Args::new()).await
     }
 
-    /// sessions
+    /// Ids of all sessions of the server.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -199,7 +210,7 @@ impl ServerManager {
         self.get("getSessions", Args::new()).await
     }
 
-    /// metadata
+    /// The member `metadata` of the configuration as JSON text; empty when there is none.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -207,9 +218,11 @@ impl ServerManager {
         self.get("getMetadata", Args::new()).await
     }
 
-    /// getKmd
+    /// Fetches the descriptor of a module. Fails with code 40500 when no module has the name.
     ///
-    /// - `module_name`:
+    /// - `module_name`: Name of the module, for example `core`.
+    ///
+    /// Answers: The whole descriptor as JSON text.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -218,7 +231,9 @@ impl ServerManager {
             .await
     }
 
-    /// getCpuCount
+    /// Counts the processors that the server may use.
+    ///
+    /// Answers: Number of processors in the server's affinity mask.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -226,9 +241,12 @@ impl ServerManager {
         self.get("getCpuCount", Args::new()).await
     }
 
-    /// getUsedCpu
+    /// Measures the server's processor load. The answer comes when the interval is over; other
+    /// requests are served meanwhile.
     ///
-    /// - `interval`:
+    /// - `interval`: How long to measure, in milliseconds.
+    ///
+    /// Answers: Load in percent of one processor: 100 means that one processor is fully busy.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -237,7 +255,9 @@ impl ServerManager {
             .await
     }
 
-    /// getUsedMemory
+    /// Measures the server's memory.
+    ///
+    /// Answers: Resident memory in KiB.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -245,7 +265,7 @@ impl ServerManager {
         self.get("getUsedMemory", Args::new()).await
     }
 
-    /// ObjectCreated
+    /// An object was created, by whichever session.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -253,7 +273,7 @@ impl ServerManager {
         self.stream().await
     }
 
-    /// ObjectDestroyed
+    /// An object was destroyed, by whichever session.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -262,7 +282,7 @@ impl ServerManager {
     }
 }
 
-/// SessionEndpoint
+/// An endpoint whose exchange of media with the outside has a beginning and an end.
 #[derive(Debug, Clone)]
 pub struct SessionEndpoint(root::Endpoint);
 
@@ -287,7 +307,7 @@ impl SessionEndpoint {
         RemoteObject::attach(client, id).into()
     }
 
-    /// MediaSessionTerminated
+    /// The exchange of media with the outside has ended.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -297,7 +317,8 @@ impl SessionEndpoint {
         self.stream().await
     }
 
-    /// MediaSessionStarted
+    /// The exchange of media with the outside has begun, for example because a negotiation
+    /// succeeded.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -308,7 +329,8 @@ impl SessionEndpoint {
     }
 }
 
-/// Hub
+/// Mixes or switches the media of the elements that are connected to its ports. A hub has no
+/// media of its own; each of its users goes through a `HubPort`.
 #[derive(Debug, Clone)]
 pub struct Hub(root::MediaObject);
 
@@ -333,7 +355,9 @@ impl Hub {
         RemoteObject::attach(client, id).into()
     }
 
-    /// getGstreamerDot
+    /// Draws the hub as a graph in the DOT language, for finding faults.
+    ///
+    /// Answers: A `digraph` in the DOT language.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -343,7 +367,7 @@ impl Hub {
 
     /// As [`Hub::get_gstreamer_dot`], with optional parameters: those after the first `None` do not count.
     ///
-    /// - `details`:
+    /// - `details`: How much to draw; everything unless given.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -355,7 +379,8 @@ impl Hub {
             .await
     }
 
-    /// dumpGstreamerDot
+    /// Writes the graph to a file named after the time and the object's id, in the folder that
+    /// the server's environment variable `GST_DEBUG_DUMP_DOT_DIR` names; does nothing without it.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -365,7 +390,7 @@ impl Hub {
 
     /// As [`Hub::dump_gstreamer_dot`], with optional parameters: those after the first `None` do not count.
     ///
-    /// - `details`:
+    /// - `details`: How much to draw; everything unless given.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -378,7 +403,7 @@ impl Hub {
     }
 }
 
-/// Filter
+/// An element that changes or examines the media that flows through it.
 #[derive(Debug, Clone)]
 pub struct Filter(root::MediaElement);
 
@@ -404,7 +429,7 @@ impl Filter {
     }
 }
 
-/// Endpoint
+/// An element through which media enters or leaves the pipeline.
 #[derive(Debug, Clone)]
 pub struct Endpoint(root::MediaElement);
 
@@ -430,7 +455,9 @@ impl Endpoint {
     }
 }
 
-/// HubPort
+/// The plug through which one element takes part in a hub: what is connected to the port goes
+/// into the hub, what the hub makes for this port comes out of it. Releasing a port takes it
+/// out of the hub.
 #[derive(Debug, Clone)]
 pub struct HubPort(root::MediaElement);
 
@@ -455,7 +482,7 @@ impl HubPort {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -467,7 +494,8 @@ impl HubPort {
     }
 }
 
-/// PassThrough
+/// An element that hands all media on as it comes. Useful as a fixed place to connect to
+/// while sources change.
 #[derive(Debug, Clone)]
 pub struct PassThrough(root::MediaElement);
 
@@ -492,7 +520,7 @@ impl PassThrough {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -504,7 +532,8 @@ impl PassThrough {
     }
 }
 
-/// UriEndpoint
+/// An endpoint that reads or writes media at a URI. A text that is not a URI is taken as a
+/// path below the configured default path. Nothing is opened before media is asked to move.
 #[derive(Debug, Clone)]
 pub struct UriEndpoint(root::Endpoint);
 
@@ -529,7 +558,7 @@ impl UriEndpoint {
         RemoteObject::attach(client, id).into()
     }
 
-    /// uri
+    /// Where the media is, as it was given, with `%2F` turned into `/`.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -537,7 +566,7 @@ impl UriEndpoint {
         self.get("getUri", Args::new()).await
     }
 
-    /// state
+    /// Whether it is stopped, moving or paused. `STOP` at first.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -545,7 +574,8 @@ impl UriEndpoint {
         self.get("getState", Args::new()).await
     }
 
-    /// pause
+    /// Halts the flow without giving the position up. Ignored in a state in which there is
+    /// nothing to pause.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -553,7 +583,7 @@ impl UriEndpoint {
         self.run("pause", Args::new()).await
     }
 
-    /// stop
+    /// Ends the flow. Ignored when it is stopped.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -561,7 +591,7 @@ impl UriEndpoint {
         self.run("stop", Args::new()).await
     }
 
-    /// UriEndpointStateChanged
+    /// The endpoint was started, paused or stopped.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -572,7 +602,8 @@ impl UriEndpoint {
     }
 }
 
-/// MediaPipeline
+/// A container of elements that can be connected with each other. Elements of different
+/// pipelines cannot. Releasing it releases everything in it.
 #[derive(Debug, Clone)]
 pub struct MediaPipeline(root::MediaObject);
 
@@ -597,7 +628,7 @@ impl MediaPipeline {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an empty pipeline, which runs from then on.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -608,7 +639,8 @@ impl MediaPipeline {
             .map(Self::from)
     }
 
-    /// latencyStats
+    /// Whether elements measure how long media takes through them (see `ElementStats`). `false`
+    /// at first; a change concerns present and later elements.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -628,7 +660,10 @@ impl MediaPipeline {
         .await
     }
 
-    /// getGstreamerDot
+    /// Draws the pipeline's elements and connections as a graph in the DOT language, for finding
+    /// faults.
+    ///
+    /// Answers: A `digraph` in the DOT language.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -638,7 +673,7 @@ impl MediaPipeline {
 
     /// As [`MediaPipeline::get_gstreamer_dot`], with optional parameters: those after the first `None` do not count.
     ///
-    /// - `details`:
+    /// - `details`: How much to draw; everything unless given.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -650,7 +685,8 @@ impl MediaPipeline {
             .await
     }
 
-    /// dumpGstreamerDot
+    /// Writes the graph to a file named after the time and the object's id, in the folder that
+    /// the server's environment variable `GST_DEBUG_DUMP_DOT_DIR` names; does nothing without it.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -660,7 +696,7 @@ impl MediaPipeline {
 
     /// As [`MediaPipeline::dump_gstreamer_dot`], with optional parameters: those after the first `None` do not count.
     ///
-    /// - `details`:
+    /// - `details`: How much to draw; everything unless given.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -673,7 +709,10 @@ impl MediaPipeline {
     }
 }
 
-/// SdpEndpoint
+/// An endpoint that negotiates its media with a session description (SDP, RFC 8866): either
+/// it makes an offer and takes the answer, or it takes an offer and answers. One negotiation
+/// is all an endpoint has in its life. At most one audio, one video and one data section are
+/// accepted; further ones of an offer are answered as rejected.
 #[derive(Debug, Clone)]
 pub struct SdpEndpoint(root::SessionEndpoint);
 
@@ -698,7 +737,8 @@ impl SdpEndpoint {
         RemoteObject::attach(client, id).into()
     }
 
-    /// maxAudioRecvBandwidth
+    /// Most audio that the other side is asked to send, in kbit/s; 0 asks for nothing. Counts if
+    /// set before the negotiation.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -721,7 +761,8 @@ impl SdpEndpoint {
         .await
     }
 
-    /// maxVideoRecvBandwidth
+    /// Most video that the other side is asked to send, in kbit/s; 0 asks for nothing. Counts if
+    /// set before the negotiation.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -744,7 +785,11 @@ impl SdpEndpoint {
         .await
     }
 
-    /// generateOffer
+    /// Makes the offer of a negotiation that this endpoint begins; give the other side's answer
+    /// to `processAnswer`. Fails with `SDP_END_POINT_ALREADY_NEGOTIATED` (40208) when a
+    /// negotiation has begun.
+    ///
+    /// Answers: The offer.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -754,7 +799,7 @@ impl SdpEndpoint {
 
     /// As [`SdpEndpoint::generate_offer`], with optional parameters: those after the first `None` do not count.
     ///
-    /// - `options`:
+    /// - `options`: Which media to ask for; audio and video unless given.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -766,9 +811,13 @@ impl SdpEndpoint {
             .await
     }
 
-    /// processOffer
+    /// Takes the other side's offer and answers it. Fails with `SDP_PARSE_ERROR` (40201) when the
+    /// text is empty or cannot be parsed, `SDP_END_POINT_ALREADY_NEGOTIATED` (40208) when a
+    /// negotiation has begun, `SDP_END_POINT_PROCESS_OFFER_ERROR` (40205) otherwise.
     ///
-    /// - `offer`:
+    /// - `offer`: The offer.
+    ///
+    /// Answers: The answer to be given to the other side.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -777,9 +826,14 @@ impl SdpEndpoint {
             .await
     }
 
-    /// processAnswer
+    /// Takes the answer to the offer that `generateOffer` made. Fails with
+    /// `SDP_END_POINT_NOT_OFFER_GENERATED` (40209) when no offer waits for one, `SDP_PARSE_ERROR`
+    /// (40201) when the text is empty or cannot be parsed,
+    /// `SDP_END_POINT_ANSWER_ALREADY_PROCCESED` (40210) at a second one.
     ///
-    /// - `answer`:
+    /// - `answer`: The answer.
+    ///
+    /// Answers: The local description as it stands after the negotiation.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -788,7 +842,10 @@ impl SdpEndpoint {
             .await
     }
 
-    /// getLocalSessionDescriptor
+    /// Fetches the local description with everything that was added since, such as candidates.
+    /// Fails with `SDP_END_POINT_NO_LOCAL_SDP_ERROR` (40202) before there is one.
+    ///
+    /// Answers: The local description.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -796,7 +853,10 @@ impl SdpEndpoint {
         self.get("getLocalSessionDescriptor", Args::new()).await
     }
 
-    /// getRemoteSessionDescriptor
+    /// Fetches the description that the other side gave. Fails with
+    /// `SDP_END_POINT_NO_REMOTE_SDP_ERROR` (40203) before there is one.
+    ///
+    /// Answers: The remote description.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -805,7 +865,9 @@ impl SdpEndpoint {
     }
 }
 
-/// BaseRtpEndpoint
+/// An endpoint that exchanges media over RTP (RFC 3550), with feedback about loss and
+/// bandwidth. Setting a limit beyond its counterpart moves it to the counterpart; there is no
+/// error.
 #[derive(Debug, Clone)]
 pub struct BaseRtpEndpoint(root::SdpEndpoint);
 
@@ -830,7 +892,7 @@ impl BaseRtpEndpoint {
         RemoteObject::attach(client, id).into()
     }
 
-    /// minVideoRecvBandwidth
+    /// Least video bandwidth that the sender is told to be available, in kbit/s; 0 sets none.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -853,7 +915,8 @@ impl BaseRtpEndpoint {
         .await
     }
 
-    /// minVideoSendBandwidth
+    /// Least video bandwidth to send with, in kbit/s, even if the receiver reports less; 0 sets
+    /// none. 100 at first.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -876,7 +939,7 @@ impl BaseRtpEndpoint {
         .await
     }
 
-    /// maxVideoSendBandwidth
+    /// Most video bandwidth to send with, in kbit/s; 0 sets none. 500 at first.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -899,7 +962,7 @@ impl BaseRtpEndpoint {
         .await
     }
 
-    /// mediaState
+    /// Whether media is exchanged with the other side.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -907,7 +970,7 @@ impl BaseRtpEndpoint {
         self.get("getMediaState", Args::new()).await
     }
 
-    /// connectionState
+    /// Whether all transports to the other side are established.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -915,7 +978,7 @@ impl BaseRtpEndpoint {
         self.get("getConnectionState", Args::new()).await
     }
 
-    /// mtu
+    /// Longest RTP packet to send, in bytes. 1200 at first.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -931,7 +994,8 @@ impl BaseRtpEndpoint {
         self.run("setMtu", Args::new().with("mtu", mtu)).await
     }
 
-    /// rembParams
+    /// How the receiver's bandwidth estimate moves. The getter answers what was set explicitly;
+    /// the setter fills members that are left out with their defaults.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -948,7 +1012,8 @@ impl BaseRtpEndpoint {
             .await
     }
 
-    /// requestKeyframe
+    /// Asks whatever feeds this endpoint's video for a key frame. Call it on an endpoint that
+    /// sends; fails with `MEDIA_OBJECT_OPERATION_NOT_SUPPORTED` (40111) when it sends no video.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -956,7 +1021,7 @@ impl BaseRtpEndpoint {
         self.run("requestKeyframe", Args::new()).await
     }
 
-    /// MediaStateChanged
+    /// Media has begun or ceased to be exchanged with the other side.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -964,7 +1029,7 @@ impl BaseRtpEndpoint {
         self.stream().await
     }
 
-    /// ConnectionStateChanged
+    /// The transports to the other side were established or lost.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -975,7 +1040,9 @@ impl BaseRtpEndpoint {
     }
 }
 
-/// MediaElement
+/// A building block of a pipeline: takes media in, gives media out, or both. Each of the
+/// three media types is connected on its own. One output may feed any number of inputs; an
+/// input takes from one output at a time, and connecting a second one replaces the first.
 #[derive(Debug, Clone)]
 pub struct MediaElement(root::MediaObject);
 
@@ -1000,7 +1067,8 @@ impl MediaElement {
         RemoteObject::attach(client, id).into()
     }
 
-    /// encoderBitrate
+    /// Bit rate at which media leaving this element is encoded where encoding is needed, in
+    /// bit/s. 300000 at first; kept between the two limits.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1020,7 +1088,7 @@ impl MediaElement {
         .await
     }
 
-    /// minEncoderBitrate
+    /// Least bit rate for encoding, in bit/s. 0 at first; kept at or below the upper limit.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1040,7 +1108,8 @@ impl MediaElement {
         .await
     }
 
-    /// maxEncoderBitrate
+    /// Most bit rate for encoding, in bit/s. 2147483647 at first; kept at or above the lower
+    /// limit.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1060,7 +1129,9 @@ impl MediaElement {
         .await
     }
 
-    /// getSourceConnections
+    /// Lists the connections through which media comes into this element.
+    ///
+    /// Answers: One entry for each connected input.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1070,8 +1141,8 @@ impl MediaElement {
 
     /// As [`MediaElement::get_source_connections`], with optional parameters: those after the first `None` do not count.
     ///
-    /// - `media_type`:
-    /// - `description`:
+    /// - `media_type`: Only connections of this media type.
+    /// - `description`: Only connections with this description of the input.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1089,7 +1160,9 @@ impl MediaElement {
         .await
     }
 
-    /// getSinkConnections
+    /// Lists the connections through which media goes out of this element.
+    ///
+    /// Answers: One entry for each connected input of another element.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1099,8 +1172,8 @@ impl MediaElement {
 
     /// As [`MediaElement::get_sink_connections`], with optional parameters: those after the first `None` do not count.
     ///
-    /// - `media_type`:
-    /// - `description`:
+    /// - `media_type`: Only connections of this media type.
+    /// - `description`: Only connections with this description of the output.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1118,9 +1191,12 @@ impl MediaElement {
         .await
     }
 
-    /// connect
+    /// Feeds another element with this one's media: audio, video and data, or one type only. May
+    /// be called before either side has media. Raises `ElementConnected` for each type. Fails
+    /// with `CONNECT_ERROR` (40004) when the elements belong to different pipelines. An element
+    /// may be connected to itself.
     ///
-    /// - `sink`:
+    /// - `sink`: The element to feed.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1131,9 +1207,9 @@ impl MediaElement {
 
     /// As [`MediaElement::connect`], with optional parameters: those after the first `None` do not count.
     ///
-    /// - `media_type`:
-    /// - `source_media_description`:
-    /// - `sink_media_description`:
+    /// - `media_type`: The only type to connect; all three unless given.
+    /// - `source_media_description`: Which output of this type; `default` unless given.
+    /// - `sink_media_description`: Which input of this type; `default` unless given.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1155,9 +1231,10 @@ impl MediaElement {
         .await
     }
 
-    /// disconnect
+    /// Stops feeding another element. Raises `ElementDisconnected` for each type, connected or
+    /// not.
     ///
-    /// - `sink`:
+    /// - `sink`: The element that is fed.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1168,9 +1245,9 @@ impl MediaElement {
 
     /// As [`MediaElement::disconnect`], with optional parameters: those after the first `None` do not count.
     ///
-    /// - `media_type`:
-    /// - `source_media_description`:
-    /// - `sink_media_description`:
+    /// - `media_type`: The only type to disconnect; all three unless given.
+    /// - `source_media_description`: Which output of this type; `default` unless given.
+    /// - `sink_media_description`: Which input of this type; `default` unless given.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1192,9 +1269,9 @@ impl MediaElement {
         .await
     }
 
-    /// setAudioFormat
+    /// Fixes the format of the audio that leaves the element, converting it if needed.
     ///
-    /// - `caps`:
+    /// - `caps`: Codec and bit rate.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1203,9 +1280,9 @@ impl MediaElement {
             .await
     }
 
-    /// setVideoFormat
+    /// Fixes the format of the video that leaves the element, converting it if needed.
     ///
-    /// - `caps`:
+    /// - `caps`: Codec and frame rate.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1214,7 +1291,8 @@ impl MediaElement {
             .await
     }
 
-    /// dumpGstreamerDot
+    /// Writes the graph to a file named after the time and the object's id, in the folder that
+    /// the server's environment variable `GST_DEBUG_DUMP_DOT_DIR` names; does nothing without it.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1224,7 +1302,7 @@ impl MediaElement {
 
     /// As [`MediaElement::dump_gstreamer_dot`], with optional parameters: those after the first `None` do not count.
     ///
-    /// - `details`:
+    /// - `details`: How much to draw; everything unless given.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1236,7 +1314,9 @@ impl MediaElement {
             .await
     }
 
-    /// getGstreamerDot
+    /// Draws the element as a graph in the DOT language, for finding faults.
+    ///
+    /// Answers: A `digraph` in the DOT language.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1246,7 +1326,7 @@ impl MediaElement {
 
     /// As [`MediaElement::get_gstreamer_dot`], with optional parameters: those after the first `None` do not count.
     ///
-    /// - `details`:
+    /// - `details`: How much to draw; everything unless given.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1258,7 +1338,9 @@ impl MediaElement {
             .await
     }
 
-    /// getStats
+    /// Takes the element's statistics.
+    ///
+    /// Answers: Statistics by their id; `null` when there are none.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1268,7 +1350,7 @@ impl MediaElement {
 
     /// As [`MediaElement::get_stats`], with optional parameters: those after the first `None` do not count.
     ///
-    /// - `media_type`:
+    /// - `media_type`: Only statistics of this media type; all unless given.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1280,9 +1362,12 @@ impl MediaElement {
             .await
     }
 
-    /// isMediaFlowingIn
+    /// Tells whether media has come in within the last two seconds. Fails with
+    /// `MEDIA_OBJECT_ILLEGAL_PARAM_ERROR` (40107) for `DATA`.
     ///
-    /// - `media_type`:
+    /// - `media_type`: `AUDIO` or `VIDEO`.
+    ///
+    /// Answers: Whether it flows.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1296,7 +1381,7 @@ impl MediaElement {
 
     /// As [`MediaElement::is_media_flowing_in`], with optional parameters: those after the first `None` do not count.
     ///
-    /// - `sink_media_description`:
+    /// - `sink_media_description`: Which input of this type.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1314,9 +1399,12 @@ impl MediaElement {
         .await
     }
 
-    /// isMediaFlowingOut
+    /// Tells whether media has gone out within the last two seconds, connected or not. Fails with
+    /// `MEDIA_OBJECT_ILLEGAL_PARAM_ERROR` (40107) for `DATA`.
     ///
-    /// - `media_type`:
+    /// - `media_type`: `AUDIO` or `VIDEO`.
+    ///
+    /// Answers: Whether it flows.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1330,7 +1418,7 @@ impl MediaElement {
 
     /// As [`MediaElement::is_media_flowing_out`], with optional parameters: those after the first `None` do not count.
     ///
-    /// - `source_media_description`:
+    /// - `source_media_description`: Which output of this type.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1348,9 +1436,12 @@ impl MediaElement {
         .await
     }
 
-    /// isMediaTranscoding
+    /// Tells whether media leaving the element is decoded and encoded again for some receiver.
+    /// Fails with `MEDIA_OBJECT_ILLEGAL_PARAM_ERROR` (40107) for `DATA`.
     ///
-    /// - `media_type`:
+    /// - `media_type`: `AUDIO` or `VIDEO`.
+    ///
+    /// Answers: Whether it is converted.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1364,7 +1455,7 @@ impl MediaElement {
 
     /// As [`MediaElement::is_media_transcoding`], with optional parameters: those after the first `None` do not count.
     ///
-    /// - `bin_name`:
+    /// - `bin_name`: Name of the output as `MediaTranscodingStateChanged` gives it.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1382,7 +1473,7 @@ impl MediaElement {
         .await
     }
 
-    /// ElementConnected
+    /// The element feeds another one from now on.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -1390,7 +1481,7 @@ impl MediaElement {
         self.stream().await
     }
 
-    /// ElementDisconnected
+    /// The element feeds another one no longer.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -1400,7 +1491,7 @@ impl MediaElement {
         self.stream().await
     }
 
-    /// MediaFlowOutStateChanged
+    /// Media has begun to leave an output of the element, or none has for two seconds.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -1410,7 +1501,7 @@ impl MediaElement {
         self.stream().await
     }
 
-    /// MediaFlowInStateChanged
+    /// Media has begun to reach an input of the element, or none has for two seconds.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -1420,7 +1511,7 @@ impl MediaElement {
         self.stream().await
     }
 
-    /// MediaTranscodingStateChanged
+    /// Media that leaves the element is converted for some receiver, or is not.
     ///
     /// # Errors
     /// As [`Client::stream`].

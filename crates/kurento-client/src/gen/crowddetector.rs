@@ -7,7 +7,7 @@ use crate::{self as root, Args, Client, Error, Events, RemoteObject};
 use salono_kurento_model::events;
 use salono_kurento_model::types;
 
-/// CrowdDetectorFilter
+/// Estimates how crowded regions of the video are and how people move in them.
 #[derive(Debug, Clone)]
 pub struct CrowdDetectorFilter(root::Filter);
 
@@ -32,7 +32,7 @@ impl CrowdDetectorFilter {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -52,7 +52,8 @@ impl CrowdDetectorFilter {
         .map(Self::from)
     }
 
-    /// processingWidth
+    /// Width to which frames are scaled before they are examined, in pixels. Smaller is faster
+    /// and coarser.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -72,7 +73,7 @@ impl CrowdDetectorFilter {
         .await
     }
 
-    /// CrowdDetectorFluidity
+    /// People move more or less freely in a region.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -82,7 +83,7 @@ impl CrowdDetectorFilter {
         self.stream().await
     }
 
-    /// CrowdDetectorOccupancy
+    /// A region is more or less crowded.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -92,7 +93,7 @@ impl CrowdDetectorFilter {
         self.stream().await
     }
 
-    /// CrowdDetectorDirection
+    /// People move in another direction in a region.
     ///
     /// # Errors
     /// As [`Client::stream`].

@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use crate::{self as root, Args, Client, Error, RemoteObject};
 
-/// KmsShowData
+/// Shows what arrives as data. An example of an element with data.
 #[derive(Debug, Clone)]
 pub struct KmsShowData(root::MediaElement);
 
@@ -30,7 +30,7 @@ impl KmsShowData {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -46,7 +46,7 @@ impl KmsShowData {
     }
 }
 
-/// KmsSendData
+/// Sends data of its own. An example of an element with data.
 #[derive(Debug, Clone)]
 pub struct KmsSendData(root::MediaElement);
 
@@ -71,7 +71,7 @@ impl KmsSendData {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -87,7 +87,7 @@ impl KmsSendData {
     }
 }
 
-/// KmsDetectFaces
+/// Finds faces in the video and sends their places as data.
 #[derive(Debug, Clone)]
 pub struct KmsDetectFaces(root::Filter);
 
@@ -112,7 +112,7 @@ impl KmsDetectFaces {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -128,7 +128,7 @@ impl KmsDetectFaces {
     }
 }
 
-/// KmsShowFaces
+/// Draws the places of faces that arrive as data into the video.
 #[derive(Debug, Clone)]
 pub struct KmsShowFaces(root::Filter);
 
@@ -153,7 +153,7 @@ impl KmsShowFaces {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].

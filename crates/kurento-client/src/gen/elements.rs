@@ -7,7 +7,9 @@ use crate::{self as root, Args, Client, Error, Events, RemoteObject};
 use salono_kurento_model::events;
 use salono_kurento_model::types;
 
-/// AlphaBlending
+/// A hub that draws the video of its ports on top of each other, each in a rectangle of its
+/// own, and mixes their audio. The canvas is 640×480 until a master is set, then it has the
+/// size of the master's video.
 #[derive(Debug, Clone)]
 pub struct AlphaBlending(root::Hub);
 
@@ -32,7 +34,7 @@ impl AlphaBlending {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -43,10 +45,10 @@ impl AlphaBlending {
             .map(Self::from)
     }
 
-    /// setMaster
+    /// Chooses the port whose video gives the canvas its size and fills it.
     ///
-    /// - `source`:
-    /// - `z_order`:
+    /// - `source`: The port.
+    /// - `z_order`: How far in front it is drawn; higher is nearer.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -60,14 +62,15 @@ impl AlphaBlending {
         .await
     }
 
-    /// setPortProperties
+    /// Places the video of a port. Lengths are shares of the canvas between 0 and 1; what lies
+    /// outside is cut off. A port that was not placed is drawn over the whole canvas.
     ///
-    /// - `relative_x`:
-    /// - `relative_y`:
-    /// - `z_order`:
-    /// - `relative_width`:
-    /// - `relative_height`:
-    /// - `port`:
+    /// - `relative_x`: Left edge, as a share of the canvas' width.
+    /// - `relative_y`: Upper edge, as a share of the canvas' height.
+    /// - `z_order`: How far in front it is drawn; higher is nearer.
+    /// - `relative_width`: Width, as a share of the canvas' width.
+    /// - `relative_height`: Height, as a share of the canvas' height.
+    /// - `port`: The port.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -94,7 +97,9 @@ impl AlphaBlending {
     }
 }
 
-/// Composite
+/// A hub that arranges the video of its ports in a grid, the same for all of them, and gives
+/// each port the audio of all others. Only ports that bring video have a cell. Data is passed
+/// on to all ports.
 #[derive(Debug, Clone)]
 pub struct Composite(root::Hub);
 
@@ -119,7 +124,7 @@ impl Composite {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -149,19 +154,19 @@ pub struct CompositeBuilder {
 }
 
 impl CompositeBuilder {
-    /// width
+    /// Width of the picture in pixels.
     pub fn width(mut self, width: i32) -> Self {
         self.args = self.args.with("width", width);
         self
     }
 
-    /// height
+    /// Height of the picture in pixels.
     pub fn height(mut self, height: i32) -> Self {
         self.args = self.args.with("height", height);
         self
     }
 
-    /// framerate
+    /// Frames per second of the picture.
     pub fn framerate(mut self, framerate: i32) -> Self {
         self.args = self.args.with("framerate", framerate);
         self
@@ -178,7 +183,7 @@ impl CompositeBuilder {
     }
 }
 
-/// Dispatcher
+/// A hub that forwards the audio and video of one port to another, for any number of pairs.
 #[derive(Debug, Clone)]
 pub struct Dispatcher(root::Hub);
 
@@ -203,7 +208,7 @@ impl Dispatcher {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -214,10 +219,11 @@ impl Dispatcher {
             .map(Self::from)
     }
 
-    /// connect
+    /// Forwards the media of a port to another one, in place of what that one received. Fails
+    /// with `CONNECT_ERROR` (40004) when a port is not of this hub.
     ///
-    /// - `source`:
-    /// - `sink`:
+    /// - `source`: The port that brings media.
+    /// - `sink`: The port that receives it.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -232,7 +238,7 @@ impl Dispatcher {
     }
 }
 
-/// DispatcherOneToMany
+/// A hub that forwards the media of one chosen port to all others.
 #[derive(Debug, Clone)]
 pub struct DispatcherOneToMany(root::Hub);
 
@@ -257,7 +263,7 @@ impl DispatcherOneToMany {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -268,9 +274,9 @@ impl DispatcherOneToMany {
             .map(Self::from)
     }
 
-    /// setSource
+    /// Chooses the port whose media all others receive.
     ///
-    /// - `source`:
+    /// - `source`: The port.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -279,7 +285,7 @@ impl DispatcherOneToMany {
             .await
     }
 
-    /// removeSource
+    /// Ends the forwarding: no port receives media.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -288,7 +294,8 @@ impl DispatcherOneToMany {
     }
 }
 
-/// HttpPostEndpoint
+/// Receives media that is uploaded with an HTTP POST, in any container that can be decoded.
+/// Everything uploaded to the URL until it expires is one session.
 #[derive(Debug, Clone)]
 pub struct HttpPostEndpoint(root::HttpEndpoint);
 
@@ -313,7 +320,7 @@ impl HttpPostEndpoint {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -333,7 +340,7 @@ impl HttpPostEndpoint {
         }
     }
 
-    /// EndOfStream
+    /// The media has come to its end.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -351,7 +358,7 @@ pub struct HttpPostEndpointBuilder {
 }
 
 impl HttpPostEndpointBuilder {
-    /// disconnectionTimeout
+    /// How long after the last request the session ends, in seconds.
     pub fn disconnection_timeout(mut self, disconnection_timeout: i32) -> Self {
         self.args = self
             .args
@@ -359,7 +366,7 @@ impl HttpPostEndpointBuilder {
         self
     }
 
-    /// useEncodedMedia
+    /// Whether the media is handed on in its encoded form instead of decoded.
     pub fn use_encoded_media(mut self, use_encoded_media: bool) -> Self {
         self.args = self.args.with("useEncodedMedia", use_encoded_media);
         self
@@ -376,7 +383,7 @@ impl HttpPostEndpointBuilder {
     }
 }
 
-/// HttpEndpoint
+/// An endpoint that the other side reaches with HTTP.
 #[derive(Debug, Clone)]
 pub struct HttpEndpoint(root::SessionEndpoint);
 
@@ -401,7 +408,9 @@ impl HttpEndpoint {
         RemoteObject::attach(client, id).into()
     }
 
-    /// getUrl
+    /// Tells where the other side reaches the endpoint.
+    ///
+    /// Answers: The URL; empty once the session has ended.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -410,7 +419,7 @@ impl HttpEndpoint {
     }
 }
 
-/// Mixer
+/// A hub that switches video and mixes audio between its ports, pair by pair.
 #[derive(Debug, Clone)]
 pub struct Mixer(root::Hub);
 
@@ -435,7 +444,7 @@ impl Mixer {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -446,11 +455,13 @@ impl Mixer {
             .map(Self::from)
     }
 
-    /// connect
+    /// Adds a port's audio to what another port hears, or makes its video what the other port
+    /// sees. Fails with `CONNECT_ERROR` (40004) when a port is not of this hub,
+    /// `UNSUPPORTED_MEDIA_TYPE` (40005) for `DATA`.
     ///
-    /// - `media`:
-    /// - `source`:
-    /// - `sink`:
+    /// - `media`: `AUDIO` or `VIDEO`.
+    /// - `source`: The port that brings media.
+    /// - `sink`: The port that receives it.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -470,11 +481,12 @@ impl Mixer {
         .await
     }
 
-    /// disconnect
+    /// Takes a port's audio out of what another port hears. Fails with `UNSUPPORTED_MEDIA_TYPE`
+    /// (40005) for anything but `AUDIO`.
     ///
-    /// - `media`:
-    /// - `source`:
-    /// - `sink`:
+    /// - `media`: `AUDIO`.
+    /// - `source`: The port that brings media.
+    /// - `sink`: The port that receives it.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -495,7 +507,8 @@ impl Mixer {
     }
 }
 
-/// PlayerEndpoint
+/// Plays a file or a stream into the pipeline in real time, whether or not anybody watches.
+/// What cannot be found or decoded is told by an `Error` event.
 #[derive(Debug, Clone)]
 pub struct PlayerEndpoint(root::UriEndpoint);
 
@@ -520,7 +533,7 @@ impl PlayerEndpoint {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -544,7 +557,7 @@ impl PlayerEndpoint {
         }
     }
 
-    /// videoInfo
+    /// Length and seekability of the media, once it is known.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -552,7 +565,7 @@ impl PlayerEndpoint {
         self.get("getVideoInfo", Args::new()).await
     }
 
-    /// elementGstreamerDot
+    /// Graph of what plays the media, in the DOT language.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -560,7 +573,8 @@ impl PlayerEndpoint {
         self.get("getElementGstreamerDot", Args::new()).await
     }
 
-    /// position
+    /// Where in the media it plays, in milliseconds. Setting it fails with `PLAYER_SEEK_FAIL`
+    /// (40700) when the media cannot be moved in, or not yet.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -577,7 +591,8 @@ impl PlayerEndpoint {
             .await
     }
 
-    /// play
+    /// Starts, or goes on after a pause. After a stop or the end it starts from the beginning.
+    /// Ignored while playing.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -585,7 +600,7 @@ impl PlayerEndpoint {
         self.run("play", Args::new()).await
     }
 
-    /// EndOfStream
+    /// The media has come to its end.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -603,13 +618,14 @@ pub struct PlayerEndpointBuilder {
 }
 
 impl PlayerEndpointBuilder {
-    /// useEncodedMedia
+    /// Whether the media is handed on in its encoded form instead of decoded. Saves work if all
+    /// receivers take its codecs.
     pub fn use_encoded_media(mut self, use_encoded_media: bool) -> Self {
         self.args = self.args.with("useEncodedMedia", use_encoded_media);
         self
     }
 
-    /// networkCache
+    /// How much of a network stream to hold against jitter, in milliseconds.
     pub fn network_cache(mut self, network_cache: i32) -> Self {
         self.args = self.args.with("networkCache", network_cache);
         self
@@ -626,7 +642,9 @@ impl PlayerEndpointBuilder {
     }
 }
 
-/// RecorderEndpoint
+/// Stores media in one file or uploads it. Codecs that the container takes are stored as they
+/// are; others are converted. Recording waits for a key frame. Once stopped, a recorder is
+/// finished for good.
 #[derive(Debug, Clone)]
 pub struct RecorderEndpoint(root::UriEndpoint);
 
@@ -651,7 +669,7 @@ impl RecorderEndpoint {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -675,7 +693,8 @@ impl RecorderEndpoint {
         }
     }
 
-    /// record
+    /// Starts, or goes on after a pause; the time spent paused leaves no gap. `Recording` is
+    /// raised when it has begun.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -683,7 +702,7 @@ impl RecorderEndpoint {
         self.run("record", Args::new()).await
     }
 
-    /// stopAndWait
+    /// Stops and answers when the file is complete, after four seconds at most.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -691,7 +710,7 @@ impl RecorderEndpoint {
         self.run("stopAndWait", Args::new()).await
     }
 
-    /// Recording
+    /// The recorder has begun to store, or goes on after a pause.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -699,7 +718,7 @@ impl RecorderEndpoint {
         self.stream().await
     }
 
-    /// Paused
+    /// The recorder has paused.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -707,7 +726,7 @@ impl RecorderEndpoint {
         self.stream().await
     }
 
-    /// Stopped
+    /// The recorder has stopped and the file is complete.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -725,13 +744,13 @@ pub struct RecorderEndpointBuilder {
 }
 
 impl RecorderEndpointBuilder {
-    /// mediaProfile
+    /// Container and media to store.
     pub fn media_profile(mut self, media_profile: types::MediaProfileSpecType) -> Self {
         self.args = self.args.with("mediaProfile", media_profile);
         self
     }
 
-    /// stopOnEndOfStream
+    /// Whether the end of its source's stream stops the recorder.
     pub fn stop_on_end_of_stream(mut self, stop_on_end_of_stream: bool) -> Self {
         self.args = self.args.with("stopOnEndOfStream", stop_on_end_of_stream);
         self
@@ -748,7 +767,8 @@ impl RecorderEndpointBuilder {
     }
 }
 
-/// RtpEndpoint
+/// Exchanges media over plain RTP, or SRTP with keys in the session description (RFC 4568).
+/// For equipment that does not speak WebRTC.
 #[derive(Debug, Clone)]
 pub struct RtpEndpoint(root::BaseRtpEndpoint);
 
@@ -773,7 +793,7 @@ impl RtpEndpoint {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -793,7 +813,7 @@ impl RtpEndpoint {
         }
     }
 
-    /// OnKeySoftLimit
+    /// An SRTP key has been used so often that it should be replaced soon.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -811,13 +831,13 @@ pub struct RtpEndpointBuilder {
 }
 
 impl RtpEndpointBuilder {
-    /// crypto
+    /// Key and cipher of SRTP; plain RTP when nothing is set.
     pub fn crypto(mut self, crypto: &types::SDES) -> Self {
         self.args = self.args.with("crypto", crypto);
         self
     }
 
-    /// useIpv6
+    /// Whether the session description offers an IPv6 address instead of an IPv4 one.
     pub fn use_ipv6(mut self, use_ipv6: bool) -> Self {
         self.args = self.args.with("useIpv6", use_ipv6);
         self
@@ -834,7 +854,10 @@ impl RtpEndpointBuilder {
     }
 }
 
-/// WebRtcEndpoint
+/// Exchanges media and data with a browser or another WebRTC peer: ICE, DTLS-SRTP, data
+/// channels, and feedback about loss and bandwidth. After the negotiation call
+/// `gatherCandidates`, hand every `IceCandidateFound` to the other side and its candidates to
+/// `addIceCandidate`.
 #[derive(Debug, Clone)]
 pub struct WebRtcEndpoint(root::BaseRtpEndpoint);
 
@@ -859,7 +882,7 @@ impl WebRtcEndpoint {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -879,7 +902,8 @@ impl WebRtcEndpoint {
         }
     }
 
-    /// networkInterfaces
+    /// Names of the network interfaces whose addresses become candidates, separated by commas;
+    /// empty for all.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -899,7 +923,7 @@ impl WebRtcEndpoint {
         .await
     }
 
-    /// iceTcp
+    /// Whether TCP candidates are gathered. `true` at first.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -916,7 +940,7 @@ impl WebRtcEndpoint {
             .await
     }
 
-    /// stunServerAddress
+    /// IP address of the STUN server that tells the own public address; empty for none.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -936,7 +960,7 @@ impl WebRtcEndpoint {
         .await
     }
 
-    /// stunServerPort
+    /// Port of the STUN server. 3478 at first.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -956,7 +980,8 @@ impl WebRtcEndpoint {
         .await
     }
 
-    /// turnUrl
+    /// TURN server to relay through, as `user:password@address:port?transport=udp`, `tcp` or
+    /// `tls`; empty for none.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -973,7 +998,8 @@ impl WebRtcEndpoint {
             .await
     }
 
-    /// externalIPv4
+    /// IPv4 address that replaces the one in host candidates, for servers behind a one-to-one
+    /// NAT; empty for none.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -993,7 +1019,7 @@ impl WebRtcEndpoint {
         .await
     }
 
-    /// externalIPv6
+    /// IPv6 address that replaces the one in host candidates; empty for none.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1013,7 +1039,7 @@ impl WebRtcEndpoint {
         .await
     }
 
-    /// ICECandidatePairs
+    /// The candidate pair in use of each transport.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1021,7 +1047,7 @@ impl WebRtcEndpoint {
         self.get("getICECandidatePairs", Args::new()).await
     }
 
-    /// IceConnectionState
+    /// State of ICE of each transport.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1029,7 +1055,7 @@ impl WebRtcEndpoint {
         self.get("getIceConnectionState", Args::new()).await
     }
 
-    /// DtlsConnectionState
+    /// State of DTLS of each transport.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1037,7 +1063,9 @@ impl WebRtcEndpoint {
         self.get("getDtlsConnectionState", Args::new()).await
     }
 
-    /// gatherCandidates
+    /// Starts the search for own candidates; each raises `IceCandidateFound`, the end
+    /// `IceGatheringDone`. Call it after the negotiation has begun. Fails with
+    /// `ICE_GATHER_CANDIDATES_ERROR` (40400).
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1045,9 +1073,11 @@ impl WebRtcEndpoint {
         self.run("gatherCandidates", Args::new()).await
     }
 
-    /// addIceCandidate
+    /// Takes a candidate of the other side, at any time: one that comes before the description is
+    /// kept until then. An empty candidate line marks the end and is ignored. Fails with
+    /// `ICE_ADD_CANDIDATE_ERROR` (40401) when the candidate cannot be used.
     ///
-    /// - `candidate`:
+    /// - `candidate`: The candidate as the other side gave it.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1056,7 +1086,10 @@ impl WebRtcEndpoint {
             .await
     }
 
-    /// createDataChannel
+    /// Opens a data channel; `DataChannelOpened` tells when it is usable. What arrives on it
+    /// leaves the element as `DATA` and the other way round. Give at most one of the two limits.
+    /// Fails with `MEDIA_OBJECT_OPERATION_NOT_SUPPORTED` (40111) when no data channels were
+    /// negotiated, `MEDIA_OBJECT_ILLEGAL_PARAM_ERROR` (40107) with both limits.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1066,11 +1099,12 @@ impl WebRtcEndpoint {
 
     /// As [`WebRtcEndpoint::create_data_channel`], with optional parameters: those after the first `None` do not count.
     ///
-    /// - `label`:
-    /// - `ordered`:
-    /// - `max_packet_life_time`:
-    /// - `max_retransmits`:
-    /// - `protocol`:
+    /// - `label`: Name of the channel.
+    /// - `ordered`: Whether messages arrive in the order in which they were sent.
+    /// - `max_packet_life_time`: How long a message is sent again after loss, in milliseconds; -1
+    ///   for ever.
+    /// - `max_retransmits`: How often a message is sent again after loss; -1 without limit.
+    /// - `protocol`: Name of the protocol that is spoken on the channel.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1094,9 +1128,9 @@ impl WebRtcEndpoint {
         .await
     }
 
-    /// closeDataChannel
+    /// Closes a data channel.
     ///
-    /// - `channel_id`:
+    /// - `channel_id`: Id of the channel, as `DataChannelOpened` gave it.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -1108,7 +1142,8 @@ impl WebRtcEndpoint {
         .await
     }
 
-    /// IceCandidateFound
+    /// An own candidate was found; give it to the other side. Media sections that share a
+    /// transport get one event each.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -1116,7 +1151,7 @@ impl WebRtcEndpoint {
         self.stream().await
     }
 
-    /// IceGatheringDone
+    /// All own candidates were found.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -1124,7 +1159,7 @@ impl WebRtcEndpoint {
         self.stream().await
     }
 
-    /// IceComponentStateChanged
+    /// The state of ICE of a transport has changed.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -1134,7 +1169,7 @@ impl WebRtcEndpoint {
         self.stream().await
     }
 
-    /// DtlsConnectionStateChange
+    /// The state of DTLS of a transport has changed.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -1144,7 +1179,7 @@ impl WebRtcEndpoint {
         self.stream().await
     }
 
-    /// DataChannelOpened
+    /// A data channel is open, whichever side opened it.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -1152,7 +1187,7 @@ impl WebRtcEndpoint {
         self.stream().await
     }
 
-    /// DataChannelClosed
+    /// A data channel is closed.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -1160,7 +1195,7 @@ impl WebRtcEndpoint {
         self.stream().await
     }
 
-    /// NewCandidatePairSelected
+    /// A transport uses another candidate pair from now on.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -1180,31 +1215,32 @@ pub struct WebRtcEndpointBuilder {
 }
 
 impl WebRtcEndpointBuilder {
-    /// recvonly
+    /// Whether offers of this endpoint ask to receive only.
     pub fn recvonly(mut self, recvonly: bool) -> Self {
         self.args = self.args.with("recvonly", recvonly);
         self
     }
 
-    /// sendonly
+    /// Whether offers of this endpoint ask to send only; wins over `recvonly`.
     pub fn sendonly(mut self, sendonly: bool) -> Self {
         self.args = self.args.with("sendonly", sendonly);
         self
     }
 
-    /// useDataChannels
+    /// Whether data channels are negotiated.
     pub fn use_data_channels(mut self, use_data_channels: bool) -> Self {
         self.args = self.args.with("useDataChannels", use_data_channels);
         self
     }
 
-    /// certificateKeyType
+    /// Kind of key that proves the endpoint's identity in DTLS.
     pub fn certificate_key_type(mut self, certificate_key_type: types::CertificateKeyType) -> Self {
         self.args = self.args.with("certificateKeyType", certificate_key_type);
         self
     }
 
-    /// qosDscp
+    /// Priority mark of the packets that are sent. `NO_VALUE` takes the configured one, `NO_DSCP`
+    /// sets none.
     pub fn qos_dscp(mut self, qos_dscp: types::DSCPValue) -> Self {
         self.args = self.args.with("qosDscp", qos_dscp);
         self

@@ -7,7 +7,8 @@ use crate::{self as root, Args, Client, Error, Events, RemoteObject};
 use salono_kurento_model::events;
 use salono_kurento_model::types;
 
-/// FaceOverlayFilter
+/// Finds faces in the video and draws a picture over each of them. Audio and data pass
+/// unchanged.
 #[derive(Debug, Clone)]
 pub struct FaceOverlayFilter(root::Filter);
 
@@ -32,7 +33,7 @@ impl FaceOverlayFilter {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -43,7 +44,7 @@ impl FaceOverlayFilter {
             .map(Self::from)
     }
 
-    /// unsetOverlayedImage
+    /// Draws nothing from now on.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -51,13 +52,15 @@ impl FaceOverlayFilter {
         self.run("unsetOverlayedImage", Args::new()).await
     }
 
-    /// setOverlayedImage
+    /// Chooses the picture and where it goes. Lengths are in multiples of the face's width and
+    /// height.
     ///
-    /// - `uri`:
-    /// - `offset_x_percent`:
-    /// - `offset_y_percent`:
-    /// - `width_percent`:
-    /// - `height_percent`:
+    /// - `uri`: Where the picture is: `file`, `http` or `https`. Its transparency is kept.
+    /// - `offset_x_percent`: Distance from the face's left edge to the picture's, in face widths.
+    /// - `offset_y_percent`: Distance from the face's upper edge to the picture's, in face
+    ///   heights.
+    /// - `width_percent`: Width of the picture in face widths.
+    /// - `height_percent`: Height of the picture in face heights.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -82,7 +85,8 @@ impl FaceOverlayFilter {
     }
 }
 
-/// GStreamerFilter
+/// Runs one GStreamer element on audio or video. Fails with `MARSHALL_ERROR` (40001) when the
+/// command makes no element, more than one, or one whose pads do not fit.
 #[derive(Debug, Clone)]
 pub struct GStreamerFilter(root::Filter);
 
@@ -107,7 +111,7 @@ impl GStreamerFilter {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -134,7 +138,7 @@ impl GStreamerFilter {
         }
     }
 
-    /// command
+    /// The command that it was created with.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -142,10 +146,12 @@ impl GStreamerFilter {
         self.get("getCommand", Args::new()).await
     }
 
-    /// setElementProperty
+    /// Sets a property of the running element. Fails with `MARSHALL_ERROR` (40001) when there is
+    /// no such property or the text is no value of it, `NOT_IMPLEMENTED` (40006) for properties
+    /// that are neither numbers, texts nor enumerations.
     ///
-    /// - `property_name`:
-    /// - `property_value`:
+    /// - `property_name`: Name of the property.
+    /// - `property_value`: Value as text; enumerations by nick.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -173,7 +179,7 @@ pub struct GStreamerFilterBuilder {
 }
 
 impl GStreamerFilterBuilder {
-    /// filterType
+    /// The media that goes through the element.
     pub fn filter_type(mut self, filter_type: types::FilterType) -> Self {
         self.args = self.args.with("filterType", filter_type);
         self
@@ -190,7 +196,7 @@ impl GStreamerFilterBuilder {
     }
 }
 
-/// ImageOverlayFilter
+/// Draws pictures over the video at fixed places. Audio and data pass unchanged.
 #[derive(Debug, Clone)]
 pub struct ImageOverlayFilter(root::Filter);
 
@@ -215,7 +221,7 @@ impl ImageOverlayFilter {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -226,9 +232,9 @@ impl ImageOverlayFilter {
             .map(Self::from)
     }
 
-    /// removeImage
+    /// Takes a picture away. An unknown id is no error.
     ///
-    /// - `id`:
+    /// - `id`: Id that it was added with.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -236,19 +242,21 @@ impl ImageOverlayFilter {
         self.run("removeImage", Args::new().with("id", id)).await
     }
 
-    /// addImage
+    /// Adds a picture, or replaces the one with the same id. Lengths are shares of the frame
+    /// between 0 and 1.
     ///
-    /// - `id`:
-    /// - `uri`:
-    /// - `offset_x_percent`:
-    /// - `offset_y_percent`:
-    /// - `width_percent`:
-    /// - `height_percent`:
-    /// - `keep_aspect_ratio`:
-    /// - `center`:
+    /// - `id`: Id of the picture, chosen by the caller.
+    /// - `uri`: Where the picture is: `file`, `http` or `https`.
+    /// - `offset_x_percent`: Left edge, as a share of the frame's width.
+    /// - `offset_y_percent`: Upper edge, as a share of the frame's height.
+    /// - `width_percent`: Width, as a share of the frame's width.
+    /// - `height_percent`: Height, as a share of the frame's height.
+    /// - `keep_aspect_ratio`: Whether the picture keeps its proportions inside that rectangle.
+    /// - `center`: Whether it is centred in that rectangle.
     ///
     /// # Errors
     /// As [`Client::invoke`].
+    #[allow(clippy::too_many_arguments, reason = "as the module declares it")]
     pub async fn add_image(
         &self,
         id: &str,
@@ -276,7 +284,7 @@ impl ImageOverlayFilter {
     }
 }
 
-/// OpenCVFilter
+/// A filter that examines or changes video frames with OpenCV.
 #[derive(Debug, Clone)]
 pub struct OpenCVFilter(root::Filter);
 
@@ -302,7 +310,7 @@ impl OpenCVFilter {
     }
 }
 
-/// ZBarFilter
+/// Reads bar codes and QR codes in the video. The video passes unchanged.
 #[derive(Debug, Clone)]
 pub struct ZBarFilter(root::Filter);
 
@@ -327,7 +335,7 @@ impl ZBarFilter {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -338,7 +346,7 @@ impl ZBarFilter {
             .map(Self::from)
     }
 
-    /// CodeFound
+    /// A code was read. The same code is told again after a second at the earliest.
     ///
     /// # Errors
     /// As [`Client::stream`].

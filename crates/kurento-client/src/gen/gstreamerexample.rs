@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use crate::{self as root, Args, Client, Error, RemoteObject};
 
-/// GStreamerExample
+/// An example of a filter made of GStreamer elements.
 #[derive(Debug, Clone)]
 pub struct GStreamerExample(root::Filter);
 
@@ -30,7 +30,7 @@ impl GStreamerExample {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -45,9 +45,9 @@ impl GStreamerExample {
         .map(Self::from)
     }
 
-    /// setFilterType
+    /// Chooses what the filter does.
     ///
-    /// - `filter_type`:
+    /// - `filter_type`: 0 for edges, 1 for grey.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -56,9 +56,9 @@ impl GStreamerExample {
             .await
     }
 
-    /// setEdgeThreshold
+    /// Sets how strong an edge must be to be drawn.
     ///
-    /// - `edge_value`:
+    /// - `edge_value`: Threshold between 0 and 255.
     ///
     /// # Errors
     /// As [`Client::invoke`].

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use crate::{self as root, Args, Client, Error, Events, RemoteObject};
 use salono_kurento_model::events;
 
-/// ArMarkerdetector
+/// Finds augmented reality markers in the video and draws a picture or a text over them.
 #[derive(Debug, Clone)]
 pub struct ArMarkerdetector(root::OpenCVFilter);
 
@@ -31,7 +31,7 @@ impl ArMarkerdetector {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -46,9 +46,9 @@ impl ArMarkerdetector {
         .map(Self::from)
     }
 
-    /// setShowDebugLevel
+    /// Chooses how much the filter draws to show its work.
     ///
-    /// - `show_debug_level`:
+    /// - `show_debug_level`: 0 for nothing; higher for more.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -60,7 +60,9 @@ impl ArMarkerdetector {
         .await
     }
 
-    /// getShowDebugLevel
+    /// Tells how much the filter draws to show its work.
+    ///
+    /// Answers: The level.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -68,9 +70,9 @@ impl ArMarkerdetector {
         self.get("getShowDebugLevel", Args::new()).await
     }
 
-    /// setOverlayImage
+    /// Chooses the picture to draw over markers.
     ///
-    /// - `overlay_image`:
+    /// - `overlay_image`: Where the picture is; empty for none.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -82,7 +84,9 @@ impl ArMarkerdetector {
         .await
     }
 
-    /// getOverlayImage
+    /// Tells the picture that is drawn over markers.
+    ///
+    /// Answers: Where the picture is.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -90,9 +94,9 @@ impl ArMarkerdetector {
         self.get("getOverlayImage", Args::new()).await
     }
 
-    /// setOverlayText
+    /// Chooses the text to draw over markers.
     ///
-    /// - `overlay_text`:
+    /// - `overlay_text`: The text; empty for none.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -104,7 +108,9 @@ impl ArMarkerdetector {
         .await
     }
 
-    /// getOverlayText
+    /// Tells the text that is drawn over markers.
+    ///
+    /// Answers: The text.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -112,9 +118,9 @@ impl ArMarkerdetector {
         self.get("getOverlayText", Args::new()).await
     }
 
-    /// setOverlayScale
+    /// Sets the size of what is drawn.
     ///
-    /// - `overlay_scale`:
+    /// - `overlay_scale`: Size in multiples of the marker's.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -126,7 +132,9 @@ impl ArMarkerdetector {
         .await
     }
 
-    /// getOverlayScale
+    /// Tells the size of what is drawn.
+    ///
+    /// Answers: Size in multiples of the marker's.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -134,7 +142,7 @@ impl ArMarkerdetector {
         self.get("getOverlayScale", Args::new()).await
     }
 
-    /// MarkerCount
+    /// The number of visible markers of one kind has changed.
     ///
     /// # Errors
     /// As [`Client::stream`].

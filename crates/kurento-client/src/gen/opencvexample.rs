@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use crate::{self as root, Args, Client, Error, RemoteObject};
 
-/// OpenCVExample
+/// An example of a filter made with OpenCV.
 #[derive(Debug, Clone)]
 pub struct OpenCVExample(root::OpenCVFilter);
 
@@ -30,7 +30,7 @@ impl OpenCVExample {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -41,9 +41,9 @@ impl OpenCVExample {
             .map(Self::from)
     }
 
-    /// setFilterType
+    /// Chooses what the filter does.
     ///
-    /// - `filter_type`:
+    /// - `filter_type`: 0 for edges, 1 for grey.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -52,9 +52,9 @@ impl OpenCVExample {
             .await
     }
 
-    /// setEdgeThreshold
+    /// Sets how strong an edge must be to be drawn.
     ///
-    /// - `edge_value`:
+    /// - `edge_value`: Threshold between 0 and 255.
     ///
     /// # Errors
     /// As [`Client::invoke`].

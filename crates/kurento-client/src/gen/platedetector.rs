@@ -6,7 +6,7 @@ use std::ops::Deref;
 use crate::{self as root, Args, Client, Error, Events, RemoteObject};
 use salono_kurento_model::events;
 
-/// PlateDetectorFilter
+/// Reads number plates in the video.
 #[derive(Debug, Clone)]
 pub struct PlateDetectorFilter(root::Filter);
 
@@ -31,7 +31,7 @@ impl PlateDetectorFilter {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -46,9 +46,9 @@ impl PlateDetectorFilter {
         .map(Self::from)
     }
 
-    /// setPlateWidthPercentage
+    /// Tells how wide a plate is expected to be.
     ///
-    /// - `plate_width_percentage`:
+    /// - `plate_width_percentage`: Width as a share of the frame's width, between 0 and 1.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -63,7 +63,7 @@ impl PlateDetectorFilter {
         .await
     }
 
-    /// PlateDetected
+    /// A plate was read.
     ///
     /// # Errors
     /// As [`Client::stream`].

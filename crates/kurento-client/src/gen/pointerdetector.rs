@@ -7,7 +7,8 @@ use crate::{self as root, Args, Client, Error, Events, RemoteObject};
 use salono_kurento_model::events;
 use salono_kurento_model::types;
 
-/// PointerDetectorFilter
+/// Follows a coloured pointer in the video and tells when it enters and leaves windows that
+/// are drawn on it.
 #[derive(Debug, Clone)]
 pub struct PointerDetectorFilter(root::Filter);
 
@@ -32,7 +33,7 @@ impl PointerDetectorFilter {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -66,9 +67,9 @@ impl PointerDetectorFilter {
         }
     }
 
-    /// addWindow
+    /// Adds a window.
     ///
-    /// - `window`:
+    /// - `window`: The window.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -80,7 +81,7 @@ impl PointerDetectorFilter {
             .await
     }
 
-    /// clearWindows
+    /// Removes all windows.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -88,7 +89,7 @@ impl PointerDetectorFilter {
         self.run("clearWindows", Args::new()).await
     }
 
-    /// trackColorFromCalibrationRegion
+    /// Learns the pointer's colour from what the calibration region shows now.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -97,9 +98,9 @@ impl PointerDetectorFilter {
             .await
     }
 
-    /// removeWindow
+    /// Removes a window.
     ///
-    /// - `window_id`:
+    /// - `window_id`: Id of the window.
     ///
     /// # Errors
     /// As [`Client::invoke`].
@@ -108,7 +109,7 @@ impl PointerDetectorFilter {
             .await
     }
 
-    /// WindowIn
+    /// The pointer has entered a window.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -116,7 +117,7 @@ impl PointerDetectorFilter {
         self.stream().await
     }
 
-    /// WindowOut
+    /// The pointer has left a window.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -134,7 +135,7 @@ pub struct PointerDetectorFilterBuilder {
 }
 
 impl PointerDetectorFilterBuilder {
-    /// windows
+    /// The windows at first.
     pub fn windows(
         mut self,
         windows: &[types::pointerdetector::PointerDetectorWindowMediaParam],

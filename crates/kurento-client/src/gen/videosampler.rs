@@ -7,7 +7,7 @@ use crate::{self as root, Args, Client, Error, Events, RemoteObject};
 use salono_kurento_model::events;
 use salono_kurento_model::types;
 
-/// VideoSampler
+/// Takes pictures from the video at regular intervals and delivers them elsewhere.
 #[derive(Debug, Clone)]
 pub struct VideoSampler(root::MediaElement);
 
@@ -32,7 +32,7 @@ impl VideoSampler {
         RemoteObject::attach(client, id).into()
     }
 
-    /// Creates an object.
+    /// Creates an object and puts it to work in its pipeline at once.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -59,7 +59,7 @@ impl VideoSampler {
         }
     }
 
-    /// SampleImageDelivered
+    /// A picture was delivered, or could not be.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -79,7 +79,7 @@ pub struct VideoSamplerBuilder {
 }
 
 impl VideoSamplerBuilder {
-    /// imageDeliveryMethod
+    /// How pictures are delivered.
     pub fn image_delivery_method(
         mut self,
         image_delivery_method: types::videosampler::ImageDelivery,
@@ -88,31 +88,31 @@ impl VideoSamplerBuilder {
         self
     }
 
-    /// height
+    /// Height of the pictures in pixels; 0 keeps the video's.
     pub fn height(mut self, height: i32) -> Self {
         self.args = self.args.with("height", height);
         self
     }
 
-    /// width
+    /// Width of the pictures in pixels; 0 keeps the video's.
     pub fn width(mut self, width: i32) -> Self {
         self.args = self.args.with("width", width);
         self
     }
 
-    /// imageEncoding
+    /// Format of the pictures.
     pub fn image_encoding(mut self, image_encoding: types::videosampler::ImageEncoding) -> Self {
         self.args = self.args.with("imageEncoding", image_encoding);
         self
     }
 
-    /// endpointUrl
+    /// Where pictures are delivered to.
     pub fn endpoint_url(mut self, endpoint_url: &str) -> Self {
         self.args = self.args.with("endpointUrl", endpoint_url);
         self
     }
 
-    /// metadata
+    /// JSON text that is delivered with each picture.
     pub fn metadata(mut self, metadata: &str) -> Self {
         self.args = self.args.with("metadata", metadata);
         self

@@ -13,24 +13,24 @@ pub trait EventData: DeserializeOwned {
     const NAME: &'static str;
 }
 
-/// Error
+/// Something went wrong in an object without a request that could be refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Error {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// description
+    /// What went wrong, for people.
     pub description: String,
-    /// errorCode
+    /// Number of the error.
     #[serde(rename = "errorCode")]
     pub error_code: i32,
-    /// type
+    /// Name of the error, for example `INVALID_URI`.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
@@ -40,19 +40,19 @@ impl EventData for Error {
     const NAME: &'static str = "Error";
 }
 
-/// MediaSessionTerminated
+/// The exchange of media with the outside has ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MediaSessionTerminated {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
@@ -62,19 +62,20 @@ impl EventData for MediaSessionTerminated {
     const NAME: &'static str = "MediaSessionTerminated";
 }
 
-/// MediaSessionStarted
+/// The exchange of media with the outside has begun, for example because a negotiation
+/// succeeded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MediaSessionStarted {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
@@ -84,19 +85,19 @@ impl EventData for MediaSessionStarted {
     const NAME: &'static str = "MediaSessionStarted";
 }
 
-/// ObjectCreated
+/// An object was created, by whichever session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ObjectCreated {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// object
+    /// Id of the object.
     pub object: String,
 }
 
@@ -104,19 +105,19 @@ impl EventData for ObjectCreated {
     const NAME: &'static str = "ObjectCreated";
 }
 
-/// ObjectDestroyed
+/// An object was destroyed, by whichever session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ObjectDestroyed {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// objectId
+    /// Id that the object had.
     #[serde(rename = "objectId")]
     pub object_id: String,
 }
@@ -125,26 +126,26 @@ impl EventData for ObjectDestroyed {
     const NAME: &'static str = "ObjectDestroyed";
 }
 
-/// MediaStateChanged
+/// Media has begun or ceased to be exchanged with the other side.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MediaStateChanged {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
-    /// oldState
+    /// State before.
     #[serde(rename = "oldState")]
     pub old_state: types::MediaState,
-    /// newState
+    /// State now.
     #[serde(rename = "newState")]
     pub new_state: types::MediaState,
 }
@@ -153,26 +154,26 @@ impl EventData for MediaStateChanged {
     const NAME: &'static str = "MediaStateChanged";
 }
 
-/// ConnectionStateChanged
+/// The transports to the other side were established or lost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConnectionStateChanged {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
-    /// oldState
+    /// State before.
     #[serde(rename = "oldState")]
     pub old_state: types::ConnectionState,
-    /// newState
+    /// State now.
     #[serde(rename = "newState")]
     pub new_state: types::ConnectionState,
 }
@@ -181,28 +182,28 @@ impl EventData for ConnectionStateChanged {
     const NAME: &'static str = "ConnectionStateChanged";
 }
 
-/// MediaFlowOutStateChanged
+/// Media has begun to leave an output of the element, or none has for two seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MediaFlowOutStateChanged {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
-    /// state
+    /// Whether it flows.
     pub state: types::MediaFlowState,
-    /// padName
+    /// Which output.
     #[serde(rename = "padName")]
     pub pad_name: String,
-    /// mediaType
+    /// Media type of the output.
     #[serde(rename = "mediaType")]
     pub media_type: types::MediaType,
 }
@@ -211,28 +212,28 @@ impl EventData for MediaFlowOutStateChanged {
     const NAME: &'static str = "MediaFlowOutStateChanged";
 }
 
-/// MediaFlowInStateChanged
+/// Media has begun to reach an input of the element, or none has for two seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MediaFlowInStateChanged {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
-    /// state
+    /// Whether it flows.
     pub state: types::MediaFlowState,
-    /// padName
+    /// Which input.
     #[serde(rename = "padName")]
     pub pad_name: String,
-    /// mediaType
+    /// Media type of the input.
     #[serde(rename = "mediaType")]
     pub media_type: types::MediaType,
 }
@@ -241,28 +242,28 @@ impl EventData for MediaFlowInStateChanged {
     const NAME: &'static str = "MediaFlowInStateChanged";
 }
 
-/// MediaTranscodingStateChanged
+/// Media that leaves the element is converted for some receiver, or is not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MediaTranscodingStateChanged {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
-    /// state
+    /// Whether it is converted.
     pub state: types::MediaTranscodingState,
-    /// binName
+    /// Name of the output.
     #[serde(rename = "binName")]
     pub bin_name: String,
-    /// mediaType
+    /// Media type of the output.
     #[serde(rename = "mediaType")]
     pub media_type: types::MediaType,
 }
@@ -271,31 +272,31 @@ impl EventData for MediaTranscodingStateChanged {
     const NAME: &'static str = "MediaTranscodingStateChanged";
 }
 
-/// ElementConnected
+/// The element feeds another one from now on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ElementConnected {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
-    /// sink
+    /// Id of the element that it feeds.
     pub sink: String,
-    /// mediaType
+    /// Media type of the connection.
     #[serde(rename = "mediaType")]
     pub media_type: types::MediaType,
-    /// sourceMediaDescription
+    /// Which output.
     #[serde(rename = "sourceMediaDescription")]
     pub source_media_description: String,
-    /// sinkMediaDescription
+    /// Which input of the other element.
     #[serde(rename = "sinkMediaDescription")]
     pub sink_media_description: String,
 }
@@ -304,31 +305,31 @@ impl EventData for ElementConnected {
     const NAME: &'static str = "ElementConnected";
 }
 
-/// ElementDisconnected
+/// The element feeds another one no longer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ElementDisconnected {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
-    /// sink
+    /// Id of the element that it fed.
     pub sink: String,
-    /// mediaType
+    /// Media type of the connection.
     #[serde(rename = "mediaType")]
     pub media_type: types::MediaType,
-    /// sourceMediaDescription
+    /// Which output.
     #[serde(rename = "sourceMediaDescription")]
     pub source_media_description: String,
-    /// sinkMediaDescription
+    /// Which input of the other element.
     #[serde(rename = "sinkMediaDescription")]
     pub sink_media_description: String,
 }
@@ -337,23 +338,23 @@ impl EventData for ElementDisconnected {
     const NAME: &'static str = "ElementDisconnected";
 }
 
-/// UriEndpointStateChanged
+/// The endpoint was started, paused or stopped.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UriEndpointStateChanged {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
-    /// state
+    /// State now.
     pub state: types::UriEndpointState,
 }
 
@@ -361,19 +362,19 @@ impl EventData for UriEndpointStateChanged {
     const NAME: &'static str = "UriEndpointStateChanged";
 }
 
-/// EndOfStream
+/// The media has come to its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndOfStream {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
@@ -383,19 +384,19 @@ impl EventData for EndOfStream {
     const NAME: &'static str = "EndOfStream";
 }
 
-/// Recording
+/// The recorder has begun to store, or goes on after a pause.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recording {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
@@ -405,19 +406,19 @@ impl EventData for Recording {
     const NAME: &'static str = "Recording";
 }
 
-/// Paused
+/// The recorder has paused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Paused {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
@@ -427,19 +428,19 @@ impl EventData for Paused {
     const NAME: &'static str = "Paused";
 }
 
-/// Stopped
+/// The recorder has stopped and the file is complete.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stopped {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
@@ -449,23 +450,23 @@ impl EventData for Stopped {
     const NAME: &'static str = "Stopped";
 }
 
-/// OnKeySoftLimit
+/// An SRTP key has been used so often that it should be replaced soon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OnKeySoftLimit {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
-    /// mediaType
+    /// Media type of the stream whose key it is.
     #[serde(rename = "mediaType")]
     pub media_type: types::MediaType,
 }
@@ -474,23 +475,24 @@ impl EventData for OnKeySoftLimit {
     const NAME: &'static str = "OnKeySoftLimit";
 }
 
-/// IceCandidateFound
+/// An own candidate was found; give it to the other side. Media sections that share a
+/// transport get one event each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IceCandidateFound {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
-    /// candidate
+    /// The candidate.
     pub candidate: types::IceCandidate,
 }
 
@@ -498,19 +500,19 @@ impl EventData for IceCandidateFound {
     const NAME: &'static str = "IceCandidateFound";
 }
 
-/// IceGatheringDone
+/// All own candidates were found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IceGatheringDone {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
@@ -520,29 +522,29 @@ impl EventData for IceGatheringDone {
     const NAME: &'static str = "IceGatheringDone";
 }
 
-/// IceComponentStateChanged
+/// The state of ICE of a transport has changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IceComponentStateChanged {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
-    /// streamId
+    /// Number of the transport.
     #[serde(rename = "streamId")]
     pub stream_id: i32,
-    /// componentId
+    /// 1 for RTP, 2 for RTCP on a transport of its own.
     #[serde(rename = "componentId")]
     pub component_id: i32,
-    /// state
+    /// State now.
     pub state: types::IceComponentState,
 }
 
@@ -550,32 +552,32 @@ impl EventData for IceComponentStateChanged {
     const NAME: &'static str = "IceComponentStateChanged";
 }
 
-/// DtlsConnectionStateChange
+/// The state of DTLS of a transport has changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DtlsConnectionStateChange {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
-    /// streamId
+    /// Number of the transport, as text.
     #[serde(rename = "streamId")]
     pub stream_id: String,
-    /// componentId
+    /// `1` for RTP, `2` for RTCP on a transport of its own.
     #[serde(rename = "componentId")]
     pub component_id: String,
-    /// connectionId
+    /// Id of the connection.
     #[serde(rename = "connectionId")]
     pub connection_id: String,
-    /// state
+    /// State now.
     pub state: types::DtlsConnectionState,
 }
 
@@ -583,23 +585,23 @@ impl EventData for DtlsConnectionStateChange {
     const NAME: &'static str = "DtlsConnectionStateChange";
 }
 
-/// DataChannelOpened
+/// A data channel is open, whichever side opened it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataChannelOpened {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
-    /// channelId
+    /// Id of the channel.
     #[serde(rename = "channelId")]
     pub channel_id: i32,
 }
@@ -608,23 +610,23 @@ impl EventData for DataChannelOpened {
     const NAME: &'static str = "DataChannelOpened";
 }
 
-/// DataChannelClosed
+/// A data channel is closed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataChannelClosed {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
-    /// channelId
+    /// Id of the channel.
     #[serde(rename = "channelId")]
     pub channel_id: i32,
 }
@@ -633,23 +635,23 @@ impl EventData for DataChannelClosed {
     const NAME: &'static str = "DataChannelClosed";
 }
 
-/// NewCandidatePairSelected
+/// A transport uses another candidate pair from now on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewCandidatePairSelected {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
-    /// candidatePair
+    /// The pair.
     #[serde(rename = "candidatePair")]
     pub candidate_pair: types::IceCandidatePair,
 }
@@ -658,26 +660,26 @@ impl EventData for NewCandidatePairSelected {
     const NAME: &'static str = "NewCandidatePairSelected";
 }
 
-/// CodeFound
+/// A code was read. The same code is told again after a second at the earliest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CodeFound {
-    /// source
+    /// Id of the object that raised the event.
     pub source: String,
-    /// timestampMillis
+    /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
     #[serde(default)]
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: String,
-    /// tags
+    /// The object's tags, if it sends them in events; else empty.
     #[serde(default)]
     pub tags: Vec<types::Tag>,
-    /// type
+    /// Name of the event.
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
-    /// codeType
+    /// Kind of code, for example `QR-Code`.
     #[serde(rename = "codeType")]
     pub code_type: String,
-    /// value
+    /// What the code says.
     pub value: String,
 }
 
@@ -692,29 +694,29 @@ pub mod crowddetector {
     use super::EventData;
     use crate::types;
 
-    /// CrowdDetectorFluidity
+    /// People move more or less freely in a region.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub struct CrowdDetectorFluidity {
-        /// source
+        /// Id of the object that raised the event.
         pub source: String,
-        /// timestampMillis
+        /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
         #[serde(default)]
         #[serde(rename = "timestampMillis")]
         pub timestamp_millis: String,
-        /// tags
+        /// The object's tags, if it sends them in events; else empty.
         #[serde(default)]
         pub tags: Vec<types::Tag>,
-        /// type
+        /// Name of the event.
         #[serde(default)]
         #[serde(rename = "type")]
         pub kind: String,
-        /// fluidityPercentage
+        /// Fluidity in percent.
         #[serde(rename = "fluidityPercentage")]
         pub fluidity_percentage: f64,
-        /// fluidityLevel
+        /// Level, from 0 to 3.
         #[serde(rename = "fluidityLevel")]
         pub fluidity_level: i32,
-        /// roiId
+        /// Name of the region.
         #[serde(rename = "roiId")]
         pub roi_id: String,
     }
@@ -723,29 +725,29 @@ pub mod crowddetector {
         const NAME: &'static str = "CrowdDetectorFluidity";
     }
 
-    /// CrowdDetectorOccupancy
+    /// A region is more or less crowded.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub struct CrowdDetectorOccupancy {
-        /// source
+        /// Id of the object that raised the event.
         pub source: String,
-        /// timestampMillis
+        /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
         #[serde(default)]
         #[serde(rename = "timestampMillis")]
         pub timestamp_millis: String,
-        /// tags
+        /// The object's tags, if it sends them in events; else empty.
         #[serde(default)]
         pub tags: Vec<types::Tag>,
-        /// type
+        /// Name of the event.
         #[serde(default)]
         #[serde(rename = "type")]
         pub kind: String,
-        /// occupancyPercentage
+        /// Occupancy in percent.
         #[serde(rename = "occupancyPercentage")]
         pub occupancy_percentage: f64,
-        /// occupancyLevel
+        /// Level, from 0 to 3.
         #[serde(rename = "occupancyLevel")]
         pub occupancy_level: i32,
-        /// roiId
+        /// Name of the region.
         #[serde(rename = "roiId")]
         pub roi_id: String,
     }
@@ -754,26 +756,26 @@ pub mod crowddetector {
         const NAME: &'static str = "CrowdDetectorOccupancy";
     }
 
-    /// CrowdDetectorDirection
+    /// People move in another direction in a region.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub struct CrowdDetectorDirection {
-        /// source
+        /// Id of the object that raised the event.
         pub source: String,
-        /// timestampMillis
+        /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
         #[serde(default)]
         #[serde(rename = "timestampMillis")]
         pub timestamp_millis: String,
-        /// tags
+        /// The object's tags, if it sends them in events; else empty.
         #[serde(default)]
         pub tags: Vec<types::Tag>,
-        /// type
+        /// Name of the event.
         #[serde(default)]
         #[serde(rename = "type")]
         pub kind: String,
-        /// directionAngle
+        /// Direction in degrees.
         #[serde(rename = "directionAngle")]
         pub direction_angle: f64,
-        /// roiId
+        /// Name of the region.
         #[serde(rename = "roiId")]
         pub roi_id: String,
     }
@@ -790,29 +792,29 @@ pub mod markerdetector {
     use super::EventData;
     use crate::types;
 
-    /// MarkerCount
+    /// The number of visible markers of one kind has changed.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub struct MarkerCount {
-        /// source
+        /// Id of the object that raised the event.
         pub source: String,
-        /// timestampMillis
+        /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
         #[serde(default)]
         #[serde(rename = "timestampMillis")]
         pub timestamp_millis: String,
-        /// tags
+        /// The object's tags, if it sends them in events; else empty.
         #[serde(default)]
         pub tags: Vec<types::Tag>,
-        /// type
+        /// Name of the event.
         #[serde(default)]
         #[serde(rename = "type")]
         pub kind: String,
-        /// markerId
+        /// Number of the marker.
         #[serde(rename = "markerId")]
         pub marker_id: i32,
-        /// markerCount
+        /// How many are visible now.
         #[serde(rename = "markerCount")]
         pub marker_count: i32,
-        /// markerCountDiff
+        /// How many more than before; negative for fewer.
         #[serde(rename = "markerCountDiff")]
         pub marker_count_diff: i32,
     }
@@ -829,23 +831,23 @@ pub mod platedetector {
     use super::EventData;
     use crate::types;
 
-    /// PlateDetected
+    /// A plate was read.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub struct PlateDetected {
-        /// source
+        /// Id of the object that raised the event.
         pub source: String,
-        /// timestampMillis
+        /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
         #[serde(default)]
         #[serde(rename = "timestampMillis")]
         pub timestamp_millis: String,
-        /// tags
+        /// The object's tags, if it sends them in events; else empty.
         #[serde(default)]
         pub tags: Vec<types::Tag>,
-        /// type
+        /// Name of the event.
         #[serde(default)]
         #[serde(rename = "type")]
         pub kind: String,
-        /// plate
+        /// What the plate says.
         pub plate: String,
     }
 
@@ -861,23 +863,23 @@ pub mod pointerdetector {
     use super::EventData;
     use crate::types;
 
-    /// WindowOut
+    /// The pointer has left a window.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub struct WindowOut {
-        /// source
+        /// Id of the object that raised the event.
         pub source: String,
-        /// timestampMillis
+        /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
         #[serde(default)]
         #[serde(rename = "timestampMillis")]
         pub timestamp_millis: String,
-        /// tags
+        /// The object's tags, if it sends them in events; else empty.
         #[serde(default)]
         pub tags: Vec<types::Tag>,
-        /// type
+        /// Name of the event.
         #[serde(default)]
         #[serde(rename = "type")]
         pub kind: String,
-        /// windowId
+        /// Id of the window.
         #[serde(rename = "windowId")]
         pub window_id: String,
     }
@@ -886,23 +888,23 @@ pub mod pointerdetector {
         const NAME: &'static str = "WindowOut";
     }
 
-    /// WindowIn
+    /// The pointer has entered a window.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub struct WindowIn {
-        /// source
+        /// Id of the object that raised the event.
         pub source: String,
-        /// timestampMillis
+        /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
         #[serde(default)]
         #[serde(rename = "timestampMillis")]
         pub timestamp_millis: String,
-        /// tags
+        /// The object's tags, if it sends them in events; else empty.
         #[serde(default)]
         pub tags: Vec<types::Tag>,
-        /// type
+        /// Name of the event.
         #[serde(default)]
         #[serde(rename = "type")]
         pub kind: String,
-        /// windowId
+        /// Id of the window.
         #[serde(rename = "windowId")]
         pub window_id: String,
     }
@@ -919,23 +921,23 @@ pub mod videosampler {
     use super::EventData;
     use crate::types;
 
-    /// SampleImageDelivered
+    /// A picture was delivered, or could not be.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub struct SampleImageDelivered {
-        /// source
+        /// Id of the object that raised the event.
         pub source: String,
-        /// timestampMillis
+        /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
         #[serde(default)]
         #[serde(rename = "timestampMillis")]
         pub timestamp_millis: String,
-        /// tags
+        /// The object's tags, if it sends them in events; else empty.
         #[serde(default)]
         pub tags: Vec<types::Tag>,
-        /// type
+        /// Name of the event.
         #[serde(default)]
         #[serde(rename = "type")]
         pub kind: String,
-        /// delivered
+        /// Whether it was delivered.
         pub delivered: bool,
     }
 

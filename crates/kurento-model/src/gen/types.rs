@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 
-/// UriEndpointState
+/// What an endpoint at a URI is doing: stopped, moving media, or halted in between.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UriEndpointState {
     /// `STOP`.
@@ -39,21 +39,21 @@ impl UriEndpointState {
     }
 }
 
-/// ServerInfo
+/// What a client should know about the server it talks to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServerInfo {
-    /// version
+    /// Version of the server.
     pub version: String,
-    /// modules
+    /// The modules that it has.
     pub modules: Vec<ModuleInfo>,
-    /// type
+    /// Kind of server.
     #[serde(rename = "type")]
     pub kind: ServerType,
-    /// capabilities
+    /// Abilities that clients may rely on, such as `transactions`.
     pub capabilities: Vec<String>,
 }
 
-/// ServerType
+/// Kinds of server: a media server, or a controller of several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ServerType {
     /// `KMS`.
@@ -79,7 +79,7 @@ impl ServerType {
     }
 }
 
-/// GstreamerDotDetails
+/// How much a drawn graph shows. `SHOW_ALL` and `SHOW_VERBOSE` are the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GstreamerDotDetails {
     /// `SHOW_MEDIA_TYPE`.
@@ -125,21 +125,21 @@ impl GstreamerDotDetails {
     }
 }
 
-/// ModuleInfo
+/// A module of the server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModuleInfo {
-    /// version
+    /// Version of the module.
     pub version: String,
-    /// name
+    /// Name of the module, for example `elements`.
     pub name: String,
-    /// generationTime
+    /// When the module was built, as text.
     #[serde(rename = "generationTime")]
     pub generation_time: String,
-    /// factories
+    /// Names of the classes of the module that clients can create.
     pub factories: Vec<String>,
 }
 
-/// MediaState
+/// Whether media is exchanged with the other side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MediaState {
     /// `DISCONNECTED`.
@@ -165,7 +165,7 @@ impl MediaState {
     }
 }
 
-/// MediaFlowState
+/// Whether media flows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MediaFlowState {
     /// `FLOWING`.
@@ -191,7 +191,7 @@ impl MediaFlowState {
     }
 }
 
-/// MediaTranscodingState
+/// Whether media is converted on its way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MediaTranscodingState {
     /// `TRANSCODING`.
@@ -217,7 +217,7 @@ impl MediaTranscodingState {
     }
 }
 
-/// ConnectionState
+/// Whether all transports to the other side are established.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConnectionState {
     /// `DISCONNECTED`.
@@ -243,7 +243,7 @@ impl ConnectionState {
     }
 }
 
-/// MediaType
+/// Kinds of media. `DATA` is whatever travels on data channels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MediaType {
     /// `AUDIO`.
@@ -273,7 +273,8 @@ impl MediaType {
     }
 }
 
-/// FilterType
+/// The media that a filter works on; `AUTODETECT` leaves the choice to the filter's own
+/// inputs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FilterType {
     /// `AUDIO`.
@@ -303,7 +304,7 @@ impl FilterType {
     }
 }
 
-/// VideoCodec
+/// Video formats. `RAW` is uncompressed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VideoCodec {
     /// `H265`.
@@ -345,7 +346,7 @@ impl VideoCodec {
     }
 }
 
-/// AudioCodec
+/// Audio formats. `RAW` is uncompressed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AudioCodec {
     /// `OPUS`.
@@ -379,61 +380,61 @@ impl AudioCodec {
     }
 }
 
-/// Fraction
+/// A rational number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fraction {
-    /// numerator
+    /// The number above the line.
     pub numerator: i32,
-    /// denominator
+    /// The number below the line.
     pub denominator: i32,
 }
 
-/// AudioCaps
+/// A format of audio.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AudioCaps {
-    /// codec
+    /// Codec.
     pub codec: AudioCodec,
-    /// bitrate
+    /// Bit rate in bit/s.
     pub bitrate: i32,
 }
 
-/// VideoCaps
+/// A format of video.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VideoCaps {
-    /// codec
+    /// Codec.
     pub codec: VideoCodec,
-    /// framerate
+    /// Frames per second.
     pub framerate: Fraction,
 }
 
-/// ElementConnectionData
+/// One connection between two elements.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ElementConnectionData {
-    /// source
+    /// The element that gives media.
     pub source: String,
-    /// sink
+    /// The element that takes it.
     pub sink: String,
-    /// type
+    /// The media type of the connection.
     #[serde(rename = "type")]
     pub kind: MediaType,
-    /// sourceDescription
+    /// Which output of the source.
     #[serde(rename = "sourceDescription")]
     pub source_description: String,
-    /// sinkDescription
+    /// Which input of the sink.
     #[serde(rename = "sinkDescription")]
     pub sink_description: String,
 }
 
-/// Tag
+/// A text attached to an object under a key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tag {
-    /// key
+    /// Key.
     pub key: String,
-    /// value
+    /// Text.
     pub value: String,
 }
 
-/// StatsType
+/// What statistics are about; each value belongs to one struct.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StatsType {
     /// `inboundrtp`.
@@ -495,27 +496,27 @@ impl StatsType {
     }
 }
 
-/// MediaLatencyStat
+/// How long media takes to get somewhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MediaLatencyStat {
-    /// name
+    /// Name of the input that is measured, for example `sink_video_default`.
     pub name: String,
-    /// type
+    /// Media type of that input.
     #[serde(rename = "type")]
     pub kind: MediaType,
-    /// avg
+    /// Moving average in nanoseconds; the newest sample counts a quarter.
     pub avg: f64,
 }
 
-/// Stats
+/// What all statistics have.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stats {
-    /// id
+    /// What the statistics are about; constant from one call to the next.
     pub id: String,
-    /// type
+    /// Which struct this is.
     #[serde(rename = "type")]
     pub kind: StatsType,
-    /// timestampMillis
+    /// When they were taken, in milliseconds since 1970-01-01 UTC.
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: i64,
 }
@@ -611,343 +612,346 @@ impl<'de> Deserialize<'de> for AnyStats {
     }
 }
 
-/// ElementStats
+/// Delays inside an element; taken while the pipeline's `latencyStats` is on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ElementStats {
-    /// id
+    /// What the statistics are about; constant from one call to the next.
     pub id: String,
-    /// type
+    /// Which struct this is.
     #[serde(rename = "type")]
     pub kind: StatsType,
-    /// timestampMillis
+    /// When they were taken, in milliseconds since 1970-01-01 UTC.
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: i64,
-    /// inputLatency
+    /// Delay between each input of the element and the first element of the pipeline that saw the
+    /// media.
     #[serde(rename = "inputLatency")]
     pub input_latency: Vec<MediaLatencyStat>,
 }
 
-/// EndpointStats
+/// Delays up to the point where media leaves the pipeline; taken while the pipeline's
+/// `latencyStats` is on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndpointStats {
-    /// id
+    /// What the statistics are about; constant from one call to the next.
     pub id: String,
-    /// type
+    /// Which struct this is.
     #[serde(rename = "type")]
     pub kind: StatsType,
-    /// timestampMillis
+    /// When they were taken, in milliseconds since 1970-01-01 UTC.
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: i64,
-    /// inputLatency
+    /// Delay between each input of the element and the first element of the pipeline that saw the
+    /// media.
     #[serde(rename = "inputLatency")]
     pub input_latency: Vec<MediaLatencyStat>,
-    /// E2ELatency
+    /// Delay from where media came into the pipeline to where it leaves it.
     #[serde(rename = "E2ELatency")]
     pub e2e_latency: Vec<MediaLatencyStat>,
 }
 
-/// RTCStats
+/// What all statistics about WebRTC have. Names follow the W3C's early drafts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RTCStats {
-    /// id
+    /// What the statistics are about; constant from one call to the next.
     pub id: String,
-    /// type
+    /// Which struct this is.
     #[serde(rename = "type")]
     pub kind: StatsType,
-    /// timestampMillis
+    /// When they were taken, in milliseconds since 1970-01-01 UTC.
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: i64,
 }
 
-/// RTCRTPStreamStats
+/// One RTP stream in either direction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RTCRTPStreamStats {
-    /// id
+    /// What the statistics are about; constant from one call to the next.
     pub id: String,
-    /// type
+    /// Which struct this is.
     #[serde(rename = "type")]
     pub kind: StatsType,
-    /// timestampMillis
+    /// When they were taken, in milliseconds since 1970-01-01 UTC.
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: i64,
-    /// ssrc
+    /// Synchronisation source of the stream, as decimal text.
     pub ssrc: String,
-    /// associateStatsId
+    /// Id of the statistics of the same stream at the other end; empty when there are none.
     #[serde(rename = "associateStatsId")]
     pub associate_stats_id: String,
-    /// isRemote
+    /// Whether the other end measured it. Always `false`.
     #[serde(rename = "isRemote")]
     pub is_remote: bool,
-    /// mediaTrackId
+    /// Id of the track's statistics; empty when there are none.
     #[serde(rename = "mediaTrackId")]
     pub media_track_id: String,
-    /// transportId
+    /// Id of the transport's statistics; empty when there are none.
     #[serde(rename = "transportId")]
     pub transport_id: String,
-    /// codecId
+    /// Id of the codec's statistics; empty when there are none.
     #[serde(rename = "codecId")]
     pub codec_id: String,
-    /// firCount
+    /// Full intra requests (RFC 5104) of the receiver.
     #[serde(rename = "firCount")]
     pub fir_count: i64,
-    /// pliCount
+    /// Picture loss indications (RFC 4585) of the receiver.
     #[serde(rename = "pliCount")]
     pub pli_count: i64,
-    /// nackCount
+    /// Negative acknowledgements (RFC 4585) of the receiver.
     #[serde(rename = "nackCount")]
     pub nack_count: i64,
-    /// sliCount
+    /// Slice loss indications of the receiver. Always 0.
     #[serde(rename = "sliCount")]
     pub sli_count: i64,
-    /// remb
+    /// Last bandwidth estimate of the receiver, in bit/s.
     pub remb: i64,
-    /// packetsLost
+    /// RTP packets lost since the stream began.
     #[serde(rename = "packetsLost")]
     pub packets_lost: i64,
-    /// fractionLost
+    /// Share of packets lost in the last report interval, between 0 and 1.
     #[serde(rename = "fractionLost")]
     pub fraction_lost: f64,
 }
 
-/// RTCCodec
+/// A negotiated codec.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RTCCodec {
-    /// id
+    /// What the statistics are about; constant from one call to the next.
     pub id: String,
-    /// type
+    /// Which struct this is.
     #[serde(rename = "type")]
     pub kind: StatsType,
-    /// timestampMillis
+    /// When they were taken, in milliseconds since 1970-01-01 UTC.
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: i64,
-    /// payloadType
+    /// RTP payload type.
     #[serde(rename = "payloadType")]
     pub payload_type: i64,
-    /// codec
+    /// Name of the codec.
     pub codec: String,
-    /// clockRate
+    /// RTP clock rate in Hz.
     #[serde(rename = "clockRate")]
     pub clock_rate: i64,
-    /// channels
+    /// Audio channels.
     pub channels: i64,
-    /// parameters
+    /// Format parameters of the session description.
     pub parameters: String,
 }
 
-/// RTCInboundRTPStreamStats
+/// An RTP stream that is received.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RTCInboundRTPStreamStats {
-    /// id
+    /// What the statistics are about; constant from one call to the next.
     pub id: String,
-    /// type
+    /// Which struct this is.
     #[serde(rename = "type")]
     pub kind: StatsType,
-    /// timestampMillis
+    /// When they were taken, in milliseconds since 1970-01-01 UTC.
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: i64,
-    /// ssrc
+    /// Synchronisation source of the stream, as decimal text.
     pub ssrc: String,
-    /// associateStatsId
+    /// Id of the statistics of the same stream at the other end; empty when there are none.
     #[serde(rename = "associateStatsId")]
     pub associate_stats_id: String,
-    /// isRemote
+    /// Whether the other end measured it. Always `false`.
     #[serde(rename = "isRemote")]
     pub is_remote: bool,
-    /// mediaTrackId
+    /// Id of the track's statistics; empty when there are none.
     #[serde(rename = "mediaTrackId")]
     pub media_track_id: String,
-    /// transportId
+    /// Id of the transport's statistics; empty when there are none.
     #[serde(rename = "transportId")]
     pub transport_id: String,
-    /// codecId
+    /// Id of the codec's statistics; empty when there are none.
     #[serde(rename = "codecId")]
     pub codec_id: String,
-    /// firCount
+    /// Full intra requests (RFC 5104) of the receiver.
     #[serde(rename = "firCount")]
     pub fir_count: i64,
-    /// pliCount
+    /// Picture loss indications (RFC 4585) of the receiver.
     #[serde(rename = "pliCount")]
     pub pli_count: i64,
-    /// nackCount
+    /// Negative acknowledgements (RFC 4585) of the receiver.
     #[serde(rename = "nackCount")]
     pub nack_count: i64,
-    /// sliCount
+    /// Slice loss indications of the receiver. Always 0.
     #[serde(rename = "sliCount")]
     pub sli_count: i64,
-    /// remb
+    /// Last bandwidth estimate of the receiver, in bit/s.
     pub remb: i64,
-    /// packetsLost
+    /// RTP packets lost since the stream began.
     #[serde(rename = "packetsLost")]
     pub packets_lost: i64,
-    /// fractionLost
+    /// Share of packets lost in the last report interval, between 0 and 1.
     #[serde(rename = "fractionLost")]
     pub fraction_lost: f64,
-    /// packetsReceived
+    /// RTP packets received.
     #[serde(rename = "packetsReceived")]
     pub packets_received: i64,
-    /// bytesReceived
+    /// Payload bytes received.
     #[serde(rename = "bytesReceived")]
     pub bytes_received: i64,
-    /// jitter
+    /// Interarrival jitter in seconds.
     pub jitter: f64,
 }
 
-/// RTCOutboundRTPStreamStats
+/// An RTP stream that is sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RTCOutboundRTPStreamStats {
-    /// id
+    /// What the statistics are about; constant from one call to the next.
     pub id: String,
-    /// type
+    /// Which struct this is.
     #[serde(rename = "type")]
     pub kind: StatsType,
-    /// timestampMillis
+    /// When they were taken, in milliseconds since 1970-01-01 UTC.
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: i64,
-    /// ssrc
+    /// Synchronisation source of the stream, as decimal text.
     pub ssrc: String,
-    /// associateStatsId
+    /// Id of the statistics of the same stream at the other end; empty when there are none.
     #[serde(rename = "associateStatsId")]
     pub associate_stats_id: String,
-    /// isRemote
+    /// Whether the other end measured it. Always `false`.
     #[serde(rename = "isRemote")]
     pub is_remote: bool,
-    /// mediaTrackId
+    /// Id of the track's statistics; empty when there are none.
     #[serde(rename = "mediaTrackId")]
     pub media_track_id: String,
-    /// transportId
+    /// Id of the transport's statistics; empty when there are none.
     #[serde(rename = "transportId")]
     pub transport_id: String,
-    /// codecId
+    /// Id of the codec's statistics; empty when there are none.
     #[serde(rename = "codecId")]
     pub codec_id: String,
-    /// firCount
+    /// Full intra requests (RFC 5104) of the receiver.
     #[serde(rename = "firCount")]
     pub fir_count: i64,
-    /// pliCount
+    /// Picture loss indications (RFC 4585) of the receiver.
     #[serde(rename = "pliCount")]
     pub pli_count: i64,
-    /// nackCount
+    /// Negative acknowledgements (RFC 4585) of the receiver.
     #[serde(rename = "nackCount")]
     pub nack_count: i64,
-    /// sliCount
+    /// Slice loss indications of the receiver. Always 0.
     #[serde(rename = "sliCount")]
     pub sli_count: i64,
-    /// remb
+    /// Last bandwidth estimate of the receiver, in bit/s.
     pub remb: i64,
-    /// packetsLost
+    /// RTP packets lost since the stream began.
     #[serde(rename = "packetsLost")]
     pub packets_lost: i64,
-    /// fractionLost
+    /// Share of packets lost in the last report interval, between 0 and 1.
     #[serde(rename = "fractionLost")]
     pub fraction_lost: f64,
-    /// packetsSent
+    /// RTP packets sent.
     #[serde(rename = "packetsSent")]
     pub packets_sent: i64,
-    /// bytesSent
+    /// Payload bytes sent.
     #[serde(rename = "bytesSent")]
     pub bytes_sent: i64,
-    /// targetBitrate
+    /// Bit rate that the sender aims at, in bit/s.
     #[serde(rename = "targetBitrate")]
     pub target_bitrate: f64,
-    /// roundTripTime
+    /// Round trip time in seconds, from the receiver's reports.
     #[serde(rename = "roundTripTime")]
     pub round_trip_time: f64,
 }
 
-/// RTCPeerConnectionStats
+/// The connection as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RTCPeerConnectionStats {
-    /// id
+    /// What the statistics are about; constant from one call to the next.
     pub id: String,
-    /// type
+    /// Which struct this is.
     #[serde(rename = "type")]
     pub kind: StatsType,
-    /// timestampMillis
+    /// When they were taken, in milliseconds since 1970-01-01 UTC.
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: i64,
-    /// dataChannelsOpened
+    /// Data channels opened since the connection began.
     #[serde(rename = "dataChannelsOpened")]
     pub data_channels_opened: i64,
-    /// dataChannelsClosed
+    /// Data channels closed since the connection began.
     #[serde(rename = "dataChannelsClosed")]
     pub data_channels_closed: i64,
 }
 
-/// RTCMediaStreamStats
+/// A group of tracks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RTCMediaStreamStats {
-    /// id
+    /// What the statistics are about; constant from one call to the next.
     pub id: String,
-    /// type
+    /// Which struct this is.
     #[serde(rename = "type")]
     pub kind: StatsType,
-    /// timestampMillis
+    /// When they were taken, in milliseconds since 1970-01-01 UTC.
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: i64,
-    /// streamIdentifier
+    /// Id of the group in the session description.
     #[serde(rename = "streamIdentifier")]
     pub stream_identifier: String,
-    /// trackIds
+    /// Ids of the tracks' statistics.
     #[serde(rename = "trackIds")]
     pub track_ids: Vec<String>,
 }
 
-/// RTCMediaStreamTrackStats
+/// One track.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RTCMediaStreamTrackStats {
-    /// id
+    /// What the statistics are about; constant from one call to the next.
     pub id: String,
-    /// type
+    /// Which struct this is.
     #[serde(rename = "type")]
     pub kind: StatsType,
-    /// timestampMillis
+    /// When they were taken, in milliseconds since 1970-01-01 UTC.
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: i64,
-    /// trackIdentifier
+    /// Id of the track in the session description.
     #[serde(rename = "trackIdentifier")]
     pub track_identifier: String,
-    /// remoteSource
+    /// Whether the track is received.
     #[serde(rename = "remoteSource")]
     pub remote_source: bool,
-    /// ssrcIds
+    /// Synchronisation sources of the track, as decimal texts.
     #[serde(rename = "ssrcIds")]
     pub ssrc_ids: Vec<String>,
-    /// frameWidth
+    /// Width of the last frame in pixels.
     #[serde(rename = "frameWidth")]
     pub frame_width: i64,
-    /// frameHeight
+    /// Height of the last frame in pixels.
     #[serde(rename = "frameHeight")]
     pub frame_height: i64,
-    /// framesPerSecond
+    /// Frame rate.
     #[serde(rename = "framesPerSecond")]
     pub frames_per_second: f64,
-    /// framesSent
+    /// Frames sent.
     #[serde(rename = "framesSent")]
     pub frames_sent: i64,
-    /// framesReceived
+    /// Frames received.
     #[serde(rename = "framesReceived")]
     pub frames_received: i64,
-    /// framesDecoded
+    /// Frames decoded.
     #[serde(rename = "framesDecoded")]
     pub frames_decoded: i64,
-    /// framesDropped
+    /// Frames dropped before or after decoding.
     #[serde(rename = "framesDropped")]
     pub frames_dropped: i64,
-    /// framesCorrupted
+    /// Frames that could not be decoded faultlessly.
     #[serde(rename = "framesCorrupted")]
     pub frames_corrupted: i64,
-    /// audioLevel
+    /// Loudness between 0 and 1.
     #[serde(rename = "audioLevel")]
     pub audio_level: f64,
-    /// echoReturnLoss
+    /// Echo return loss in dB.
     #[serde(rename = "echoReturnLoss")]
     pub echo_return_loss: f64,
-    /// echoReturnLossEnhancement
+    /// Echo return loss enhancement in dB.
     #[serde(rename = "echoReturnLossEnhancement")]
     pub echo_return_loss_enhancement: f64,
 }
 
-/// RTCDataChannelState
+/// State of a data channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RTCDataChannelState {
     /// `connecting`.
@@ -981,74 +985,74 @@ impl RTCDataChannelState {
     }
 }
 
-/// RTCDataChannelStats
+/// One data channel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RTCDataChannelStats {
-    /// id
+    /// What the statistics are about; constant from one call to the next.
     pub id: String,
-    /// type
+    /// Which struct this is.
     #[serde(rename = "type")]
     pub kind: StatsType,
-    /// timestampMillis
+    /// When they were taken, in milliseconds since 1970-01-01 UTC.
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: i64,
-    /// label
+    /// Label given at its opening.
     pub label: String,
-    /// protocol
+    /// Protocol given at its opening.
     pub protocol: String,
-    /// datachannelid
+    /// Stream id of the channel.
     pub datachannelid: i64,
-    /// state
+    /// State.
     pub state: RTCDataChannelState,
-    /// messagesSent
+    /// Messages sent.
     #[serde(rename = "messagesSent")]
     pub messages_sent: i64,
-    /// bytesSent
+    /// Payload bytes sent.
     #[serde(rename = "bytesSent")]
     pub bytes_sent: i64,
-    /// messagesReceived
+    /// Messages received.
     #[serde(rename = "messagesReceived")]
     pub messages_received: i64,
-    /// bytesReceived
+    /// Payload bytes received.
     #[serde(rename = "bytesReceived")]
     pub bytes_received: i64,
 }
 
-/// RTCTransportStats
+/// One transport.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RTCTransportStats {
-    /// id
+    /// What the statistics are about; constant from one call to the next.
     pub id: String,
-    /// type
+    /// Which struct this is.
     #[serde(rename = "type")]
     pub kind: StatsType,
-    /// timestampMillis
+    /// When they were taken, in milliseconds since 1970-01-01 UTC.
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: i64,
-    /// bytesSent
+    /// Bytes sent.
     #[serde(rename = "bytesSent")]
     pub bytes_sent: i64,
-    /// bytesReceived
+    /// Bytes received.
     #[serde(rename = "bytesReceived")]
     pub bytes_received: i64,
-    /// rtcpTransportStatsId
+    /// Id of the statistics of the transport for RTCP where it has one of its own.
     #[serde(rename = "rtcpTransportStatsId")]
     pub rtcp_transport_stats_id: String,
-    /// activeConnection
+    /// Whether it carries media.
     #[serde(rename = "activeConnection")]
     pub active_connection: bool,
-    /// selectedCandidatePairId
+    /// Id of the statistics of the candidate pair in use.
     #[serde(rename = "selectedCandidatePairId")]
     pub selected_candidate_pair_id: String,
-    /// localCertificateId
+    /// Id of the local certificate's statistics.
     #[serde(rename = "localCertificateId")]
     pub local_certificate_id: String,
-    /// remoteCertificateId
+    /// Id of the remote certificate's statistics.
     #[serde(rename = "remoteCertificateId")]
     pub remote_certificate_id: String,
 }
 
-/// RTCStatsIceCandidateType
+/// Where an ICE candidate comes from (RFC 8445).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RTCStatsIceCandidateType {
     /// `host`.
@@ -1082,36 +1086,36 @@ impl RTCStatsIceCandidateType {
     }
 }
 
-/// RTCIceCandidateAttributes
+/// One ICE candidate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RTCIceCandidateAttributes {
-    /// id
+    /// What the statistics are about; constant from one call to the next.
     pub id: String,
-    /// type
+    /// Which struct this is.
     #[serde(rename = "type")]
     pub kind: StatsType,
-    /// timestampMillis
+    /// When they were taken, in milliseconds since 1970-01-01 UTC.
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: i64,
-    /// ipAddress
+    /// Address.
     #[serde(rename = "ipAddress")]
     pub ip_address: String,
-    /// portNumber
+    /// Port.
     #[serde(rename = "portNumber")]
     pub port_number: i64,
-    /// transport
+    /// `udp` or `tcp`.
     pub transport: String,
-    /// candidateType
+    /// Where it comes from.
     #[serde(rename = "candidateType")]
     pub candidate_type: RTCStatsIceCandidateType,
-    /// priority
+    /// Priority.
     pub priority: i64,
-    /// addressSourceUrl
+    /// URL of the STUN or TURN server that gave it.
     #[serde(rename = "addressSourceUrl")]
     pub address_source_url: String,
 }
 
-/// RTCStatsIceCandidatePairState
+/// State of the connectivity check of a candidate pair (RFC 8445).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RTCStatsIceCandidatePairState {
     /// `frozen`.
@@ -1153,137 +1157,137 @@ impl RTCStatsIceCandidatePairState {
     }
 }
 
-/// RTCIceCandidatePairStats
+/// One candidate pair.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RTCIceCandidatePairStats {
-    /// id
+    /// What the statistics are about; constant from one call to the next.
     pub id: String,
-    /// type
+    /// Which struct this is.
     #[serde(rename = "type")]
     pub kind: StatsType,
-    /// timestampMillis
+    /// When they were taken, in milliseconds since 1970-01-01 UTC.
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: i64,
-    /// transportId
+    /// Id of the transport's statistics.
     #[serde(rename = "transportId")]
     pub transport_id: String,
-    /// localCandidateId
+    /// Id of the local candidate's statistics.
     #[serde(rename = "localCandidateId")]
     pub local_candidate_id: String,
-    /// remoteCandidateId
+    /// Id of the remote candidate's statistics.
     #[serde(rename = "remoteCandidateId")]
     pub remote_candidate_id: String,
-    /// state
+    /// State of its check.
     pub state: RTCStatsIceCandidatePairState,
-    /// priority
+    /// Priority of the pair.
     pub priority: i64,
-    /// nominated
+    /// Whether the controlling side has nominated it.
     pub nominated: bool,
-    /// writable
+    /// Whether a check of ours was answered.
     pub writable: bool,
-    /// readable
+    /// Whether a check of the other side arrived.
     pub readable: bool,
-    /// bytesSent
+    /// Bytes sent.
     #[serde(rename = "bytesSent")]
     pub bytes_sent: i64,
-    /// bytesReceived
+    /// Bytes received.
     #[serde(rename = "bytesReceived")]
     pub bytes_received: i64,
-    /// roundTripTime
+    /// Round trip time in seconds.
     #[serde(rename = "roundTripTime")]
     pub round_trip_time: f64,
-    /// availableOutgoingBitrate
+    /// Estimated bandwidth for sending, in bit/s.
     #[serde(rename = "availableOutgoingBitrate")]
     pub available_outgoing_bitrate: f64,
-    /// availableIncomingBitrate
+    /// Estimated bandwidth for receiving, in bit/s.
     #[serde(rename = "availableIncomingBitrate")]
     pub available_incoming_bitrate: f64,
 }
 
-/// RTCCertificateStats
+/// One certificate of a transport.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RTCCertificateStats {
-    /// id
+    /// What the statistics are about; constant from one call to the next.
     pub id: String,
-    /// type
+    /// Which struct this is.
     #[serde(rename = "type")]
     pub kind: StatsType,
-    /// timestampMillis
+    /// When they were taken, in milliseconds since 1970-01-01 UTC.
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: i64,
-    /// fingerprint
+    /// Fingerprint.
     pub fingerprint: String,
-    /// fingerprintAlgorithm
+    /// Hash function of the fingerprint.
     #[serde(rename = "fingerprintAlgorithm")]
     pub fingerprint_algorithm: String,
-    /// base64Certificate
+    /// The certificate in DER form, as Base64.
     #[serde(rename = "base64Certificate")]
     pub base64certificate: String,
-    /// issuerCertificateId
+    /// Id of the statistics of the issuer's certificate.
     #[serde(rename = "issuerCertificateId")]
     pub issuer_certificate_id: String,
 }
 
-/// CodecConfiguration
+/// A codec as configured.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CodecConfiguration {
-    /// name
+    /// Name in the form `name/clock rate[/channels]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// properties
+    /// Parameters by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub properties: Option<BTreeMap<String, String>>,
 }
 
-/// RembParams
+/// How the receiver's estimate of the available bandwidth (REMB) moves.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RembParams {
-    /// packetsRecvIntervalTop
+    /// Packets over which loss is judged at most.
     #[serde(
         rename = "packetsRecvIntervalTop",
         default,
         skip_serializing_if = "Option::is_none"
     )]
     pub packets_recv_interval_top: Option<i32>,
-    /// exponentialFactor
+    /// Growth per step below the threshold, as a share of the present estimate.
     #[serde(
         rename = "exponentialFactor",
         default,
         skip_serializing_if = "Option::is_none"
     )]
     pub exponential_factor: Option<f64>,
-    /// linealFactorMin
+    /// Least growth per step above the threshold, in bit/s; 50 unless given.
     #[serde(
         rename = "linealFactorMin",
         default,
         skip_serializing_if = "Option::is_none"
     )]
     pub lineal_factor_min: Option<i32>,
-    /// linealFactorGrade
+    /// Steps in which growth above the threshold should make the distance to it good.
     #[serde(
         rename = "linealFactorGrade",
         default,
         skip_serializing_if = "Option::is_none"
     )]
     pub lineal_factor_grade: Option<f64>,
-    /// decrementFactor
+    /// What the estimate is multiplied with at too much loss.
     #[serde(
         rename = "decrementFactor",
         default,
         skip_serializing_if = "Option::is_none"
     )]
     pub decrement_factor: Option<f64>,
-    /// thresholdFactor
+    /// What the estimate at the last loss is multiplied with to get the threshold.
     #[serde(
         rename = "thresholdFactor",
         default,
         skip_serializing_if = "Option::is_none"
     )]
     pub threshold_factor: Option<f64>,
-    /// upLosses
+    /// Loss up to which the estimate is held instead of lowered, in 256ths.
     #[serde(rename = "upLosses", default, skip_serializing_if = "Option::is_none")]
     pub up_losses: Option<i32>,
-    /// rembOnConnect
+    /// Bandwidth to tell the sender at first, in bit/s.
     #[serde(
         rename = "rembOnConnect",
         default,
@@ -1292,17 +1296,17 @@ pub struct RembParams {
     pub remb_on_connect: Option<i32>,
 }
 
-/// OfferOptions
+/// Which media an offer asks for.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct OfferOptions {
-    /// offerToReceiveAudio
+    /// Whether the offer has an audio section.
     #[serde(
         rename = "offerToReceiveAudio",
         default,
         skip_serializing_if = "Option::is_none"
     )]
     pub offer_to_receive_audio: Option<bool>,
-    /// offerToReceiveVideo
+    /// Whether the offer has a video section.
     #[serde(
         rename = "offerToReceiveVideo",
         default,
@@ -1311,7 +1315,8 @@ pub struct OfferOptions {
     pub offer_to_receive_video: Option<bool>,
 }
 
-/// MediaProfileSpecType
+/// Containers, and whether both or one of audio and video are stored. WEBM takes VP8 and
+/// Opus, MP4, MKV and FLV take H.264 and AAC, JPEG takes single pictures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MediaProfileSpecType {
     /// `WEBM`.
@@ -1377,23 +1382,24 @@ impl MediaProfileSpecType {
     }
 }
 
-/// VideoInfo
+/// Length and seekability of media that is played.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VideoInfo {
-    /// isSeekable
+    /// Whether the position can be set.
     #[serde(rename = "isSeekable")]
     pub is_seekable: bool,
-    /// seekableInit
+    /// Earliest position that can be set, in milliseconds.
     #[serde(rename = "seekableInit")]
     pub seekable_init: i64,
-    /// seekableEnd
+    /// Latest position that can be set, in milliseconds.
     #[serde(rename = "seekableEnd")]
     pub seekable_end: i64,
-    /// duration
+    /// Length in milliseconds; 0 when unknown.
     pub duration: i64,
 }
 
-/// GapsFixMethod
+/// What a recorder does about gaps in what it stores: nothing, new timestamps, or filling
+/// where it converts anyway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GapsFixMethod {
     /// `NONE`.
@@ -1423,7 +1429,7 @@ impl GapsFixMethod {
     }
 }
 
-/// CryptoSuite
+/// Ciphers of SRTP with keys in the session description (RFC 4568).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CryptoSuite {
     /// `AES_128_CM_HMAC_SHA1_32`.
@@ -1457,34 +1463,35 @@ impl CryptoSuite {
     }
 }
 
-/// SDES
+/// Key and cipher of SRTP. Give the key in one of the two forms; a random one is made when
+/// only the cipher is given. 30 bytes for AES-128, 46 for AES-256.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SDES {
-    /// key
+    /// Master key and salt as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// keyBase64
+    /// Master key and salt as Base64.
     #[serde(rename = "keyBase64", default, skip_serializing_if = "Option::is_none")]
     pub key_base64: Option<String>,
-    /// crypto
+    /// Cipher.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crypto: Option<CryptoSuite>,
 }
 
-/// IceCandidate
+/// An ICE candidate as WebRTC peers exchange it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IceCandidate {
-    /// candidate
+    /// The `candidate` attribute (RFC 8839), beginning with `candidate:`; empty marks the end.
     pub candidate: String,
-    /// sdpMid
+    /// Identification tag of the media section that it belongs to.
     #[serde(rename = "sdpMid")]
     pub sdp_mid: String,
-    /// sdpMLineIndex
+    /// Index of that media section, from 0.
     #[serde(rename = "sdpMLineIndex")]
     pub sdp_m_line_index: i32,
 }
 
-/// IceComponentState
+/// State of ICE of one transport.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IceComponentState {
     /// `DISCONNECTED`.
@@ -1526,7 +1533,7 @@ impl IceComponentState {
     }
 }
 
-/// DtlsConnectionState
+/// State of DTLS of one transport.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DtlsConnectionState {
     /// `NEW`.
@@ -1564,53 +1571,53 @@ impl DtlsConnectionState {
     }
 }
 
-/// IceCandidatePair
+/// The candidate pair that a transport uses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IceCandidatePair {
-    /// streamId
+    /// Number of the transport, as text.
     #[serde(rename = "streamId")]
     pub stream_id: String,
-    /// componentId
+    /// 1 for RTP, 2 for RTCP on a transport of its own.
     #[serde(rename = "componentId")]
     pub component_id: i32,
-    /// localCandidate
+    /// The own candidate.
     #[serde(rename = "localCandidate")]
     pub local_candidate: String,
-    /// remoteCandidate
+    /// The other side's candidate.
     #[serde(rename = "remoteCandidate")]
     pub remote_candidate: String,
 }
 
-/// IceConnection
+/// State of ICE of one transport.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IceConnection {
-    /// streamId
+    /// Number of the transport, as text.
     #[serde(rename = "streamId")]
     pub stream_id: String,
-    /// componentId
+    /// 1 for RTP, 2 for RTCP on a transport of its own.
     #[serde(rename = "componentId")]
     pub component_id: i32,
-    /// state
+    /// State.
     pub state: IceComponentState,
 }
 
-/// DtlsConnection
+/// State of DTLS of one transport.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DtlsConnection {
-    /// streamId
+    /// Number of the transport, as text.
     #[serde(rename = "streamId")]
     pub stream_id: String,
-    /// componentId
+    /// `1` for RTP, `2` for RTCP on a transport of its own.
     #[serde(rename = "componentId")]
     pub component_id: String,
-    /// connectionId
+    /// Id of the connection.
     #[serde(rename = "connectionId")]
     pub connection_id: String,
-    /// state
+    /// State.
     pub state: DtlsConnectionState,
 }
 
-/// CertificateKeyType
+/// Kinds of key of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CertificateKeyType {
     /// `RSA`.
@@ -1636,7 +1643,8 @@ impl CertificateKeyType {
     }
 }
 
-/// DSCPValue
+/// Priority marks of IP packets (RFC 2474), by class, by use (RFC 8837), or as Chromium sets
+/// them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DSCPValue {
     /// `NO_DSCP`.
@@ -1829,18 +1837,18 @@ impl DSCPValue {
 /// Types of the module `chroma`.
 pub mod chroma {
     use serde::{Deserialize, Serialize};
-    /// WindowParam
+    /// A rectangle of the frame.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub struct WindowParam {
-        /// topRightCornerX
+        /// Horizontal place of its corner, in pixels from the left.
         #[serde(rename = "topRightCornerX")]
         pub top_right_corner_x: i32,
-        /// topRightCornerY
+        /// Vertical place of its corner, in pixels from the top.
         #[serde(rename = "topRightCornerY")]
         pub top_right_corner_y: i32,
-        /// width
+        /// Width in pixels.
         pub width: i32,
-        /// height
+        /// Height in pixels.
         pub height: i32,
     }
 }
@@ -1848,96 +1856,96 @@ pub mod chroma {
 /// Types of the module `crowddetector`.
 pub mod crowddetector {
     use serde::{Deserialize, Serialize};
-    /// RelativePoint
+    /// A point of the frame.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub struct RelativePoint {
-        /// x
+        /// Distance from the left edge, as a share of the frame's width.
         pub x: f64,
-        /// y
+        /// Distance from the upper edge, as a share of the frame's height.
         pub y: f64,
     }
 
-    /// RegionOfInterestConfig
+    /// When a region raises events.
     #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
     pub struct RegionOfInterestConfig {
-        /// occupancyLevelMin
+        /// Occupancy in percent from which the level is 1.
         #[serde(
             rename = "occupancyLevelMin",
             default,
             skip_serializing_if = "Option::is_none"
         )]
         pub occupancy_level_min: Option<i32>,
-        /// occupancyLevelMed
+        /// Occupancy in percent from which the level is 2.
         #[serde(
             rename = "occupancyLevelMed",
             default,
             skip_serializing_if = "Option::is_none"
         )]
         pub occupancy_level_med: Option<i32>,
-        /// occupancyLevelMax
+        /// Occupancy in percent from which the level is 3.
         #[serde(
             rename = "occupancyLevelMax",
             default,
             skip_serializing_if = "Option::is_none"
         )]
         pub occupancy_level_max: Option<i32>,
-        /// occupancyNumFramesToEvent
+        /// Frames that a new occupancy level must last to be told.
         #[serde(
             rename = "occupancyNumFramesToEvent",
             default,
             skip_serializing_if = "Option::is_none"
         )]
         pub occupancy_num_frames_to_event: Option<i32>,
-        /// fluidityLevelMin
+        /// Fluidity in percent from which the level is 1.
         #[serde(
             rename = "fluidityLevelMin",
             default,
             skip_serializing_if = "Option::is_none"
         )]
         pub fluidity_level_min: Option<i32>,
-        /// fluidityLevelMed
+        /// Fluidity in percent from which the level is 2.
         #[serde(
             rename = "fluidityLevelMed",
             default,
             skip_serializing_if = "Option::is_none"
         )]
         pub fluidity_level_med: Option<i32>,
-        /// fluidityLevelMax
+        /// Fluidity in percent from which the level is 3.
         #[serde(
             rename = "fluidityLevelMax",
             default,
             skip_serializing_if = "Option::is_none"
         )]
         pub fluidity_level_max: Option<i32>,
-        /// fluidityNumFramesToEvent
+        /// Frames that a new fluidity level must last to be told.
         #[serde(
             rename = "fluidityNumFramesToEvent",
             default,
             skip_serializing_if = "Option::is_none"
         )]
         pub fluidity_num_frames_to_event: Option<i32>,
-        /// sendOpticalFlowEvent
+        /// Whether directions of movement are told.
         #[serde(
             rename = "sendOpticalFlowEvent",
             default,
             skip_serializing_if = "Option::is_none"
         )]
         pub send_optical_flow_event: Option<bool>,
-        /// opticalFlowNumFramesToEvent
+        /// Frames that a direction must last to be told.
         #[serde(
             rename = "opticalFlowNumFramesToEvent",
             default,
             skip_serializing_if = "Option::is_none"
         )]
         pub optical_flow_num_frames_to_event: Option<i32>,
-        /// opticalFlowNumFramesToReset
+        /// Frames without movement after which a direction is forgotten.
         #[serde(
             rename = "opticalFlowNumFramesToReset",
             default,
             skip_serializing_if = "Option::is_none"
         )]
         pub optical_flow_num_frames_to_reset: Option<i32>,
-        /// opticalFlowAngleOffset
+        /// Degrees to add to directions.
         #[serde(
             rename = "opticalFlowAngleOffset",
             default,
@@ -1946,15 +1954,15 @@ pub mod crowddetector {
         pub optical_flow_angle_offset: Option<i32>,
     }
 
-    /// RegionOfInterest
+    /// A region to watch.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub struct RegionOfInterest {
-        /// points
+        /// Corners of the region, in order around it.
         pub points: Vec<super::crowddetector::RelativePoint>,
-        /// regionOfInterestConfig
+        /// When it raises events.
         #[serde(rename = "regionOfInterestConfig")]
         pub region_of_interest_config: super::crowddetector::RegionOfInterestConfig,
-        /// id
+        /// Name of the region in events.
         pub id: String,
     }
 }
@@ -1962,51 +1970,51 @@ pub mod crowddetector {
 /// Types of the module `pointerdetector`.
 pub mod pointerdetector {
     use serde::{Deserialize, Serialize};
-    /// WindowParam
+    /// A rectangle of the frame.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub struct WindowParam {
-        /// topRightCornerX
+        /// Horizontal place of its corner, in pixels from the left.
         #[serde(rename = "topRightCornerX")]
         pub top_right_corner_x: i32,
-        /// topRightCornerY
+        /// Vertical place of its corner, in pixels from the top.
         #[serde(rename = "topRightCornerY")]
         pub top_right_corner_y: i32,
-        /// width
+        /// Width in pixels.
         pub width: i32,
-        /// height
+        /// Height in pixels.
         pub height: i32,
     }
 
-    /// PointerDetectorWindowMediaParam
+    /// A window that the pointer can enter.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub struct PointerDetectorWindowMediaParam {
-        /// id
+        /// Id of the window in events.
         pub id: String,
-        /// height
+        /// Height in pixels.
         pub height: i32,
-        /// width
+        /// Width in pixels.
         pub width: i32,
-        /// upperRightX
+        /// Horizontal place of its corner, in pixels from the left.
         #[serde(rename = "upperRightX")]
         pub upper_right_x: i32,
-        /// upperRightY
+        /// Vertical place of its corner, in pixels from the top.
         #[serde(rename = "upperRightY")]
         pub upper_right_y: i32,
-        /// activeImage
+        /// URI of the picture to show while the pointer is inside.
         #[serde(
             rename = "activeImage",
             default,
             skip_serializing_if = "Option::is_none"
         )]
         pub active_image: Option<String>,
-        /// imageTransparency
+        /// Transparency of the picture between 0 and 1.
         #[serde(
             rename = "imageTransparency",
             default,
             skip_serializing_if = "Option::is_none"
         )]
         pub image_transparency: Option<f64>,
-        /// image
+        /// URI of the picture to show while the pointer is outside.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub image: Option<String>,
     }
@@ -2015,7 +2023,7 @@ pub mod pointerdetector {
 /// Types of the module `videosampler`.
 pub mod videosampler {
     use serde::{Deserialize, Serialize};
-    /// ImageEncoding
+    /// Formats of pictures.
     #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
     pub enum ImageEncoding {
         /// `PNG`.
@@ -2053,7 +2061,7 @@ pub mod videosampler {
         }
     }
 
-    /// ImageDelivery
+    /// Ways to deliver pictures: not at all, or to a gRPC service.
     #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
     pub enum ImageDelivery {
         /// `NONE`.
