@@ -6,11 +6,16 @@
  */
 
 import { Emitter, type Listener } from "./events.js";
-import type { JsonObject, JsonRpcClient, ResponseCallback } from "./jsonrpc.js";
+import { ServerError, type JsonObject, type JsonRpcClient, type ResponseCallback } from "./jsonrpc.js";
 import { Participant } from "./participant.js";
 import type { RoomEvents } from "./room-events.js";
 import { SpeakerMonitor } from "./speaker.js";
 import type { Stream, StreamOptions } from "./stream.js";
+
+/** The server knows nobody of that name in this room. */
+const USER_NOT_FOUND = 102;
+/** The user is there, but publishes nothing. */
+const USER_NOT_STREAMING = 105;
 
 /** Options of a room. */
 export interface RoomOptions {
@@ -295,6 +300,26 @@ export class Room {
   /** Makes a stream known under its global id. */
   registerStream(stream: Stream): void {
     this.#streams.set(stream.getGlobalID(), stream);
+  }
+
+  /**
+   * Corrects what is known by what the server answered about a stream of somebody else, and tells whether it did:
+   * whoever left or unpublished while our connection was down was never announced.
+   */
+  correct(stream: Stream, error: unknown): boolean {
+    const name = stream.getParticipant()?.getID();
+    if (stream.isLocal() || name === undefined || !(error instanceof ServerError)) {
+      return false;
+    }
+    if (error.code === USER_NOT_FOUND) {
+      this.onParticipantLeft({ name });
+      return true;
+    }
+    if (error.code === USER_NOT_STREAMING) {
+      this.onParticipantUnpublished({ name });
+      return true;
+    }
+    return false;
   }
 
   /** Starts to listen whether `media` speaks. */

@@ -300,7 +300,9 @@ export class Stream {
         return;
       }
       this.#disconnect();
-      this.#room.emitEvent("error-media", [{ error, stream: this }]);
+      if (!this.#room.correct(this, error)) {
+        this.#room.emitEvent("error-media", [{ error, stream: this }]);
+      }
     });
   }
 

@@ -357,6 +357,27 @@ test("media that fails is an error-media with its stream, and leaves no connecti
   assert.equal(FakePeerConnection.made[0]?.closed, true);
 });
 
+test("whoever turns out to be gone has left, whoever publishes nothing any more has unpublished", async () => {
+  const refuse = (code: number) => (): { error: JsonObject } => ({ error: { code, message: "no", sessionId: "SID" } });
+  const peers = [
+    { id: "bob", streams: WEBCAM },
+    { id: "carl", streams: WEBCAM },
+  ];
+  const room = await join(peers, { subscribeToStreams: false });
+  const { bob_webcam: bob, carl_webcam: carl } = room.getStreams();
+  assert.ok(bob && carl);
+  server.replies.set("receiveVideoFrom", refuse(105));
+  const unpublished = next(room, "participant-unpublished");
+  room.subscribe(bob);
+  assert.equal((await unpublished).participant.getID(), "bob");
+  server.replies.set("receiveVideoFrom", refuse(102));
+  const left = next(room, "participant-left");
+  room.subscribe(carl);
+  assert.equal((await left).participant.getID(), "carl");
+  assert.deepEqual(Object.keys(room.getParticipants()), ["ann", "bob"]);
+  assert.deepEqual(room.getStreams(), {});
+});
+
 test("an answer without SDP, or with SDP that the browser refuses, is an error-media", async () => {
   server.replies.set("receiveVideoFrom", () => ({ result: { sessionId: "SID" } }));
   const room = await join([{ id: "bob", streams: WEBCAM }], { subscribeToStreams: false });

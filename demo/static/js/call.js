@@ -233,6 +233,7 @@ export class Call {
       return;
     }
     if (this.#unwatched.has(name)) {
+      // Published anew; the choice not to watch still holds.
       tile.setState("stopped");
     } else {
       stream.addEventListener("media-changed", () => tile.stream === stream && tile.play());
@@ -391,7 +392,8 @@ export class Call {
     if (tile.own) {
       this.#controls.setDisconnect(this.#stream.isActive() ? "unpublish" : "publish");
     } else {
-      this.#controls.setDisconnect(tile.stream === null ? "watch" : "stop");
+      // Somebody who publishes nothing cannot be watched.
+      this.#controls.setDisconnect(tile.stream === null ? "watch" : "stop", this.#streamOf(tile.name) !== undefined);
     }
   }
 

@@ -45,9 +45,13 @@ export class Controls {
     videocam.disabled = !video;
   }
 
-  /** @param {"unpublish" | "publish" | "stop" | "watch"} offer what the button is going to do */
-  setDisconnect(offer) {
+  /**
+   * @param {"unpublish" | "publish" | "stop" | "watch"} offer what the button is going to do
+   * @param {boolean} possible whether it can be done now
+   */
+  setDisconnect(offer, possible = true) {
     const [label, sign] = OFFERS[offer];
+    disconnect.disabled = !possible;
     disconnect.querySelector(".control-label").textContent = label;
     disconnect.dataset.offer = offer;
     setIcon(disconnect, sign);
