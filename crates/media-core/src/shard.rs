@@ -5,24 +5,22 @@
 //! [`Shard::egress`] and sleep until [`Shard::poll_timeout`]. Time never goes backwards. Nothing
 //! handed in may make a shard panic; what cannot be used is counted and dropped.
 
+mod commands;
+mod datagrams;
+
 use crate::config::ShardConfig;
 use crate::context::Context;
-use crate::demux::{DatagramKind, Demux, EndpointSlot, Owner, classify};
+use crate::demux::{Demux, EndpointSlot};
 use crate::egress::Egress;
-use crate::graph::{Affected, Graph, NodeKind};
+use crate::graph::{Affected, Graph};
 use crate::peer::Peer;
 use crate::timers::Timers;
 use crate::track::{Clock, Router};
-use crate::webrtc::{DataEvent, Endpoint, Path, dtls_config};
-use is::stun::{StunMessage, StunPacket};
-use rand::{Rng, SeedableRng, rngs::StdRng};
-use salono_media_api::{
-    Command, ElementEvent, ElementKey, ElementSpec, ElementStats, Event, MediaError,
-    MediaErrorKind, MediaKind, Op, PipelineKey, Reply, ShardMetrics, Token,
-};
+use crate::webrtc::{DataEvent, dtls_config};
+use rand::{SeedableRng, rngs::StdRng};
+use salono_media_api::{ElementEvent, ElementKey, Event, MediaKind, PipelineKey, ShardMetrics};
 use slotmap::SlotMap;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -81,192 +79,6 @@ impl Shard {
             clock: Clock::new(now, config.unix_time),
             config,
         })
-    }
-
-    /// Carries out a command; its answer is an event.
-    pub fn handle_command(&mut self, command: Command, now: Instant) {
-        let pipeline = command.pipeline;
-        match command.op {
-            Op::CreatePipeline => {
-                self.pipelines.entry(pipeline).or_default();
-            }
-            Op::ReleasePipeline => {
-                let elements: Vec<ElementKey> = self
-                    .pipelines
-                    .get(&pipeline)
-                    .map(|graph| graph.elements().collect())
-                    .unwrap_or_default();
-                for element in elements {
-                    self.release(element, now);
-                }
-                self.pipelines.remove(&pipeline);
-            }
-            Op::Create {
-                token,
-                element,
-                spec,
-            } => {
-                let result = self
-                    .create(pipeline, element, spec, now)
-                    .map(|()| Reply::Done);
-                self.reply(token, result);
-            }
-            Op::Release { element } => self.release(element, now),
-            Op::Connect { source, sink, kind } => {
-                let affected = self
-                    .pipelines
-                    .get_mut(&pipeline)
-                    .and_then(|graph| graph.connect(source, sink, kind))
-                    .unwrap_or_default();
-                self.reroute(&affected);
-            }
-            Op::Disconnect { source, sink, kind } => {
-                let affected = self
-                    .pipelines
-                    .get_mut(&pipeline)
-                    .map(|graph| graph.disconnect(source, sink, kind))
-                    .unwrap_or_default();
-                self.reroute(&affected);
-            }
-            Op::GenerateOffer {
-                token,
-                element,
-                kinds,
-            } => {
-                let result = self.with_endpoint(element, now, |endpoint, context| {
-                    endpoint.generate_offer(kinds, context)
-                });
-                self.reply(token, result.map(Reply::Sdp));
-            }
-            Op::ProcessOffer {
-                token,
-                element,
-                sdp,
-            } => {
-                let result = self.with_endpoint(element, now, |endpoint, context| {
-                    endpoint.process_offer(&sdp, context)
-                });
-                self.finish_negotiation(element, result.is_ok());
-                self.reply(token, result.map(Reply::Sdp));
-            }
-            Op::ProcessAnswer {
-                token,
-                element,
-                sdp,
-            } => {
-                let result = self.with_endpoint(element, now, |endpoint, context| {
-                    endpoint.process_answer(&sdp, context)
-                });
-                self.finish_negotiation(element, result.is_ok());
-                self.reply(token, result.map(Reply::Sdp));
-            }
-            Op::Description {
-                token,
-                element,
-                remote,
-            } => {
-                let result = self.with_endpoint(element, now, |endpoint, _| {
-                    Ok(if remote {
-                        endpoint.remote_sdp()
-                    } else {
-                        endpoint.local_sdp()
-                    })
-                });
-                self.reply(token, result.map(Reply::Description));
-            }
-            Op::GatherCandidates { token, element } => {
-                let result =
-                    self.with_endpoint(element, now, |endpoint, context| endpoint.gather(context));
-                self.reply(token, result.map(|()| Reply::Done));
-            }
-            Op::AddIceCandidate {
-                token,
-                element,
-                candidate,
-            } => {
-                let result = self.with_endpoint(element, now, |endpoint, context| {
-                    endpoint.add_candidate(&candidate, context)
-                });
-                self.reply(token, result.map(|()| Reply::Done));
-            }
-            Op::SetBandwidth { element, bandwidth } => {
-                let peer = self
-                    .slot_of(element)
-                    .ok()
-                    .and_then(|slot| self.peers.get_mut(slot));
-                if let Some(peer) = peer {
-                    peer.set_bandwidth(bandwidth, &mut self.router);
-                }
-            }
-            Op::SetExternalAddresses { element, v4, v6 } => {
-                let _ = self.with_endpoint(element, now, |endpoint, _| {
-                    endpoint.set_external(v4, v6);
-                    Ok(())
-                });
-            }
-            Op::RequestKeyframe { token, element } => {
-                let result = self.request_keyframe(element);
-                self.reply(token, result.map(|()| Reply::Done));
-            }
-            Op::CreateDataChannel {
-                token,
-                element,
-                channel,
-            } => {
-                let result = self.with_endpoint(element, now, |endpoint, context| {
-                    endpoint.open_channel(channel, context.now)
-                });
-                self.reply(token, result.map(|()| Reply::Done));
-            }
-            Op::CloseDataChannel {
-                token,
-                element,
-                channel,
-            } => {
-                let result = self.with_endpoint(element, now, |endpoint, context| {
-                    endpoint.close_channel(channel, context.now)
-                });
-                self.reply(token, result.map(|()| Reply::Done));
-            }
-            Op::Stats { token, element } => {
-                let result = self.slot_of(element).map(|slot| {
-                    let peer = self.peers.get(slot);
-                    peer.map(|peer| peer.stats(&mut self.router, now))
-                        .unwrap_or_default()
-                });
-                // An element without a peer has nothing to count.
-                let result = match result {
-                    Err(error) if error.kind == MediaErrorKind::NotSupported => {
-                        Ok(ElementStats::default())
-                    }
-                    other => other,
-                };
-                self.reply(token, result.map(|stats| Reply::Stats(Box::new(stats))));
-            }
-        }
-    }
-
-    /// Takes in one datagram; RTP is decrypted in place.
-    pub fn handle_datagram(
-        &mut self,
-        socket: u8,
-        remote: SocketAddr,
-        datagram: &mut [u8],
-        now: Instant,
-    ) {
-        self.metrics.datagrams_received += 1;
-        self.metrics.bytes_received += datagram.len() as u64;
-        let path = Path { socket, remote };
-        let used = match classify(datagram) {
-            Some(DatagramKind::Rtp) => self.handle_rtp(path, datagram, now),
-            Some(DatagramKind::Rtcp) => self.handle_rtcp(path, datagram, now),
-            Some(DatagramKind::Stun) => self.handle_stun(path, datagram, now),
-            Some(DatagramKind::Dtls) => self.handle_dtls(path, datagram, now),
-            None => false,
-        };
-        if !used {
-            self.metrics.datagrams_refused += 1;
-        }
     }
 
     /// Ends a batch: forwards what came in and lets peers act on it.
@@ -329,118 +141,6 @@ impl Shard {
         }
     }
 
-    // Elements.
-
-    fn create(
-        &mut self,
-        pipeline: PipelineKey,
-        element: ElementKey,
-        spec: ElementSpec,
-        now: Instant,
-    ) -> Result<(), MediaError> {
-        if self.elements.len() >= self.config.limits.elements {
-            return Err(MediaError::new(
-                MediaErrorKind::Limit,
-                "too many elements on one shard",
-            ));
-        }
-        let graph = self.pipelines.get_mut(&pipeline).ok_or_else(not_found)?;
-        let endpoint = match spec {
-            ElementSpec::PassThrough => {
-                graph.add(element, NodeKind::PassThrough);
-                None
-            }
-            ElementSpec::WebRtc(spec) => {
-                graph.add(element, NodeKind::Endpoint);
-                let context = Context {
-                    config: &self.config,
-                    demux: &mut self.demux,
-                    egress: &mut self.egress,
-                    events: &mut self.events,
-                    now,
-                };
-                let (dtls, rng) = (self.dtls.clone(), &mut self.rng);
-                Some(self.peers.insert_with_key(|slot| {
-                    Peer::new(Endpoint::new(
-                        element, pipeline, slot, spec, dtls, &context, rng,
-                    ))
-                }))
-            }
-        };
-        self.elements.insert(element, Home { pipeline, endpoint });
-        Ok(())
-    }
-
-    fn release(&mut self, element: ElementKey, now: Instant) {
-        let Some(home) = self.elements.remove(&element) else {
-            return;
-        };
-        let affected = self
-            .pipelines
-            .get_mut(&home.pipeline)
-            .map(|graph| graph.remove(element))
-            .unwrap_or_default();
-        if let Some(mut peer) = home.endpoint.and_then(|slot| self.peers.remove(slot)) {
-            peer.remove_tracks(&mut self.router);
-            let mut context = Context {
-                config: &self.config,
-                demux: &mut self.demux,
-                egress: &mut self.egress,
-                events: &mut self.events,
-                now,
-            };
-            peer.endpoint.close(&mut context);
-        }
-        self.reroute(&affected);
-    }
-
-    fn slot_of(&self, element: ElementKey) -> Result<EndpointSlot, MediaError> {
-        let home = self.elements.get(&element).ok_or_else(not_found)?;
-        home.endpoint.ok_or_else(|| {
-            MediaError::new(
-                MediaErrorKind::NotSupported,
-                "the element is not an endpoint",
-            )
-        })
-    }
-
-    /// Runs `action` on an endpoint and lets the endpoint act on what it changed.
-    fn with_endpoint<T>(
-        &mut self,
-        element: ElementKey,
-        now: Instant,
-        action: impl FnOnce(&mut Endpoint, &mut Context<'_>) -> Result<T, MediaError>,
-    ) -> Result<T, MediaError> {
-        let slot = self.slot_of(element)?;
-        let peer = self.peers.get_mut(slot).ok_or_else(not_found)?;
-        let mut context = Context {
-            config: &self.config,
-            demux: &mut self.demux,
-            egress: &mut self.egress,
-            events: &mut self.events,
-            now,
-        };
-        let result = action(&mut peer.endpoint, &mut context);
-        self.dirty.push(slot);
-        result
-    }
-
-    fn finish_negotiation(&mut self, element: ElementKey, success: bool) {
-        let Ok(slot) = self.slot_of(element) else {
-            return;
-        };
-        let Some(peer) = self.peers.get_mut(slot).filter(|_| success) else {
-            return;
-        };
-        let randoms = [self.rng.next_u64(), self.rng.next_u64()];
-        peer.set_up_tracks(slot, &self.config.limits, &mut self.router, randoms);
-        self.reroute_around(slot);
-    }
-
-    fn reply(&mut self, token: Token, result: Result<Reply, MediaError>) {
-        self.events.push_back(Event::Replied { token, result });
-    }
-
     // Routes.
 
     /// Finds the sources of these sinks anew.
@@ -500,103 +200,6 @@ impl Shard {
         }
     }
 
-    fn request_keyframe(&mut self, element: ElementKey) -> Result<(), MediaError> {
-        let slot = self.slot_of(element)?;
-        let peer = self.peers.get(slot).ok_or_else(not_found)?;
-        if peer.ask_source_for_keyframe(&mut self.router) {
-            Ok(())
-        } else {
-            Err(MediaError::new(
-                MediaErrorKind::NotSupported,
-                "Keyframe request failed (must be requested from a subscriber element)",
-            ))
-        }
-    }
-
-    // Datagrams.
-
-    fn handle_stun(&mut self, path: Path, datagram: &[u8], now: Instant) -> bool {
-        let Ok(message) = StunMessage::parse(datagram) else {
-            return false;
-        };
-        let owner = if message.is_binding_request() {
-            message
-                .split_username()
-                .and_then(|(local, _)| self.demux.by_ufrag(local))
-        } else {
-            datagram.get(8..20).and_then(|id| self.demux.take_check(id))
-        };
-        let (Some(owner), Some(destination)) = (owner, self.config.address(path.socket)) else {
-            return false;
-        };
-        let Some(peer) = self.peers.get_mut(owner.endpoint) else {
-            return false;
-        };
-        let packet = StunPacket {
-            proto: is::Protocol::Udp,
-            source: path.remote,
-            destination,
-            message,
-        };
-        let accepted = peer
-            .endpoint
-            .handle_stun(usize::from(owner.transport), packet, now);
-        if accepted {
-            self.dirty.push(owner.endpoint);
-        }
-        accepted
-    }
-
-    fn handle_dtls(&mut self, path: Path, datagram: &[u8], now: Instant) -> bool {
-        let Some((owner, peer)) = self.owner(path) else {
-            return false;
-        };
-        peer.endpoint
-            .handle_dtls(usize::from(owner.transport), datagram, now);
-        self.dirty.push(owner.endpoint);
-        true
-    }
-
-    fn handle_rtp(&mut self, path: Path, datagram: &mut [u8], now: Instant) -> bool {
-        let Some(owner) = self.demux.by_path(path) else {
-            return false;
-        };
-        let Some(peer) = self.peers.get_mut(owner.endpoint) else {
-            return false;
-        };
-        let taken = peer.receive_rtp(
-            usize::from(owner.transport),
-            datagram,
-            &mut self.router,
-            &mut self.metrics,
-            &mut self.events,
-            now,
-        );
-        if taken {
-            peer.arm_media(&mut self.timers, owner.endpoint, &self.router);
-        }
-        taken
-    }
-
-    fn handle_rtcp(&mut self, path: Path, datagram: &mut [u8], now: Instant) -> bool {
-        let Some(owner) = self.demux.by_path(path) else {
-            return false;
-        };
-        let Some(peer) = self.peers.get_mut(owner.endpoint) else {
-            return false;
-        };
-        peer.receive_rtcp(
-            usize::from(owner.transport),
-            datagram,
-            &mut self.router,
-            &mut self.egress,
-            &mut self.metrics,
-            &mut self.events,
-            self.clock,
-            now,
-        )
-    }
-
     /// Reports a channel, or hands a message to every sink of this peer's data.
     fn handle_data(&mut self, slot: EndpointSlot, event: DataEvent, now: Instant) {
         let Some(peer) = self.peers.get(slot) else {
@@ -640,11 +243,6 @@ impl Shard {
         self.events.push_back(Event::Element { element, event });
     }
 
-    fn owner(&mut self, path: Path) -> Option<(Owner, &mut Peer)> {
-        let owner = self.demux.by_path(path)?;
-        Some((owner, self.peers.get_mut(owner.endpoint)?))
-    }
-
     /// Lets a peer's transports send and report, hands its messages on and sets its alarm.
     fn drain(&mut self, slot: EndpointSlot, now: Instant) {
         let Some(peer) = self.peers.get_mut(slot) else {
@@ -677,8 +275,4 @@ impl Shard {
             peer.arm(&mut self.timers, slot, &self.router);
         }
     }
-}
-
-fn not_found() -> MediaError {
-    MediaError::new(MediaErrorKind::NotFound, "there is no such element")
 }

@@ -1,0 +1,306 @@
+//! Commands: what the control side may ask of a shard.
+
+use super::{Home, Shard};
+use crate::context::Context;
+use crate::demux::EndpointSlot;
+use crate::graph::NodeKind;
+use crate::peer::Peer;
+use crate::webrtc::Endpoint;
+use rand::Rng;
+use salono_media_api::{
+    Command, ElementKey, ElementSpec, ElementStats, Event, MediaError, MediaErrorKind, Op,
+    PipelineKey, Reply, Token,
+};
+use std::time::Instant;
+
+impl Shard {
+    /// Carries out a command; its answer is an event.
+    pub fn handle_command(&mut self, command: Command, now: Instant) {
+        let pipeline = command.pipeline;
+        match command.op {
+            Op::CreatePipeline => {
+                self.pipelines.entry(pipeline).or_default();
+            }
+            Op::ReleasePipeline => {
+                let elements: Vec<ElementKey> = self
+                    .pipelines
+                    .get(&pipeline)
+                    .map(|graph| graph.elements().collect())
+                    .unwrap_or_default();
+                for element in elements {
+                    self.release(element, now);
+                }
+                self.pipelines.remove(&pipeline);
+            }
+            Op::Create {
+                token,
+                element,
+                spec,
+            } => {
+                let result = self
+                    .create(pipeline, element, spec, now)
+                    .map(|()| Reply::Done);
+                self.reply(token, result);
+            }
+            Op::Release { element } => self.release(element, now),
+            Op::Connect { source, sink, kind } => {
+                let affected = self
+                    .pipelines
+                    .get_mut(&pipeline)
+                    .and_then(|graph| graph.connect(source, sink, kind))
+                    .unwrap_or_default();
+                self.reroute(&affected);
+            }
+            Op::Disconnect { source, sink, kind } => {
+                let affected = self
+                    .pipelines
+                    .get_mut(&pipeline)
+                    .map(|graph| graph.disconnect(source, sink, kind))
+                    .unwrap_or_default();
+                self.reroute(&affected);
+            }
+            Op::GenerateOffer {
+                token,
+                element,
+                kinds,
+            } => {
+                let result = self.with_endpoint(element, now, |endpoint, context| {
+                    endpoint.generate_offer(kinds, context)
+                });
+                self.reply(token, result.map(Reply::Sdp));
+            }
+            Op::ProcessOffer {
+                token,
+                element,
+                sdp,
+            } => {
+                let result = self.with_endpoint(element, now, |endpoint, context| {
+                    endpoint.process_offer(&sdp, context)
+                });
+                self.finish_negotiation(element, result.is_ok());
+                self.reply(token, result.map(Reply::Sdp));
+            }
+            Op::ProcessAnswer {
+                token,
+                element,
+                sdp,
+            } => {
+                let result = self.with_endpoint(element, now, |endpoint, context| {
+                    endpoint.process_answer(&sdp, context)
+                });
+                self.finish_negotiation(element, result.is_ok());
+                self.reply(token, result.map(Reply::Sdp));
+            }
+            Op::Description {
+                token,
+                element,
+                remote,
+            } => {
+                let result = self.with_endpoint(element, now, |endpoint, _| {
+                    Ok(if remote {
+                        endpoint.remote_sdp()
+                    } else {
+                        endpoint.local_sdp()
+                    })
+                });
+                self.reply(token, result.map(Reply::Description));
+            }
+            Op::GatherCandidates { token, element } => {
+                let result =
+                    self.with_endpoint(element, now, |endpoint, context| endpoint.gather(context));
+                self.reply(token, result.map(|()| Reply::Done));
+            }
+            Op::AddIceCandidate {
+                token,
+                element,
+                candidate,
+            } => {
+                let result = self.with_endpoint(element, now, |endpoint, context| {
+                    endpoint.add_candidate(&candidate, context)
+                });
+                self.reply(token, result.map(|()| Reply::Done));
+            }
+            Op::SetBandwidth { element, bandwidth } => {
+                let peer = self
+                    .slot_of(element)
+                    .ok()
+                    .and_then(|slot| self.peers.get_mut(slot));
+                if let Some(peer) = peer {
+                    peer.set_bandwidth(bandwidth, &mut self.router);
+                }
+            }
+            Op::SetExternalAddresses { element, v4, v6 } => {
+                let _ = self.with_endpoint(element, now, |endpoint, _| {
+                    endpoint.set_external(v4, v6);
+                    Ok(())
+                });
+            }
+            Op::RequestKeyframe { token, element } => {
+                let result = self.request_keyframe(element);
+                self.reply(token, result.map(|()| Reply::Done));
+            }
+            Op::CreateDataChannel {
+                token,
+                element,
+                channel,
+            } => {
+                let result = self.with_endpoint(element, now, |endpoint, context| {
+                    endpoint.open_channel(channel, context.now)
+                });
+                self.reply(token, result.map(|()| Reply::Done));
+            }
+            Op::CloseDataChannel {
+                token,
+                element,
+                channel,
+            } => {
+                let result = self.with_endpoint(element, now, |endpoint, context| {
+                    endpoint.close_channel(channel, context.now)
+                });
+                self.reply(token, result.map(|()| Reply::Done));
+            }
+            Op::Stats { token, element } => {
+                let result = self.slot_of(element).map(|slot| {
+                    let peer = self.peers.get(slot);
+                    peer.map(|peer| peer.stats(&mut self.router, now))
+                        .unwrap_or_default()
+                });
+                // An element without a peer has nothing to count.
+                let result = match result {
+                    Err(error) if error.kind == MediaErrorKind::NotSupported => {
+                        Ok(ElementStats::default())
+                    }
+                    other => other,
+                };
+                self.reply(token, result.map(|stats| Reply::Stats(Box::new(stats))));
+            }
+        }
+    }
+
+    fn create(
+        &mut self,
+        pipeline: PipelineKey,
+        element: ElementKey,
+        spec: ElementSpec,
+        now: Instant,
+    ) -> Result<(), MediaError> {
+        if self.elements.len() >= self.config.limits.elements {
+            return Err(MediaError::new(
+                MediaErrorKind::Limit,
+                "too many elements on one shard",
+            ));
+        }
+        let graph = self.pipelines.get_mut(&pipeline).ok_or_else(not_found)?;
+        let endpoint = match spec {
+            ElementSpec::PassThrough => {
+                graph.add(element, NodeKind::PassThrough);
+                None
+            }
+            ElementSpec::WebRtc(spec) => {
+                graph.add(element, NodeKind::Endpoint);
+                let context = Context {
+                    config: &self.config,
+                    demux: &mut self.demux,
+                    egress: &mut self.egress,
+                    events: &mut self.events,
+                    now,
+                };
+                let (dtls, rng) = (self.dtls.clone(), &mut self.rng);
+                Some(self.peers.insert_with_key(|slot| {
+                    Peer::new(Endpoint::new(
+                        element, pipeline, slot, spec, dtls, &context, rng,
+                    ))
+                }))
+            }
+        };
+        self.elements.insert(element, Home { pipeline, endpoint });
+        Ok(())
+    }
+
+    fn release(&mut self, element: ElementKey, now: Instant) {
+        let Some(home) = self.elements.remove(&element) else {
+            return;
+        };
+        let affected = self
+            .pipelines
+            .get_mut(&home.pipeline)
+            .map(|graph| graph.remove(element))
+            .unwrap_or_default();
+        if let Some(mut peer) = home.endpoint.and_then(|slot| self.peers.remove(slot)) {
+            peer.remove_tracks(&mut self.router);
+            let mut context = Context {
+                config: &self.config,
+                demux: &mut self.demux,
+                egress: &mut self.egress,
+                events: &mut self.events,
+                now,
+            };
+            peer.endpoint.close(&mut context);
+        }
+        self.reroute(&affected);
+    }
+
+    pub(super) fn slot_of(&self, element: ElementKey) -> Result<EndpointSlot, MediaError> {
+        let home = self.elements.get(&element).ok_or_else(not_found)?;
+        home.endpoint.ok_or_else(|| {
+            MediaError::new(
+                MediaErrorKind::NotSupported,
+                "the element is not an endpoint",
+            )
+        })
+    }
+
+    /// Runs `action` on an endpoint and lets the endpoint act on what it changed.
+    fn with_endpoint<T>(
+        &mut self,
+        element: ElementKey,
+        now: Instant,
+        action: impl FnOnce(&mut Endpoint, &mut Context<'_>) -> Result<T, MediaError>,
+    ) -> Result<T, MediaError> {
+        let slot = self.slot_of(element)?;
+        let peer = self.peers.get_mut(slot).ok_or_else(not_found)?;
+        let mut context = Context {
+            config: &self.config,
+            demux: &mut self.demux,
+            egress: &mut self.egress,
+            events: &mut self.events,
+            now,
+        };
+        let result = action(&mut peer.endpoint, &mut context);
+        self.dirty.push(slot);
+        result
+    }
+
+    fn finish_negotiation(&mut self, element: ElementKey, success: bool) {
+        let Ok(slot) = self.slot_of(element) else {
+            return;
+        };
+        let Some(peer) = self.peers.get_mut(slot).filter(|_| success) else {
+            return;
+        };
+        let randoms = [self.rng.next_u64(), self.rng.next_u64()];
+        peer.set_up_tracks(slot, &self.config.limits, &mut self.router, randoms);
+        self.reroute_around(slot);
+    }
+
+    fn reply(&mut self, token: Token, result: Result<Reply, MediaError>) {
+        self.events.push_back(Event::Replied { token, result });
+    }
+
+    fn request_keyframe(&mut self, element: ElementKey) -> Result<(), MediaError> {
+        let slot = self.slot_of(element)?;
+        let peer = self.peers.get(slot).ok_or_else(not_found)?;
+        if peer.ask_source_for_keyframe(&mut self.router) {
+            Ok(())
+        } else {
+            Err(MediaError::new(
+                MediaErrorKind::NotSupported,
+                "Keyframe request failed (must be requested from a subscriber element)",
+            ))
+        }
+    }
+}
+
+fn not_found() -> MediaError {
+    MediaError::new(MediaErrorKind::NotFound, "there is no such element")
+}

@@ -1,0 +1,121 @@
+//! Datagrams: to the transport or the tracks that they concern.
+
+use super::Shard;
+use crate::demux::{DatagramKind, Owner, classify};
+use crate::peer::Peer;
+use crate::webrtc::Path;
+use is::stun::{StunMessage, StunPacket};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+impl Shard {
+    /// Takes in one datagram; RTP is decrypted in place.
+    pub fn handle_datagram(
+        &mut self,
+        socket: u8,
+        remote: SocketAddr,
+        datagram: &mut [u8],
+        now: Instant,
+    ) {
+        self.metrics.datagrams_received += 1;
+        self.metrics.bytes_received += datagram.len() as u64;
+        let path = Path { socket, remote };
+        let used = match classify(datagram) {
+            Some(DatagramKind::Rtp) => self.handle_rtp(path, datagram, now),
+            Some(DatagramKind::Rtcp) => self.handle_rtcp(path, datagram, now),
+            Some(DatagramKind::Stun) => self.handle_stun(path, datagram, now),
+            Some(DatagramKind::Dtls) => self.handle_dtls(path, datagram, now),
+            None => false,
+        };
+        if !used {
+            self.metrics.datagrams_refused += 1;
+        }
+    }
+
+    fn handle_stun(&mut self, path: Path, datagram: &[u8], now: Instant) -> bool {
+        let Ok(message) = StunMessage::parse(datagram) else {
+            return false;
+        };
+        let owner = if message.is_binding_request() {
+            message
+                .split_username()
+                .and_then(|(local, _)| self.demux.by_ufrag(local))
+        } else {
+            datagram.get(8..20).and_then(|id| self.demux.take_check(id))
+        };
+        let (Some(owner), Some(destination)) = (owner, self.config.address(path.socket)) else {
+            return false;
+        };
+        let Some(peer) = self.peers.get_mut(owner.endpoint) else {
+            return false;
+        };
+        let packet = StunPacket {
+            proto: is::Protocol::Udp,
+            source: path.remote,
+            destination,
+            message,
+        };
+        let accepted = peer
+            .endpoint
+            .handle_stun(usize::from(owner.transport), packet, now);
+        if accepted {
+            self.dirty.push(owner.endpoint);
+        }
+        accepted
+    }
+
+    fn handle_dtls(&mut self, path: Path, datagram: &[u8], now: Instant) -> bool {
+        let Some((owner, peer)) = self.owner(path) else {
+            return false;
+        };
+        peer.endpoint
+            .handle_dtls(usize::from(owner.transport), datagram, now);
+        self.dirty.push(owner.endpoint);
+        true
+    }
+
+    fn handle_rtp(&mut self, path: Path, datagram: &mut [u8], now: Instant) -> bool {
+        let Some(owner) = self.demux.by_path(path) else {
+            return false;
+        };
+        let Some(peer) = self.peers.get_mut(owner.endpoint) else {
+            return false;
+        };
+        let taken = peer.receive_rtp(
+            usize::from(owner.transport),
+            datagram,
+            &mut self.router,
+            &mut self.metrics,
+            &mut self.events,
+            now,
+        );
+        if taken {
+            peer.arm_media(&mut self.timers, owner.endpoint, &self.router);
+        }
+        taken
+    }
+
+    fn handle_rtcp(&mut self, path: Path, datagram: &mut [u8], now: Instant) -> bool {
+        let Some(owner) = self.demux.by_path(path) else {
+            return false;
+        };
+        let Some(peer) = self.peers.get_mut(owner.endpoint) else {
+            return false;
+        };
+        peer.receive_rtcp(
+            usize::from(owner.transport),
+            datagram,
+            &mut self.router,
+            &mut self.egress,
+            &mut self.metrics,
+            &mut self.events,
+            self.clock,
+            now,
+        )
+    }
+
+    fn owner(&mut self, path: Path) -> Option<(Owner, &mut Peer)> {
+        let owner = self.demux.by_path(path)?;
+        Some((owner, self.peers.get_mut(owner.endpoint)?))
+    }
+}
