@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use salono_kurento_model::{KURENTO, Param, Type, descriptor};
+use salono_kurento_model::{Param, Type, descriptor};
 
 use super::{
     Module, Source,
@@ -380,16 +380,16 @@ impl Handle<'_> {
 
     /// Rust path of the class that an object type names.
     fn class_path(&self, kind: &Type) -> String {
-        match kind {
-            Type::Object(name) => {
-                let (namespace, simple) = name.split_once('.').unwrap_or((KURENTO, name));
-                if namespace == self.module.namespace && !self.module.is_built_in() {
-                    simple.to_owned()
-                } else {
-                    path("root", name)
-                }
+        let Type::Object(name) = kind else {
+            return owned(&self.source.registry, kind, "types");
+        };
+        match name.split_once('.') {
+            Some((namespace, simple))
+                if namespace == self.module.namespace && !self.module.is_built_in() =>
+            {
+                simple.to_owned()
             }
-            other => owned(&self.source.registry, other, "types"),
+            Some(_) | None => path("root", name),
         }
     }
 
