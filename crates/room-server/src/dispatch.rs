@@ -1,0 +1,152 @@
+//! Carrying out room requests.
+
+use std::sync::Arc;
+
+use salono_jsonrpc::room::envelope::Failure;
+use salono_jsonrpc::room::{RequestId, SessionId};
+use salono_room_proto::{ErrorCode, Request};
+use salono_room_sdk::{IceCandidate, Join, ParticipantId, ParticipantRequest, Publish};
+use serde_json::{Map, Value};
+
+use crate::exchange::Job;
+use crate::server::Shared;
+
+/// Starts a job on a task of its own. A session has one request running at a time, so jobs of one
+/// session do not overtake each other; and a job that panics costs its own request only.
+pub(crate) fn start(server: &Arc<Shared>, job: Job) {
+    let server = Arc::clone(server);
+    match job {
+        Job::Execute {
+            session,
+            id,
+            method,
+            params,
+        } => {
+            let running = Running {
+                server,
+                session,
+                id,
+            };
+            tokio::spawn(async move { running.execute(&method, params.as_ref()).await });
+        }
+        Job::Evict { session } => {
+            tokio::spawn(async move {
+                let participant = ParticipantId::from(session.as_str());
+                if let Err(error) = server.manager.evict_participant(&participant).await {
+                    // Most sessions that end are in no room.
+                    tracing::trace!(?session, %error, "nothing to evict");
+                }
+            });
+        }
+    }
+}
+
+/// A request that is carried out; dropping it lets the session's next one start, and answers this
+/// one with an error if nothing else did.
+struct Running {
+    server: Arc<Shared>,
+    session: SessionId,
+    id: RequestId,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.server
+            .drive(|hub, _| hub.complete(&self.session, self.id));
+    }
+}
+
+impl Running {
+    async fn execute(&self, method: &str, params: Option<&Value>) {
+        let request = match Request::parse(method, params) {
+            Ok(request) => request,
+            Err(error) => {
+                self.server.counters.request(None);
+                let failure = Failure::rejected(error.code(), error.to_string());
+                return self.refuse(&failure);
+            }
+        };
+        self.server.counters.request(Some(&request));
+        if let Err(violation) = self.server.config.policy.check(&request) {
+            let failure = Failure::refused(violation.code.number(), violation.message);
+            return self.refuse(&failure);
+        }
+        let manager = &self.server.manager;
+        let participant = ParticipantId::from(self.session.as_str());
+        let asked = ParticipantRequest::new(participant.clone(), Some(self.id.to_string()));
+        match request {
+            Request::JoinRoom(join) => {
+                if join.user.is_empty() {
+                    let failure =
+                        Failure::refused(ErrorCode::Generic.number(), "the user name is empty");
+                    return self.refuse(&failure);
+                }
+                let join = Join {
+                    room: join.room,
+                    user: join.user,
+                    data_channels: join.data_channels,
+                    web: true,
+                };
+                manager.join_room(&asked, join).await;
+            }
+            Request::LeaveRoom => {
+                if manager.room_manager().room_name(&participant).is_ok() {
+                    manager.leave_room(&asked).await;
+                } else {
+                    // Nothing to leave is as good as left; the socket stays open.
+                    self.respond_empty();
+                }
+            }
+            Request::PublishVideo(publish) => {
+                let publish = Publish::offer(publish.sdp_offer).with_loopback(publish.do_loopback);
+                manager.publish_media(&asked, publish).await;
+            }
+            Request::UnpublishVideo => manager.unpublish_media(&asked).await,
+            Request::ReceiveVideoFrom(receive) => {
+                manager
+                    .subscribe(&asked, &receive.sender.user, receive.sdp_offer)
+                    .await;
+            }
+            Request::UnsubscribeFromVideo(sender) => {
+                manager.unsubscribe(&asked, &sender.user).await;
+            }
+            Request::OnIceCandidate(candidate) => {
+                let endpoint = candidate.endpoint_name;
+                let candidate = IceCandidate {
+                    candidate: candidate.candidate,
+                    sdp_mid: candidate.sdp_mid,
+                    sdp_m_line_index: candidate.sdp_m_line_index,
+                };
+                manager.on_ice_candidate(&asked, &endpoint, candidate).await;
+            }
+            Request::SendMessage(chat) => {
+                manager
+                    .send_message(
+                        &asked,
+                        &chat.message,
+                        &chat.user_message,
+                        &chat.room_message,
+                    )
+                    .await;
+            }
+            Request::CustomRequest(_) => {
+                let failure = Failure::rejected(
+                    salono_jsonrpc::room::CODE_NOT_UNDERSTOOD,
+                    "this server has no custom requests",
+                );
+                self.refuse(&failure);
+            }
+        }
+    }
+
+    fn respond_empty(&self) {
+        let nothing = Value::Object(Map::new());
+        self.server
+            .drive(|hub, _| hub.respond(&self.session, self.id, &nothing));
+    }
+
+    fn refuse(&self, failure: &Failure) {
+        self.server
+            .drive(|hub, _| hub.refuse(&self.session, self.id, failure));
+    }
+}

@@ -1,0 +1,219 @@
+//! A Kurento media server that does what a test says. It speaks wire messages, so everything
+//! between them and the room server's sockets is the real thing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use salono_kurento_client::Client;
+use salono_kurento_model::wire::{ClientMessage, Notification, Request, RequestId, ServerMessage};
+use salono_kurento_model::{Error, ErrorCode, Map, Value};
+use serde_json::json;
+use tokio::sync::{mpsc, watch};
+
+/// The test's end of it.
+#[derive(Clone)]
+pub(crate) struct FakeKurento {
+    script: mpsc::Sender<Script>,
+    objects: watch::Receiver<usize>,
+    waiting: watch::Receiver<usize>,
+}
+
+#[derive(Debug)]
+enum Script {
+    Hold(String),
+    Release(String),
+    Fail(String),
+    Candidates,
+    Raise(String, String, Value),
+    Vanish,
+}
+
+impl FakeKurento {
+    /// A server and a client that is connected to it.
+    pub(crate) fn start() -> (Self, Client) {
+        let (to_server, requests) = mpsc::channel(1024);
+        let (replies, from_server) = mpsc::channel(1024);
+        let (script, orders) = mpsc::channel(64);
+        let (object_count, objects) = watch::channel(0);
+        let (waiting_count, waiting) = watch::channel(0);
+        let (client, driver) = Client::from_channel(to_server, from_server);
+        tokio::spawn(driver.run());
+        let state = State {
+            replies,
+            object_count,
+            waiting_count,
+            objects: BTreeMap::new(),
+            created: BTreeMap::new(),
+            held: BTreeSet::new(),
+            failing: BTreeSet::new(),
+            waiting: Vec::new(),
+            candidates: false,
+        };
+        tokio::spawn(state.run(requests, orders));
+        let fake = Self {
+            script,
+            objects,
+            waiting,
+        };
+        (fake, client)
+    }
+
+    /// `hold OP`, `release OP`, `fail OP` (each operation or class), `candidates`, `vanish`,
+    /// `waiting N`, `objects N`, `raise CLASS#N EVENT {data}`.
+    pub(crate) async fn order(&mut self, line: &str) {
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let order = match verb {
+            "hold" => Script::Hold(rest.to_owned()),
+            "release" => Script::Release(rest.to_owned()),
+            "fail" => Script::Fail(rest.to_owned()),
+            "candidates" => Script::Candidates,
+            "vanish" => Script::Vanish,
+            "raise" => {
+                let mut parts = rest.splitn(3, ' ');
+                let mut next = || parts.next().unwrap().to_owned();
+                let (object, event) = (next(), next());
+                Script::Raise(object, event, serde_json::from_str(&next()).unwrap())
+            }
+            "objects" => {
+                let wanted: usize = rest.parse().unwrap();
+                self.objects.wait_for(|n| *n == wanted).await.unwrap();
+                return;
+            }
+            "waiting" => {
+                let wanted: usize = rest.parse().unwrap();
+                self.waiting.wait_for(|n| *n == wanted).await.unwrap();
+                return;
+            }
+            other => panic!("no such order: {other}"),
+        };
+        self.script.send(order).await.unwrap();
+    }
+}
+
+struct State {
+    replies: mpsc::Sender<ServerMessage>,
+    object_count: watch::Sender<usize>,
+    waiting_count: watch::Sender<usize>,
+    /// Object id to its parent.
+    objects: BTreeMap<String, Option<String>>,
+    /// How many objects of a class there have been.
+    created: BTreeMap<String, usize>,
+    held: BTreeSet<String>,
+    failing: BTreeSet<String>,
+    waiting: Vec<ClientMessage>,
+    candidates: bool,
+}
+
+impl State {
+    async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<ClientMessage>,
+        mut orders: mpsc::Receiver<Script>,
+    ) {
+        loop {
+            tokio::select! {
+                biased;
+                Some(order) = orders.recv() => match order {
+                    Script::Hold(what) => drop(self.held.insert(what)),
+                    Script::Fail(what) => drop(self.failing.insert(what)),
+                    Script::Candidates => self.candidates = true,
+                    Script::Vanish => return,
+                    Script::Raise(object, event, data) => self.raise(&object, &event, data).await,
+                    Script::Release(what) => {
+                        self.held.remove(&what);
+                        for request in std::mem::take(&mut self.waiting) {
+                            self.receive(request).await;
+                        }
+                    }
+                },
+                request = requests.recv() => match request {
+                    Some(request) => self.receive(request).await,
+                    None => return,
+                },
+            }
+            self.object_count.send_replace(self.objects.len());
+            self.waiting_count.send_replace(self.waiting.len());
+        }
+    }
+
+    async fn receive(&mut self, message: ClientMessage) {
+        let what = match &message.request {
+            Request::Create { class, .. } => class.clone(),
+            Request::Invoke { operation, .. } => operation.clone(),
+            _ => String::new(),
+        };
+        if self.held.contains(&what) {
+            self.waiting.push(message);
+        } else if self.failing.remove(&what) {
+            let error = Error::new(ErrorCode::SdpCreateError, "scripted failure");
+            self.reply(message.id, Err(error)).await;
+        } else {
+            let value = self.carry_out(message.request).await;
+            let result = json!({ "value": value, "sessionId": "media-session" });
+            self.reply(message.id, Ok(result)).await;
+        }
+    }
+
+    async fn carry_out(&mut self, request: Request) -> Value {
+        match request {
+            Request::Create { class, params } => {
+                let number = self.created.entry(class.clone()).or_default();
+                *number += 1;
+                let id = format!("{class}#{number}");
+                let parent = params
+                    .as_ref()
+                    .and_then(|params| params.get("mediaPipeline"))
+                    .and_then(Value::as_str)
+                    .map(str::to_owned);
+                self.objects.insert(id.clone(), parent);
+                id.into()
+            }
+            Request::Invoke {
+                object,
+                operation,
+                params,
+            } => match operation.as_str() {
+                "processOffer" => {
+                    format!("answer to {}", params.unwrap()["offer"].as_str().unwrap()).into()
+                }
+                "gatherCandidates" if self.candidates => {
+                    let candidate = json!({
+                        "candidate": { "candidate": "candidate:1", "sdpMid": "0", "sdpMLineIndex": 0 }
+                    });
+                    self.raise(&object, "IceCandidateFound", candidate).await;
+                    Value::Null
+                }
+                _ => Value::Null,
+            },
+            Request::Subscribe { object, event } => format!("{object}:{event}").into(),
+            Request::Release { object } => {
+                self.objects.remove(&object);
+                self.objects
+                    .retain(|_, parent| parent.as_deref() != Some(object.as_str()));
+                Value::Null
+            }
+            Request::Ping => "pong".into(),
+            _ => Value::Null,
+        }
+    }
+
+    async fn raise(&self, object: &str, event: &str, data: Value) {
+        let mut members: Map<String, Value> = data.as_object().cloned().unwrap();
+        members.insert("source".into(), object.into());
+        members.insert("tags".into(), json!([]));
+        members.insert("timestampMillis".into(), "0".into());
+        members.entry("type").or_insert_with(|| event.into());
+        let notification = Notification {
+            object: object.to_owned(),
+            event: event.to_owned(),
+            data: members,
+        };
+        let _ = self.replies.send(ServerMessage::Event(notification)).await;
+    }
+
+    async fn reply(&self, id: RequestId, result: Result<Value, Error>) {
+        let _ = self
+            .replies
+            .send(ServerMessage::Response { id, result })
+            .await;
+    }
+}
