@@ -137,6 +137,11 @@ impl Class {
         self.lineage().find_map(|class| class.operations.get(name))
     }
 
+    /// Methods and property accessors that the class itself adds, by name.
+    pub fn operations(&self) -> impl Iterator<Item = &Operation> {
+        self.operations.values()
+    }
+
     /// Properties that the class itself adds, in declaration order.
     #[must_use]
     pub fn own_properties(&self) -> &[Property] {

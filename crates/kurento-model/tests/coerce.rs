@@ -330,3 +330,54 @@ fn unknown_operations_are_named_with_the_number_of_parameters() {
         "Method 'nope' with 0 parameters not found"
     );
 }
+
+#[test]
+fn no_value_is_too_odd_for_any_parameter() {
+    let registry = Registry::built_in();
+    let class_of = objects(&registry);
+    let odd = [
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(u64::MAX),
+        json!(-1e308),
+        json!(""),
+        json!("newref:0"),
+        json!("\u{0}\u{fffd}"),
+        json!([]),
+        json!([null, [], {}, "x"]),
+        json!({}),
+        json!({"__module__": 1, "__type__": []}),
+        json!({"__module__": "kurento", "__type__": "MediaType"}),
+        json!({"__module__": "kurento", "__type__": ""}),
+        json!({"": null}),
+    ];
+    for class in registry.classes() {
+        let constructor = class.constructor().into_iter();
+        let operations = class
+            .hierarchy()
+            .into_iter()
+            .chain([class.qualified_name()])
+            .filter_map(|name| registry.class(name))
+            .flat_map(|class| class.operations())
+            .map(|operation| &*operation.params);
+        for params in constructor.chain(operations) {
+            for value in &odd {
+                let given = params
+                    .iter()
+                    .map(|param| (param.name.clone(), value.clone()));
+                let given = Value::Object(given.collect());
+                for of in [ParamsOf::Operation, ParamsOf::Constructor] {
+                    // Accepted or refused, it comes back, and what was accepted stays accepted.
+                    if let Ok(accepted) =
+                        registry.coerce_params(params, Some(&given), of, &class_of)
+                    {
+                        let again = Value::Object(accepted.clone());
+                        let again = registry.coerce_params(params, Some(&again), of, &class_of);
+                        assert_eq!(again.unwrap(), accepted);
+                    }
+                }
+            }
+        }
+    }
+}
