@@ -9,7 +9,7 @@ pub struct Config {
     pub session_period: Duration,
     /// How long an answer is kept for a client that repeats its request; zero keeps none.
     pub reply_lifetime: Duration,
-    /// How long the media engine may take for one command before the request fails with -32603.
+    /// How long the media engine may take for one command before the request fails.
     pub engine_patience: Duration,
     /// Sessions see only objects that they created or inherited references to. Off, any session
     /// can use any object whose id it knows, as Kurento lets it.

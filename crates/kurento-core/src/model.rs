@@ -351,20 +351,30 @@ impl ObjectModel {
             self.step_done(origin.connection, result);
             return;
         }
+        let mut repetitions = Vec::new();
+        if let (Some(session), Some(id)) = (&origin.session, &origin.id) {
+            let keep = fits(&result, self.config.limits.reply_bytes);
+            repetitions = self
+                .replies
+                .finish(session, id, &result, keep, now.monotonic);
+        }
+        // The newest connection comes last and keeps the session.
+        if repetitions.is_empty() {
+            return self.deliver(origin, result);
+        }
+        self.deliver(origin, result.clone());
+        for again in &repetitions {
+            self.deliver(again, result.clone());
+        }
+    }
+
+    /// Binds the session to the connection that used it with success, and sends the answer.
+    pub(crate) fn deliver(&mut self, origin: &Origin, result: Result<Value, Error>) {
         if let (Ok(value), Some(session)) = (&result, &origin.session)
             && value.get("sessionId").is_some()
             && self.is_open(origin.connection)
         {
             self.sessions.associate(origin.connection, session);
-        }
-        if let (Some(session), Some(id)) = (&origin.session, &origin.id) {
-            let keep = fits(&result, self.config.limits.reply_bytes);
-            let repetitions = self
-                .replies
-                .finish(session, id, &result, keep, now.monotonic);
-            for again in repetitions {
-                self.answer(&again, result.clone());
-            }
         }
         self.answer(origin, result);
     }
@@ -528,36 +538,29 @@ pub(crate) fn with_session(origin: &Origin, value: Option<Value>) -> Value {
     Value::Object(result)
 }
 
-/// Whether an answer is small enough to be kept; counts roughly and stops early.
+/// Whether an answer is small enough to be kept.
 fn fits(result: &Result<Value, Error>, limit: usize) -> bool {
-    fn spend(value: &Value, left: &mut usize) -> bool {
-        let cost = match value {
-            Value::Null | Value::Bool(_) | Value::Number(_) => 8,
-            Value::String(text) => text.len(),
-            Value::Array(_) | Value::Object(_) => 2,
-        };
-        let Some(rest) = left.checked_sub(cost) else {
-            return false;
-        };
-        *left = rest;
-        match value {
-            Value::Array(items) => items.iter().all(|item| spend(item, left)),
-            Value::Object(members) => {
-                members
-                    .iter()
-                    .all(|(key, item)| match left.checked_sub(key.len()) {
-                        Some(rest) => {
-                            *left = rest;
-                            spend(item, left)
-                        }
-                        None => false,
-                    })
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
-        }
-    }
     match result {
         Ok(value) => spend(value, &mut { limit }),
         Err(error) => error.message.len() <= limit,
+    }
+}
+
+/// Takes about the bytes of a value from what is left; false, and early, when that is not enough.
+pub(crate) fn spend(value: &Value, left: &mut usize) -> bool {
+    let cost = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+        Value::String(text) => 2 + text.len(),
+        Value::Array(items) => 2 + items.len(),
+        Value::Object(members) => 2 + members.keys().map(|name| name.len() + 4).sum::<usize>(),
+    };
+    let Some(rest) = left.checked_sub(cost) else {
+        return false;
+    };
+    *left = rest;
+    match value {
+        Value::Array(items) => items.iter().all(|item| spend(item, left)),
+        Value::Object(members) => members.values().all(|item| spend(item, left)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
     }
 }

@@ -53,18 +53,7 @@ impl ObjectModel {
             match self.replies.look_up(session, id, &origin) {
                 Seen::No => self.replies.start(session, id),
                 Seen::InProgress => return,
-                Seen::Answered(result) => {
-                    if result.is_ok()
-                        && result
-                            .as_ref()
-                            .is_ok_and(|it| it.get("sessionId").is_some())
-                    {
-                        let session = session.clone();
-                        self.sessions.associate(connection, &session);
-                    }
-                    self.answer(&origin, result);
-                    return;
-                }
+                Seen::Answered(result) => return self.deliver(&origin, result),
             }
         }
         match self.execute(&mut origin, request, now) {

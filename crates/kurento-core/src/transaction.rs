@@ -3,16 +3,20 @@
 //! Nothing is rolled back: the first operation that fails ends the transaction, and its error is
 //! the last element of the answer. Operations may be transactions themselves.
 
-use crate::{ConnectionKey, Now, ObjectModel, call::Origin, request::Executed};
+use crate::{ConnectionKey, Now, ObjectModel, call::Origin, model::spend, request::Executed};
 use salono_jsonrpc::{
     frame::{self, ErrorObject},
     kurento,
 };
-use salono_kurento_model::{Error, ErrorCode, Map, Value};
+use salono_kurento_model::{Error, ErrorCode, Value};
 use std::{collections::VecDeque, sync::Arc};
 
 /// Marks a text as the result of an earlier operation.
 const NEW_REF: &str = "newref:";
+
+/// Bytes that the references of one operation may turn into, all together. Each is some ten bytes
+/// long and may stand for a whole module descriptor, so without a cap a frame could ask for gigabytes.
+const MAX_RESOLVED_BYTES: usize = 1 << 20;
 
 /// A transaction that is running.
 #[derive(Debug)]
@@ -162,15 +166,15 @@ fn read_operation(
     };
     let mut params = operation.remove("params");
     if let Some(params) = &mut params {
-        resolve(params, responses).map_err(Failure::Transaction)?;
+        resolve(params, responses, &mut { MAX_RESOLVED_BYTES }).map_err(Failure::Transaction)?;
     }
     // The transaction's session replaces the operation's.
     let (_, request) = kurento::request(&method, params, true).map_err(Failure::Operation)?;
     Ok(request)
 }
 
-/// Replaces every reference to an earlier result, however deep.
-fn resolve(value: &mut Value, responses: &[Value]) -> Result<(), Error> {
+/// Replaces every reference to an earlier result, however deep, while `left` bytes last.
+fn resolve(value: &mut Value, responses: &[Value], left: &mut usize) -> Result<(), Error> {
     match value {
         Value::String(text) => {
             let Some(index) = text.strip_prefix(NEW_REF).filter(|index| !index.is_empty()) else {
@@ -179,25 +183,27 @@ fn resolve(value: &mut Value, responses: &[Value]) -> Result<(), Error> {
             let index: usize = index
                 .parse()
                 .map_err(|_| malformed(format!("Invalid index of newref '{text}'")))?;
-            *value = responses
+            let result = responses
                 .get(index)
                 .and_then(|response| response.get("result")?.get("value"))
-                .cloned()
                 .ok_or_else(|| malformed(format!("Result not found on request {index}")))?;
+            if !spend(result, left) {
+                return Err(Error::new(
+                    ErrorCode::NotEnoughResources,
+                    format!("More than {MAX_RESOLVED_BYTES} bytes of results in one operation"),
+                ));
+            }
+            *value = result.clone();
             Ok(())
         }
         Value::Array(items) => items
             .iter_mut()
-            .try_for_each(|item| resolve(item, responses)),
-        Value::Object(members) => resolve_members(members, responses),
+            .try_for_each(|item| resolve(item, responses, left)),
+        Value::Object(members) => members
+            .values_mut()
+            .try_for_each(|item| resolve(item, responses, left)),
         Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
     }
-}
-
-fn resolve_members(members: &mut Map<String, Value>, responses: &[Value]) -> Result<(), Error> {
-    members
-        .values_mut()
-        .try_for_each(|item| resolve(item, responses))
 }
 
 /// An identifier as Kurento converts it to an index.

@@ -1,0 +1,588 @@
+//! Replays the conversations in `tests/transcripts` (its README explains the format).
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+use salono_jsonrpc::{Limits, kurento};
+use salono_kurento_core::{Config, ConnectionKey, Effect, HostFacts, Now, ObjectModel};
+use salono_kurento_model::{Registry, Value, json, wire::ServerMessage};
+use salono_media_api::{
+    Bitrate, Command, ConnectionState, DataChannelState, DataChannelStats, DtlsState, ElementEvent,
+    ElementKey, ElementStats, Event, IceCandidate, IceState, MediaError, MediaErrorKind, MediaKind,
+    Op, Reply, StreamDirection, StreamStats,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    fmt::Write as _,
+    fs,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+#[test]
+fn transcripts_are_answered_to_the_letter() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
+    let update = std::env::var_os("UPDATE_TRANSCRIPTS").is_some();
+    let mut paths: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|it| it == "jsonl"))
+        .collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    for path in paths {
+        let expected = fs::read_to_string(&path).unwrap();
+        let actual = replay(&expected);
+        if update {
+            fs::write(&path, actual).unwrap();
+            continue;
+        }
+        for (number, (expected, actual)) in expected.lines().zip(actual.lines()).enumerate() {
+            let line = number + 1;
+            assert_eq!(expected, actual, "{}:{line}", path.display());
+        }
+        assert_eq!(
+            expected.lines().count(),
+            actual.lines().count(),
+            "{}",
+            path.display()
+        );
+    }
+}
+
+/// Frames of hostile and careless clients.
+const BAD_FRAMES: &[&str] = &[
+    "",
+    " ",
+    "{",
+    "}",
+    "null",
+    "true",
+    "5",
+    "\"x\"",
+    "[]",
+    "{}",
+    "\u{0}",
+    "{\"jsonrpc\":\"2.0\"}",
+    "[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}]",
+    "{\"jsonrpc\":\"2.0\",\"id\":[],\"method\":\"ping\"}",
+    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":null}",
+    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"create\",\"params\":[]}",
+    "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"create\",\"params\":{\"type\":{}}}",
+    "{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"create\",\"params\":{\"type\":\"WebRtcEndpoint\",\"constructorParams\":5}}",
+    "{\"jsonrpc\":\"2.0\",\"id\":4,\"method\":\"invoke\",\"params\":{\"object\":[],\"operation\":{}}}",
+    "{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"invoke\",\"params\":{\"object\":\"manager_ServerManager\",\"operation\":\"getUsedCpu\",\"operationParams\":{\"interval\":-9}}}",
+    "{\"jsonrpc\":\"2.0\",\"id\":6,\"method\":\"invoke\",\"params\":{\"object\":\"manager_ServerManager\",\"operation\":\"addTag\",\"operationParams\":{\"key\":{},\"value\":[]}}}",
+    "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"transaction\",\"params\":{\"operations\":{}}}",
+    "{\"jsonrpc\":\"2.0\",\"id\":8,\"method\":\"transaction\",\"params\":{\"operations\":[5]}}",
+    "{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"transaction\",\"params\":{\"operations\":[{\"id\":0}]}}",
+    "{\"jsonrpc\":\"2.0\",\"id\":10,\"method\":\"transaction\",\"params\":{\"operations\":[{\"id\":0,\"method\":\"describe\",\"params\":{\"object\":\"newref:18446744073709551616\"}}]}}",
+    "{\"jsonrpc\":\"2.0\",\"id\":11,\"method\":\"transaction\",\"params\":{\"operations\":[{\"id\":0,\"method\":\"transaction\",\"params\":{\"operations\":[{\"id\":0,\"method\":\"transaction\",\"params\":{\"operations\":[{\"id\":0,\"method\":\"transaction\",\"params\":{\"operations\":[{\"id\":0,\"method\":\"transaction\",\"params\":{\"operations\":[]}}]}}]}}]}}]}}",
+    "{\"jsonrpc\":\"2.0\",\"id\":12,\"method\":\"closeSession\",\"params\":{\"sessionId\":\"\\ud83d\\ude00\",\"release\":[]}}",
+    "{\"jsonrpc\":\"2.0\",\"id\":1e400,\"method\":\"ping\"}",
+];
+
+#[test]
+fn bad_frames_get_one_answer_each_and_the_connection_lives() {
+    let mut world = World::new(Config::default());
+    let mut frames: Vec<String> = BAD_FRAMES.iter().map(|&text| text.to_owned()).collect();
+    frames.push("[".repeat(100_000));
+    frames.push(format!("\"{}\"", "x".repeat(2 << 20)));
+    frames.push("{\"a\":".repeat(65));
+    for frame in frames {
+        world.send(0, &frame);
+        world.pass(Duration::from_secs(1));
+        let answers = world.received.remove(&0).unwrap_or_default();
+        let shown: String = frame.chars().take(100).collect();
+        assert_eq!(answers.len(), 1, "{shown}");
+        world.send(0, r#"{"jsonrpc":"2.0","id":"alive","method":"ping"}"#);
+        let alive = world.received.remove(&0).unwrap_or_default();
+        assert_eq!(alive.len(), 1, "{shown}");
+        assert_eq!(alive[0]["result"]["value"], "pong", "{shown}");
+        // The same identifier would be answered from what is kept.
+        world.pass(Duration::from_secs(30));
+    }
+}
+
+#[test]
+fn every_prefix_and_every_flipped_byte_of_a_request_is_survived() {
+    let request = r#"{"jsonrpc":"2.0","id":1,"method":"transaction","params":{"operations":[{"jsonrpc":"2.0","id":0,"method":"create","params":{"type":"MediaPipeline"}},{"id":1,"method":"invoke","params":{"object":"newref:0","operation":"getName"}}]}}"#;
+    let mut world = World::new(Config::default());
+    for end in 0..request.len() {
+        world.send(0, &request[..end]);
+    }
+    for at in 0..request.len() {
+        for byte in [b'"', b'{', b']', b'0', b' '] {
+            let mut bytes = request.as_bytes().to_vec();
+            bytes[at] = byte;
+            world.send(0, std::str::from_utf8(&bytes).unwrap());
+        }
+    }
+    let answers = world.received.remove(&0).unwrap();
+    assert_eq!(answers.len(), request.len() * 6);
+}
+
+/// Replays the steps of a transcript; returns it with what really happens.
+fn replay(transcript: &str) -> String {
+    let mut config = Config::default();
+    let mut world: Option<World> = None;
+    let mut names = Names::default();
+    let mut output = String::new();
+    for line in transcript.lines() {
+        let (kind, rest) = match line {
+            "=" => ("= ", ""),
+            line => line.split_at(line.len().min(2)),
+        };
+        if kind == "< " {
+            continue;
+        }
+        if let Some(setting) = rest.strip_prefix("config ").filter(|_| kind == "! ") {
+            configure(&mut config, setting);
+            writeln!(output, "{line}").unwrap();
+            continue;
+        }
+        if kind == "# " {
+            writeln!(output, "{line}").unwrap();
+            continue;
+        }
+        let world = world.get_or_insert_with(|| World::new(config.clone()));
+        match kind {
+            "= " => {
+                let told = std::mem::take(&mut world.told).join(" ");
+                writeln!(output, "{}", format!("= {told}").trim_end()).unwrap();
+                continue;
+            }
+            "> " => {
+                let (connection, text) = rest.split_once(' ').unwrap_or((rest, ""));
+                world.send(connection.parse().unwrap(), &names.reveal(text));
+            }
+            "! " => world.step(&names.reveal(rest)),
+            _ => {}
+        }
+        writeln!(output, "{line}").unwrap();
+        for (connection, messages) in std::mem::take(&mut world.received) {
+            for message in messages {
+                let text = names.redact(&message);
+                writeln!(output, "< {connection} {text}").unwrap();
+            }
+        }
+    }
+    output
+}
+
+fn configure(config: &mut Config, setting: &str) {
+    let (name, value) = setting.split_once(' ').unwrap();
+    let number = || value.parse::<usize>().unwrap();
+    match name {
+        "objects" => config.limits.objects = number(),
+        "sessions" => config.limits.sessions = number(),
+        "subscriptions" => config.limits.subscriptions_per_session = number(),
+        "tags" => config.limits.tags_per_object = number(),
+        "text" => config.limits.text_bytes = number(),
+        "sources" => config.limits.sources_per_element = number(),
+        "sdp" => config.limits.sdp_bytes = number(),
+        "candidates" => config.limits.candidates_per_endpoint = number(),
+        "requests" => config.limits.requests_per_connection = number(),
+        "operations" => config.limits.transaction_operations = number(),
+        "depth" => config.limits.transaction_depth = number(),
+        "isolate" => config.isolate_sessions = value == "true",
+        "metadata" => config.metadata = value.to_owned(),
+        _ => panic!("unknown setting {name}"),
+    }
+}
+
+/// The object model between clients, a fake engine and a virtual clock.
+struct World {
+    model: ObjectModel,
+    epoch: Instant,
+    passed: Duration,
+    connections: BTreeSet<u64>,
+    known: BTreeSet<u64>,
+    received: BTreeMap<u64, Vec<Value>>,
+    /// Names of the operations that the engine was told.
+    told: Vec<String>,
+    /// Keys of elements by their ids, as created.
+    elements: Vec<ElementKey>,
+    failure: Option<MediaError>,
+    holding: bool,
+    held: VecDeque<Event>,
+    hosts_read: u64,
+}
+
+impl World {
+    fn new(config: Config) -> Self {
+        let epoch = Instant::now();
+        let now = Now {
+            monotonic: epoch,
+            unix_ms: START_MS,
+        };
+        let registry = Arc::new(Registry::built_in());
+        Self {
+            model: ObjectModel::new(config, registry, [1; 32], now),
+            epoch,
+            passed: Duration::ZERO,
+            connections: BTreeSet::new(),
+            known: BTreeSet::new(),
+            received: BTreeMap::new(),
+            told: Vec::new(),
+            elements: Vec::new(),
+            failure: None,
+            holding: false,
+            held: VecDeque::new(),
+            hosts_read: 0,
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            monotonic: self.epoch + self.passed,
+            unix_ms: START_MS + u64::try_from(self.passed.as_millis()).unwrap(),
+        }
+    }
+
+    fn send(&mut self, connection: u64, text: &str) {
+        let key = ConnectionKey(connection);
+        if self.connections.insert(connection) {
+            self.model.handle_connect(key);
+        }
+        let known = self.known.contains(&connection);
+        match kurento::decode_request(text, &Limits::default(), known) {
+            Ok(message) => self.model.handle_message(key, message, self.now()),
+            Err(refusal) => self.receive(connection, &refusal),
+        }
+        self.settle();
+    }
+
+    fn receive(&mut self, connection: u64, message: &ServerMessage) {
+        if let ServerMessage::Response { result: Ok(it), .. } = message
+            && it.get("sessionId").is_some()
+        {
+            self.known.insert(connection);
+        }
+        let value = serde_json_from(&kurento::encode_message(message));
+        self.received.entry(connection).or_default().push(value);
+    }
+
+    /// Carries out effects until there are none.
+    fn settle(&mut self) {
+        while let Some(effect) = self.model.poll_effect() {
+            match effect {
+                Effect::Send {
+                    connection,
+                    message,
+                } => self.receive(connection.0, &message),
+                Effect::Engine(command) => self.engine(command),
+                Effect::ReadHost(token) => {
+                    self.hosts_read += 1;
+                    let facts = HostFacts {
+                        processors: 4,
+                        resident_kib: 12_345,
+                        processor_time: Duration::from_millis(500 * self.hosts_read),
+                    };
+                    self.model.handle_host(token, facts, self.now());
+                }
+            }
+        }
+    }
+
+    fn engine(&mut self, command: Command) {
+        let debug = format!("{:?}", command.op);
+        let name = debug.split([' ', '{']).next().unwrap();
+        self.told.push(name.to_owned());
+        let (token, reply) = match command.op {
+            Op::Create { token, element, .. } => {
+                self.elements.push(element);
+                (token, Reply::Done)
+            }
+            Op::GatherCandidates { token, .. }
+            | Op::AddIceCandidate { token, .. }
+            | Op::RequestKeyframe { token, .. }
+            | Op::CreateDataChannel { token, .. }
+            | Op::CloseDataChannel { token, .. } => (token, Reply::Done),
+            Op::GenerateOffer { token, .. } => (token, Reply::Sdp("our offer".to_owned())),
+            Op::ProcessOffer { token, .. } => (token, Reply::Sdp("our answer".to_owned())),
+            Op::ProcessAnswer { token, .. } => (token, Reply::Sdp("our offer".to_owned())),
+            Op::Description { token, remote, .. } => {
+                let negotiated = self.told.iter().any(|told| told.starts_with("Process"));
+                let text = if remote { "theirs" } else { "ours" };
+                (
+                    token,
+                    Reply::Description(negotiated.then(|| text.to_owned())),
+                )
+            }
+            Op::Stats { token, .. } => (token, Reply::Stats(Box::new(statistics()))),
+            Op::CreatePipeline
+            | Op::ReleasePipeline
+            | Op::Release { .. }
+            | Op::Connect { .. }
+            | Op::Disconnect { .. }
+            | Op::SetBandwidth { .. }
+            | Op::SetExternalAddresses { .. } => return,
+        };
+        let result = self.failure.take().map_or(Ok(reply), Err);
+        let event = Event::Replied { token, result };
+        if self.holding {
+            self.held.push_back(event);
+        } else {
+            self.model.handle_engine(event, self.now());
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let end = self.passed + time;
+        loop {
+            let (due, _) = self.model.poll_timeout();
+            let due = due.duration_since(self.epoch);
+            if due > end {
+                break;
+            }
+            self.passed = self.passed.max(due);
+            self.model.handle_timeout(self.now());
+            self.settle();
+        }
+        self.passed = end;
+    }
+
+    fn step(&mut self, step: &str) {
+        let words: Vec<&str> = step.split(' ').collect();
+        match words[0] {
+            "close" => {
+                let connection: u64 = words[1].parse().unwrap();
+                let now = self.now();
+                self.model.handle_disconnect(ConnectionKey(connection), now);
+            }
+            "wait" => self.pass(Duration::from_secs(words[1].parse().unwrap())),
+            "hold" => self.holding = true,
+            "answer" => {
+                self.holding = false;
+                while let Some(event) = self.held.pop_front() {
+                    self.model.handle_engine(event, self.now());
+                    self.settle();
+                }
+            }
+            "fail" => self.failure = Some(MediaError::new(kind(words[1]), words[2..].join(" "))),
+            "release-all" => self.model.release_all(self.now()),
+            "event" => {
+                let element = self.elements[words[1].parse::<usize>().unwrap()];
+                let event = element_event(words[2], &words[3..]);
+                let event = Event::Element { element, event };
+                self.model.handle_engine(event, self.now());
+            }
+            _ => panic!("unknown step {step}"),
+        }
+        self.settle();
+    }
+}
+
+/// Milliseconds since 1970 when a transcript begins.
+const START_MS: u64 = 1_700_000_000_000;
+
+fn kind(name: &str) -> MediaErrorKind {
+    [
+        MediaErrorKind::NotFound,
+        MediaErrorKind::NotSupported,
+        MediaErrorKind::SdpParse,
+        MediaErrorKind::SdpNegotiation,
+        MediaErrorKind::Gather,
+        MediaErrorKind::Candidate,
+        MediaErrorKind::Limit,
+        MediaErrorKind::IllegalParam,
+        MediaErrorKind::Internal,
+    ]
+    .into_iter()
+    .find(|kind| format!("{kind:?}") == name)
+    .unwrap()
+}
+
+fn element_event(name: &str, arguments: &[&str]) -> ElementEvent {
+    let media = || match arguments[0] {
+        "AUDIO" => MediaKind::Audio,
+        "VIDEO" => MediaKind::Video,
+        _ => MediaKind::Data,
+    };
+    let flag = || arguments.last() == Some(&"true");
+    let connected = || {
+        if flag() {
+            ConnectionState::Connected
+        } else {
+            ConnectionState::Disconnected
+        }
+    };
+    match name {
+        "IceCandidateFound" => ElementEvent::IceCandidateFound(IceCandidate {
+            candidate: "candidate:1 1 UDP 1 127.0.0.1 5000 typ host".to_owned(),
+            mid: "audio0".to_owned(),
+            mline_index: 0,
+        }),
+        "IceGatheringDone" => ElementEvent::IceGatheringDone,
+        "IceState" => ElementEvent::IceState {
+            stream: 1,
+            component: 1,
+            state: IceState::Connected,
+        },
+        "CandidatePairSelected" => ElementEvent::CandidatePairSelected {
+            stream: 1,
+            component: 1,
+            local: "candidate:ours".to_owned(),
+            remote: "candidate:theirs".to_owned(),
+        },
+        "DtlsState" => ElementEvent::DtlsState {
+            stream: 1,
+            component: 1,
+            state: DtlsState::Connected,
+        },
+        "Connection" => ElementEvent::Connection(connected()),
+        "Media" => ElementEvent::Media(connected()),
+        "FlowIn" => ElementEvent::FlowIn {
+            kind: media(),
+            flowing: flag(),
+        },
+        "FlowOut" => ElementEvent::FlowOut {
+            kind: media(),
+            flowing: flag(),
+        },
+        "DataChannelOpened" => ElementEvent::DataChannelOpened { channel: 1 },
+        "DataChannelClosed" => ElementEvent::DataChannelClosed { channel: 1 },
+        "Failed" => ElementEvent::Failed(MediaError::new(MediaErrorKind::Internal, "it broke")),
+        _ => panic!("unknown event {name}"),
+    }
+}
+
+fn statistics() -> ElementStats {
+    let stream = |direction, kind, ssrc| StreamStats {
+        direction,
+        kind,
+        ssrc,
+        packets: 100,
+        bytes: 5_000,
+        packets_lost: 2,
+        fraction_lost: 0.25,
+        jitter: Duration::from_millis(5),
+        round_trip_time: Some(Duration::from_millis(20)),
+        fir_count: 0,
+        pli_count: 1,
+        nack_count: 3,
+        remb: Some(Bitrate::kbps(300)),
+        bitrate: Bitrate::kbps(250),
+    };
+    ElementStats {
+        streams: vec![
+            stream(StreamDirection::Inbound, MediaKind::Audio, 7),
+            stream(StreamDirection::Outbound, MediaKind::Video, 4_000_000_000),
+        ],
+        data_channels: vec![DataChannelStats {
+            id: 1,
+            label: "chat".to_owned(),
+            protocol: String::new(),
+            state: DataChannelState::Open,
+            messages_sent: 1,
+            bytes_sent: 2,
+            messages_received: 3,
+            bytes_received: 4,
+        }],
+        data_channels_opened: Some(1),
+        data_channels_closed: 0,
+    }
+}
+
+fn serde_json_from(text: &str) -> Value {
+    text.parse().unwrap()
+}
+
+/// Identifiers and the names that stand for them.
+#[derive(Default)]
+struct Names {
+    by_id: BTreeMap<String, String>,
+    counts: BTreeMap<String, usize>,
+}
+
+impl Names {
+    fn redact(&mut self, message: &Value) -> String {
+        if let Some(server) = message["result"]["serverId"].as_str() {
+            self.by_id.insert(server.to_owned(), "$SERVER".to_owned());
+        }
+        if let Some(session) = message["result"]["sessionId"].as_str() {
+            self.name(session, "S");
+        }
+        let text = match message["result"]["value"].as_str() {
+            // Descriptors are long and not the subject.
+            Some(text) if text.len() > 5_000 => {
+                let mut message = message.clone();
+                message["result"]["value"] = json!("(long)");
+                message.to_string()
+            }
+            _ => message.to_string(),
+        };
+        let mut output = String::new();
+        let mut rest = text.as_str();
+        while let Some(character) = rest.chars().next() {
+            let length = identifier(rest);
+            if length == 0 {
+                output.push(character);
+                rest = &rest[character.len_utf8()..];
+                continue;
+            }
+            let (id, after) = rest.split_at(length);
+            let class = id.rsplit_once("kurento.").map_or("U", |(_, class)| class);
+            output.push_str(&self.name(id, class));
+            rest = after;
+        }
+        output
+    }
+
+    fn name(&mut self, id: &str, kind: &str) -> String {
+        if !self.by_id.contains_key(id) {
+            if identifier(id) != id.len() {
+                return id.to_owned();
+            }
+            let count = self.counts.entry(kind.to_owned()).or_default();
+            self.by_id.insert(id.to_owned(), format!("${kind}{count}"));
+            *count += 1;
+        }
+        self.by_id[id].clone()
+    }
+
+    fn reveal(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        let mut pairs: Vec<_> = self.by_id.iter().collect();
+        // `$S1` must not be taken for the beginning of `$S10`.
+        pairs.sort_by_key(|(_, name)| std::cmp::Reverse(name.len()));
+        for (id, name) in pairs {
+            text = text.replace(name.as_str(), id);
+        }
+        text
+    }
+}
+
+/// Length of the identifier that the text begins with: a UUID, or the path of an object.
+fn identifier(text: &str) -> usize {
+    let is_uuid = |text: &str| {
+        text.len() >= 36
+            && text.bytes().take(36).enumerate().all(|(at, byte)| {
+                if matches!(at, 8 | 13 | 18 | 23) {
+                    byte == b'-'
+                } else {
+                    byte.is_ascii_hexdigit()
+                }
+            })
+    };
+    let mut length = 0;
+    loop {
+        let rest = &text[length..];
+        let step = rest
+            .strip_prefix('/')
+            .filter(|_| length > 0)
+            .unwrap_or(rest);
+        if !is_uuid(step) || (length > 0 && step.len() == rest.len()) {
+            return length;
+        }
+        length += rest.len() - step.len() + 36;
+        let class = text[length..]
+            .bytes()
+            .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'))
+            .count();
+        length += class;
+        if class == 0 {
+            return length;
+        }
+    }
+}
