@@ -210,6 +210,10 @@ struct World {
 
 impl World {
     fn new(config: Config) -> Self {
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "any instant does: the clock is virtual"
+        )]
         let epoch = Instant::now();
         let now = Now {
             monotonic: epoch,
