@@ -274,6 +274,11 @@ impl World {
                 .filter(|name| *name != user(who))
                 .collect();
             assert_eq!(self.known[&who], others, "user{who} knows whoever is there");
+            let peers = self.room.peer_publishers(&participant.participant_id);
+            assert!(
+                peers.unwrap().iter().all(|peer| peer.streaming),
+                "a subscription lives as long as what it is a subscription to"
+            );
         }
     }
 
