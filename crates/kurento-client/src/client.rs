@@ -18,9 +18,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::{
-    Driver, Error, EventStream, Events, SessionEvent,
-    driver::{Link, Op},
-    event::SESSION_EVENTS,
+    Driver, Error, EventStream, Events, SessionEvent, driver::Op, event::SESSION_EVENTS, link::Link,
 };
 
 /// Requests that wait for the driver; callers wait beyond it.

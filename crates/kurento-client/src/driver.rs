@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{Config, Error, SessionEvent, event::Route};
+use crate::{Config, Error, SessionEvent, event::Route, link::Link};
 
 /// Requests without an answer; no further ones are taken beyond it.
 const MAX_OUTSTANDING: usize = 4096;
@@ -50,100 +50,6 @@ pub(crate) enum Op {
     Forget { object: Arc<str> },
     /// End the session.
     Close,
-}
-
-/// A connection that can be written to and read from at the same time.
-#[derive(Debug)]
-pub(crate) struct Link {
-    outbound: Outbound,
-    inbound: Inbound,
-}
-
-#[derive(Debug)]
-enum Outbound {
-    Channel(mpsc::Sender<ClientMessage>),
-    #[cfg(feature = "ws")]
-    Socket(crate::ws::Writer),
-}
-
-#[derive(Debug)]
-enum Inbound {
-    Channel(mpsc::Receiver<ServerMessage>),
-    #[cfg(feature = "ws")]
-    Socket(crate::ws::Reader),
-}
-
-impl Link {
-    pub(crate) fn channel(
-        requests: mpsc::Sender<ClientMessage>,
-        replies: mpsc::Receiver<ServerMessage>,
-    ) -> Self {
-        Self {
-            outbound: Outbound::Channel(requests),
-            inbound: Inbound::Channel(replies),
-        }
-    }
-
-    #[cfg(feature = "ws")]
-    pub(crate) fn socket(writer: crate::ws::Writer, reader: crate::ws::Reader) -> Self {
-        Self {
-            outbound: Outbound::Socket(writer),
-            inbound: Inbound::Socket(reader),
-        }
-    }
-}
-
-impl Outbound {
-    /// Waits until a message can go out, or until written bytes are flushed when none is waiting.
-    /// `false` when the connection is lost. Dropping the future loses nothing.
-    async fn progress(&mut self, waiting: bool) -> bool {
-        match self {
-            Self::Channel(_) if !waiting => pending().await,
-            // The permit goes back at once: a sender shared with others may find the queue full
-            // again, and then simply waits once more.
-            Self::Channel(requests) => requests.reserve().await.is_ok(),
-            #[cfg(feature = "ws")]
-            Self::Socket(writer) => writer.progress(waiting).await,
-        }
-    }
-
-    /// Sends the front of the queue if there is room; `false` when the connection is lost.
-    fn send(&mut self, outbox: &mut VecDeque<ClientMessage>) -> bool {
-        let Some(message) = outbox.pop_front() else {
-            return true;
-        };
-        match self {
-            Self::Channel(requests) => match requests.try_send(message) {
-                Ok(()) => true,
-                Err(mpsc::error::TrySendError::Full(message)) => {
-                    outbox.push_front(message);
-                    true
-                }
-                Err(mpsc::error::TrySendError::Closed(_)) => false,
-            },
-            #[cfg(feature = "ws")]
-            Self::Socket(writer) => writer.send(&message),
-        }
-    }
-
-    fn is_remote(&self) -> bool {
-        match self {
-            Self::Channel(_) => false,
-            #[cfg(feature = "ws")]
-            Self::Socket(_) => true,
-        }
-    }
-}
-
-impl Inbound {
-    /// The next message; `None` when the connection is lost. Dropping the future loses nothing.
-    async fn recv(&mut self) -> Option<ServerMessage> {
-        match self {
-            Self::Channel(replies) => replies.recv().await,
-            #[cfg(feature = "ws")]
-            Self::Socket(reader) => reader.recv().await,
-        }
-    }
 }
 
 /// Who waits for an answer.
@@ -562,11 +468,7 @@ impl Driver {
                     return;
                 }
             }
-            match &mut link.outbound {
-                Outbound::Channel(_) => {}
-                #[cfg(feature = "ws")]
-                Outbound::Socket(writer) => writer.close().await,
-            }
+            link.outbound.close().await;
         };
         let patience = self.config.connect_timeout;
         let _ = tokio::time::timeout(patience, farewell).await;

@@ -37,6 +37,7 @@ mod client;
 mod driver;
 mod error;
 mod event;
+mod link;
 mod object;
 #[cfg(feature = "ws")]
 mod ws;

@@ -17,7 +17,7 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, protocol::WebSocketConfig},
 };
 
-use crate::{Client, Config, Driver, driver::Link};
+use crate::{Client, Config, Driver, link::Link};
 
 /// Longest message that a media server may send; the largest known one is a module descriptor of
 /// some hundred kilobytes.
