@@ -26,6 +26,8 @@ enum Step {
     Arrive(prop::sample::Index),
     /// Half a minute passes.
     Wait,
+    /// Everything that is under way comes to its end.
+    Settle,
 }
 
 #[derive(Debug, Clone)]
@@ -56,9 +58,9 @@ fn ask() -> impl Strategy<Value = Ask> {
         1 => Just(Ask::Offer),
         1 => Just(Ask::Answer),
         1 => Just(Ask::Unpublish),
-        4 => peer.clone().prop_map(Ask::Subscribe),
+        8 => peer.clone().prop_map(Ask::Subscribe),
         1 => peer.clone().prop_map(Ask::Unsubscribe),
-        2 => peer.clone().prop_map(Ask::Candidate),
+        1 => peer.clone().prop_map(Ask::Candidate),
         1 => any::<bool>().prop_map(Ask::Mute),
         1 => Just(Ask::Unmute),
         1 => peer.prop_map(Ask::MuteSubscribed),
@@ -75,6 +77,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any_index().prop_map(Step::Refuse),
         16 => any_index().prop_map(Step::Arrive),
         1 => Just(Step::Wait),
+        4 => Just(Step::Settle),
     ]
 }
 
@@ -359,6 +362,7 @@ impl World {
             }
             Step::Execute(_) | Step::Refuse(_) | Step::Arrive(_) => {}
             Step::Wait => self.wait(),
+            Step::Settle => self.settle(),
         }
     }
 
@@ -412,7 +416,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_is_left_behind_whatever_happens(steps in prop::collection::vec(step(), 1..120)) {
+    fn nothing_is_left_behind_whatever_happens(steps in prop::collection::vec(step(), 1..200)) {
         let mut world = World::new();
         for step in steps {
             world.step(step);
