@@ -131,6 +131,14 @@ pub fn request(
     Ok((session, request))
 }
 
+/// Reads method and parameters of an operation of a transaction, whose session is the transaction's.
+///
+/// # Errors
+/// As [`request`].
+pub fn read_operation(method: &str, params: Option<Value>) -> Result<Request, Error> {
+    request(method, params, true).map(|(_, request)| request)
+}
+
 /// Text of an answer or an event.
 pub fn encode_message(message: &ServerMessage) -> String {
     match message {

@@ -30,4 +30,4 @@ mod tree;
 
 pub use config::{Config, Limits};
 pub use manager::HostFacts;
-pub use model::{ConnectionKey, Effect, Now, ObjectModel, Timer};
+pub use model::{ConnectionKey, Effect, Now, ObjectModel, ReadRequest, Timer};

@@ -12,7 +12,7 @@ use crate::{
 };
 use salono_kurento_model::{
     Error, ErrorCode, Map, Registry, Value,
-    wire::{ClientMessage, Notification, ServerMessage},
+    wire::{ClientMessage, Notification, Request, ServerMessage},
 };
 use salono_media_api::{Command, Event, Op, PipelineKey, Token};
 use std::{
@@ -33,6 +33,12 @@ pub struct Now {
     /// For what clients see: milliseconds since 1970.
     pub unix_ms: u64,
 }
+
+/// How a method and its parameters are read, `sessionId` apart.
+///
+/// A transaction carries its operations as they came, and each is read only when the results that it
+/// refers to are there. The dialect that reads requests lends the model its reader for that.
+pub type ReadRequest = fn(&str, Option<Value>) -> Result<Request, Error>;
 
 /// What the model asks its shell to do, in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,6 +101,7 @@ pub(crate) struct Connection {
 pub struct ObjectModel {
     pub(crate) config: Config,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) read_request: ReadRequest,
     pub(crate) random: Random,
     pub(crate) server_id: String,
     pub(crate) tree: Tree,
@@ -121,7 +128,13 @@ impl ObjectModel {
     ///
     /// # Panics
     /// When the registry lacks the core module.
-    pub fn new(config: Config, registry: Arc<Registry>, seed: [u8; 32], now: Now) -> Self {
+    pub fn new(
+        config: Config,
+        registry: Arc<Registry>,
+        read_request: ReadRequest,
+        seed: [u8; 32],
+        now: Now,
+    ) -> Self {
         let manager = registry
             .class("kurento.ServerManager")
             .expect("the core module declares the server manager")
@@ -134,6 +147,7 @@ impl ObjectModel {
             next_collection: now.monotonic + config.session_period,
             config,
             registry,
+            read_request,
             random,
             server_id,
             tree: Tree::new(manager, now.unix_ms / 1_000),

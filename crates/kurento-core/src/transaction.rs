@@ -3,12 +3,10 @@
 //! Nothing is rolled back: the first operation that fails ends the transaction, and its error is
 //! the last element of the answer. Operations may be transactions themselves.
 
-use crate::{ConnectionKey, Now, ObjectModel, call::Origin, model::spend, request::Executed};
-use salono_jsonrpc::{
-    frame::{self, ErrorObject},
-    kurento,
+use crate::{
+    ConnectionKey, Now, ObjectModel, ReadRequest, call::Origin, model::spend, request::Executed,
 };
-use salono_kurento_model::{Error, ErrorCode, Value};
+use salono_kurento_model::{Error, ErrorCode, Map, Value, wire::Request};
 use std::{collections::VecDeque, sync::Arc};
 
 /// Marks a text as the result of an earlier operation.
@@ -105,7 +103,7 @@ impl ObjectModel {
             id: Some(transaction.responses.len().into()),
             step: true,
         };
-        let request = match read_operation(operation, &transaction.responses) {
+        let request = match read_operation(self.read_request, operation, &transaction.responses) {
             Ok(request) => request,
             Err(Failure::Operation(error)) => {
                 self.finish(&origin, Err(error), now);
@@ -139,11 +137,31 @@ impl ObjectModel {
             return;
         };
         transaction.stopped |= result.is_err();
-        let id = transaction.responses.len().into();
-        let result = result.map_err(|error| -> ErrorObject { kurento::error_object(&error) });
-        let response = frame::response(id, result);
+        let response = response(transaction.responses.len(), result);
         transaction.responses.push(Value::Object(response));
     }
+}
+
+/// The answer to one operation, as JSON-RPC writes it.
+fn response(id: usize, result: Result<Value, Error>) -> Map<String, Value> {
+    let (name, value) = match result {
+        Ok(value) => ("result", value),
+        Err(error) => {
+            let mut members = Map::from_iter([
+                ("code".to_owned(), error.code.code().into()),
+                ("message".to_owned(), error.message.as_str().into()),
+            ]);
+            if let Some(data) = error.data() {
+                members.insert("data".to_owned(), data);
+            }
+            ("error", Value::Object(members))
+        }
+    };
+    Map::from_iter([
+        ("id".to_owned(), id.into()),
+        ("jsonrpc".to_owned(), "2.0".into()),
+        (name.to_owned(), value),
+    ])
 }
 
 /// What a malformed operation ends.
@@ -155,9 +173,10 @@ enum Failure {
 }
 
 fn read_operation(
+    read_request: ReadRequest,
     operation: Value,
     responses: &[Value],
-) -> Result<salono_kurento_model::wire::Request, Failure> {
+) -> Result<Request, Failure> {
     let Value::Object(mut operation) = operation else {
         return Err(Failure::Operation(invalid_request()));
     };
@@ -168,9 +187,7 @@ fn read_operation(
     if let Some(params) = &mut params {
         resolve(params, responses, &mut { MAX_RESOLVED_BYTES }).map_err(Failure::Transaction)?;
     }
-    // The transaction's session replaces the operation's.
-    let (_, request) = kurento::request(&method, params, true).map_err(Failure::Operation)?;
-    Ok(request)
+    read_request(&method, params).map_err(Failure::Operation)
 }
 
 /// Replaces every reference to an earlier result, however deep, while `left` bytes last.

@@ -221,7 +221,7 @@ impl World {
         };
         let registry = Arc::new(Registry::built_in());
         Self {
-            model: ObjectModel::new(config, registry, [1; 32], now),
+            model: ObjectModel::new(config, registry, kurento::read_operation, [1; 32], now),
             epoch,
             passed: Duration::ZERO,
             connections: BTreeSet::new(),

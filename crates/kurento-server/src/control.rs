@@ -6,6 +6,7 @@ use futures_util::{
     stream::{self, BoxStream, SelectAll},
 };
 use rand::{TryRng as _, rngs::SysRng};
+use salono_jsonrpc::kurento;
 use salono_kurento_core::{ConnectionKey, Effect, Now, ObjectModel};
 use salono_kurento_model::{
     Registry,
@@ -82,7 +83,13 @@ impl Server {
             outbound: config.outbound_messages,
         };
         let control = Control {
-            model: ObjectModel::new(config.model, registry, seed(), now()),
+            model: ObjectModel::new(
+                config.model,
+                registry,
+                kurento::read_operation,
+                seed(),
+                now(),
+            ),
             submitter: Submitter::new(engine),
             next_connection: 0,
             clients: BTreeMap::new(),
