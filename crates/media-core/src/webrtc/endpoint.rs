@@ -128,8 +128,14 @@ impl Endpoint {
         self.srtp.get_mut(transport).and_then(Option::as_mut)
     }
 
-    /// Where a transport sends to.
+    /// Where a transport sends media to; nowhere while the peer does not answer (RFC 7675 §5.1).
     pub(crate) fn path(&self, transport: usize) -> Option<Path> {
+        if matches!(
+            self.ice_states.get(transport)?,
+            IceState::Disconnected | IceState::Failed
+        ) {
+            return None;
+        }
         self.transports.get(transport).and_then(Transport::path)
     }
 
@@ -465,6 +471,7 @@ impl Endpoint {
                     },
                 };
                 self.report_ice(index, state, context);
+                changes.path = true;
             }
             TransportEvent::Dtls(state) => {
                 if matches!(state, DtlsState::Closed | DtlsState::Failed) {
