@@ -125,8 +125,15 @@ async fn read(
                 };
             }
             Some(Ok(Message::Pong(_))) => server.drive(|hub, _| hub.handle_pong(id)),
-            // Both are answered by the WebSocket layer; after a close the stream ends.
-            Some(Ok(Message::Ping(_) | Message::Close(_))) => {}
+            // Answered by the WebSocket layer.
+            Some(Ok(Message::Ping(_))) => {}
+            Some(Ok(Message::Close(_))) => {
+                server.drive(|hub, now| hub.handle_close(id, now));
+                // The layer below answers while it is read from, and ends by itself.
+                let rest = stream.for_each(|_| std::future::ready(()));
+                let _ = timeout(server.config.close_patience, rest).await;
+                return Ended::ByPeer;
+            }
             None => return Ended::ByPeer,
             Some(Err(error)) => {
                 tracing::debug!(socket = %id, %error, "read failed");

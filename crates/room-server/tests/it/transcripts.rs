@@ -1,14 +1,12 @@
 //! Replays every transcript: in virtual time within the process, and over real WebSockets unless it
 //! needs time to pass.
 
-mod support;
-
 use std::fs;
 use std::path::PathBuf;
 
+use crate::support::transcript::{Replay, Way};
+use crate::support::{listen, start};
 use salono_room_server::RoomServerConfig;
-use support::transcript::{Replay, Way};
-use support::{listen, start};
 
 fn transcripts() -> Vec<(String, String)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");

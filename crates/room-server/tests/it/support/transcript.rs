@@ -125,7 +125,7 @@ impl Replay {
         assert!(heard.contains("424242"), "{place}: unexpected {heard}");
     }
 
-    async fn act(&mut self, order: &str, place: &str) {
+    async fn act(&self, order: &str, place: &str) {
         let rooms = self.server.rooms().clone();
         let (verb, rest) = order.split_once(' ').unwrap_or((order, ""));
         match verb {

@@ -142,6 +142,16 @@ impl TestClient {
         let _ = (&mut self.task).await;
     }
 
+    /// Listens until the server closes, however long it takes.
+    pub(crate) async fn wait_for_close(&mut self) {
+        while let Some(heard) = self.incoming.recv().await {
+            if heard == Heard::Close(Some(1000)) {
+                return;
+            }
+        }
+        panic!("the connection ended without a close");
+    }
+
     /// Closes properly and waits for the server to do so, too.
     pub(crate) async fn close(&mut self) {
         self.send_message(Message::Close(None)).await;
@@ -151,11 +161,19 @@ impl TestClient {
         ) {}
     }
 
-    /// Stops reading, pings included, without closing.
-    pub(crate) fn stall(&mut self) {
-        // The halves of the socket must outlive the task that reads.
-        let (_, idle) = mpsc::channel(1);
-        self.incoming = idle;
+    /// A client that sends but reads nothing, within the process. The receiver must be kept.
+    pub(crate) fn deaf(
+        server: &RoomServer,
+    ) -> (mpsc::Sender<ws::Message>, mpsc::Receiver<ws::Message>) {
+        let (to_server, at_server) = mpsc::channel::<ws::Message>(64);
+        let (to_client, at_client) = mpsc::channel::<ws::Message>(1);
+        let socket = Duplex {
+            stream: Box::pin(received(at_server).map(Ok)),
+            sink: Box::pin(sending(to_client)),
+        };
+        let server = server.clone();
+        tokio::spawn(async move { server.serve_socket(socket).await });
+        (to_server, at_client)
     }
 }
 
