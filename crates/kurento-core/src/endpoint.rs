@@ -171,6 +171,12 @@ impl WebRtc {
             "setRembParams" => {
                 if let Some(Value::Object(members)) = call.params.get("rembParams") {
                     self.remb = members.clone();
+                    // Kurento's default for this one is another member's value.
+                    if let Some(interval) = members.get("packetsRecvIntervalTop") {
+                        self.remb
+                            .entry("linealFactorMin")
+                            .or_insert_with(|| interval.clone());
+                    }
                 }
             }
             _ => return None,

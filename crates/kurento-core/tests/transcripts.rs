@@ -49,6 +49,27 @@ fn transcripts_are_answered_to_the_letter() {
     }
 }
 
+#[test]
+fn the_compatibility_page_and_the_transcripts_name_each_other() {
+    let crate_root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(crate_root.join("../../docs/compat.md")).unwrap();
+    let transcripts: BTreeSet<String> = fs::read_dir(crate_root.join("tests/transcripts"))
+        .unwrap()
+        .filter_map(|entry| {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            name.strip_suffix(".jsonl").map(str::to_owned)
+        })
+        .collect();
+    let named: BTreeSet<String> = page
+        .lines()
+        .filter_map(|line| line.strip_suffix('|')?.rsplit_once('|'))
+        .flat_map(|(_, proof)| proof.split(','))
+        .filter_map(|proof| proof.trim().strip_prefix('`')?.strip_suffix('`'))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(named, transcripts);
+}
+
 /// Frames of hostile and careless clients.
 const BAD_FRAMES: &[&str] = &[
     "",

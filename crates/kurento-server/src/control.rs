@@ -76,9 +76,11 @@ impl Server {
     ) -> (ServerHandle, impl Future<Output = ()> + Send + 'static) {
         let (open, opened) = mpsc::channel(OPENING);
         let (stop, stopping) = watch::channel(false);
+        let (published, counts) = watch::channel(Counts::default());
         let handle = ServerHandle {
             open,
             stop: Arc::new(stop),
+            counts,
             inbound: config.inbound_messages,
             outbound: config.outbound_messages,
         };
@@ -93,6 +95,7 @@ impl Server {
             submitter: Submitter::new(engine),
             next_connection: 0,
             clients: BTreeMap::new(),
+            counts: published,
         };
         (handle, control.run(events, opened, stopping))
     }
@@ -103,6 +106,7 @@ impl Server {
 pub struct ServerHandle {
     open: mpsc::Sender<Opening>,
     stop: Arc<watch::Sender<bool>>,
+    counts: watch::Receiver<Counts>,
     inbound: usize,
     outbound: usize,
 }
@@ -142,12 +146,28 @@ impl ServerHandle {
         self.open.closed().await;
     }
 
+    /// What the server carries now.
+    pub fn counts(&self) -> Counts {
+        *self.counts.borrow()
+    }
+
     /// Ends when [`ServerHandle::shutdown`] is called.
     pub(crate) async fn stopping(&self) {
         let mut stopping = self.stop.subscribe();
         // The handle itself keeps the sender alive.
         let _ = stopping.wait_for(|stop| *stop).await;
     }
+}
+
+/// What a server carries now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Connections, in-process ones included.
+    pub connections: usize,
+    /// Sessions that hold references.
+    pub sessions: usize,
+    /// Media objects, the server manager not counted.
+    pub objects: usize,
 }
 
 /// What a client does.
@@ -161,6 +181,7 @@ struct Control {
     submitter: Submitter,
     next_connection: u64,
     clients: BTreeMap<ConnectionKey, mpsc::Sender<ServerMessage>>,
+    counts: watch::Sender<Counts>,
 }
 
 /// Why the control task woke.
@@ -184,16 +205,16 @@ impl Control {
             SelectAll::new();
         let mut engine_alive = true;
         let mut handles_alive = true;
+        let mut retry_at = Instant::now();
         while handles_alive || !self.clients.is_empty() {
             let (deadline, _) = self.model.poll_timeout();
             let wake = tokio::select! {
-                biased;
                 _ = stopping.wait_for(|stop| *stop) => Wake::Stop,
                 event = events.recv(), if engine_alive => Wake::Engine(event),
                 opening = opened.recv(), if handles_alive => Wake::Opening(opening),
                 Some((connection, arrival)) = arrivals.next() => Wake::Client(connection, arrival),
                 () = tokio::time::sleep_until(deadline.into()) => Wake::Timeout,
-                () = tokio::time::sleep(RETRY), if self.submitter.has_kept() => Wake::Retry,
+                () = tokio::time::sleep_until(retry_at.into()), if self.submitter.has_kept() => Wake::Retry,
             };
             match wake {
                 Wake::Stop => break,
@@ -212,9 +233,13 @@ impl Control {
                     self.model.handle_disconnect(connection, now());
                 }
                 Wake::Timeout => self.model.handle_timeout(now()),
-                Wake::Retry => self.submitter.retry(),
+                Wake::Retry => {
+                    self.submitter.retry();
+                    retry_at = Instant::now() + RETRY;
+                }
             }
             self.carry_out();
+            self.publish_counts();
         }
         self.finish().await;
     }
@@ -266,10 +291,24 @@ impl Control {
         }
     }
 
+    fn publish_counts(&self) {
+        let counts = Counts {
+            connections: self.clients.len(),
+            sessions: self.model.session_count(),
+            objects: self.model.object_count(),
+        };
+        self.counts.send_if_modified(|before| {
+            let changed = *before != counts;
+            *before = counts;
+            changed
+        });
+    }
+
     /// Releases everything and lets the engine know.
     async fn finish(mut self) {
         self.model.release_all(now());
         self.carry_out();
+        self.publish_counts();
         let deadline = Instant::now() + LAST_COMMANDS;
         while self.submitter.has_kept() && Instant::now() < deadline {
             tokio::time::sleep(RETRY).await;

@@ -16,5 +16,5 @@ mod host;
 mod listener;
 mod submit;
 
-pub use control::{Config, Server, ServerClosed, ServerHandle};
+pub use control::{Config, Counts, Server, ServerClosed, ServerHandle};
 pub use listener::{ListenerConfig, serve_listener};

@@ -113,6 +113,11 @@ async fn a_client_in_the_process_negotiates_and_hears_events() {
             "IceCandidateFound"
         ]
     );
+    let counts = running.handle.counts();
+    assert_eq!(
+        (counts.connections, counts.sessions, counts.objects),
+        (1, 1, 3)
+    );
     let mut connected = false;
     while let Ok(command) = running.commands.try_recv() {
         connected |= matches!(command.op, Op::Connect { .. });
