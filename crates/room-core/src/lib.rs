@@ -25,6 +25,7 @@ mod command;
 mod config;
 mod effect;
 mod error;
+mod membership;
 mod operation;
 mod participant;
 mod publish;

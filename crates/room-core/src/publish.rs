@@ -3,9 +3,10 @@
 use crate::chain::{ChainElement, Change, Links, MediaSet};
 use crate::command::{Loopback, MediaType, MutedMediaType, Outcome, ParticipantId, SdpType};
 use crate::error::{RoomError, RoomErrorCode};
+use crate::operation::Started;
 use crate::participant::{Negotiation, PublisherObjects, PublisherState, Running, Task};
 use crate::request;
-use crate::room::{ObjectRole, ReplyRole, Room, Started, not_streaming};
+use crate::room::{ObjectRole, ReplyRole, Room, not_streaming};
 
 impl Room {
     pub(crate) fn begin_publish(

@@ -3,10 +3,11 @@
 use crate::chain::{Links, MediaSet};
 use crate::command::{IceCandidate, MutedMediaType, Outcome, ParticipantId};
 use crate::error::{RoomError, RoomErrorCode};
+use crate::operation::Started;
 use crate::participant::{Running, Subscription, Task};
 use crate::publish::gone;
 use crate::request;
-use crate::room::{ObjectRole, ReplyRole, Room, Started, not_streaming};
+use crate::room::{ObjectRole, ReplyRole, Room, not_streaming};
 
 impl Room {
     pub(crate) fn begin_subscribe(

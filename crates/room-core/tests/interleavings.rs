@@ -1,5 +1,6 @@
 //! Whatever participants ask and however the media server's answers come, fail or stay away: every
 //! command ends once, whoever is in a room knows of everybody else, and nothing stays behind.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -331,7 +332,16 @@ impl World {
                 "processOffer" | "processAnswer" | "generateOffer" => "sdp".into(),
                 _ => Value::Null,
             }),
-            _ => Ok("subscription".into()),
+            Request::Subscribe { .. } => Ok("subscription".into()),
+            other @ (Request::Connect
+            | Request::Ping
+            | Request::Describe { .. }
+            | Request::Unsubscribe { .. }
+            | Request::Ref { .. }
+            | Request::Unref { .. }
+            | Request::KeepAlive
+            | Request::CloseSession { .. }
+            | Request::Transaction { .. }) => panic!("rooms do not need {other:?}"),
         };
         self.answers.push((token, answer));
     }

@@ -8,7 +8,7 @@ use salono_room_core::{IceCandidate, ParticipantId, RoomError, UserParticipant};
 use crate::handler::{
     Chat, NotificationRoomHandler, Published, RoomHandler, UserNotificationService,
 };
-use crate::manager::ParticipantRequest;
+use crate::request::ParticipantRequest;
 
 /// The only stream a user has, as Kurento Room's clients call it.
 const STREAM_ID: &str = "webcam";

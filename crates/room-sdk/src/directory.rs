@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use salono_room_core::{ParticipantId, RoomError, RoomErrorCode};
 use tokio::sync::mpsc;
 
-use crate::task::Message;
+use crate::message::Message;
 
 /// One life of one room; a name that is used again gets a new key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,7 +7,7 @@
 use salono_kurento_model::{Map, Value};
 use salono_room_core::{IceCandidate, ParticipantId, RoomError, UserParticipant};
 
-use crate::manager::ParticipantRequest;
+use crate::request::ParticipantRequest;
 
 /// Hears what nobody asked for: candidates and errors of the media server.
 pub trait RoomHandler: Send + Sync + 'static {

@@ -27,16 +27,21 @@ mod default_handler;
 mod directory;
 mod handler;
 mod manager;
+mod message;
 mod notification;
 mod provider;
+mod request;
+mod shared;
 mod task;
 
 pub use default_handler::DefaultNotificationRoomHandler;
 pub use handler::{Chat, NotificationRoomHandler, Published, RoomHandler, UserNotificationService};
-pub use manager::{Join, ManagerConfig, ParticipantRequest, Pipeline, Publish, RoomManager};
+pub use manager::{Pipeline, RoomManager};
 pub use notification::NotificationRoomManager;
 pub use provider::{FixedKurento, KurentoClientProvider, KurentoClientSessionInfo};
+pub use request::{Join, ParticipantRequest, Publish};
 pub use salono_room_core::{
     Bandwidth, IceCandidate, Limits, Loopback, MediaType, MutedMediaType, ParticipantId,
     RoomConfig, RoomError, RoomErrorCode, SdpType, UserParticipant,
 };
+pub use shared::ManagerConfig;

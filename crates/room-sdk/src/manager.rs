@@ -1,131 +1,20 @@
 //! [`RoomManager`]: all rooms of a program, with one method per thing that can be done in them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use salono_kurento_client::Client;
 use salono_room_core::{
-    Command, IceCandidate, Loopback, MediaType, MutedMediaType, Outcome, ParticipantId, Room,
-    RoomConfig, RoomError, RoomErrorCode, SdpType, UserParticipant,
+    Command, IceCandidate, MediaType, MutedMediaType, Outcome, ParticipantId, Room, RoomError,
+    RoomErrorCode, UserParticipant,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use crate::directory::{Directory, RoomAddress};
+use crate::directory::RoomAddress;
 use crate::handler::RoomHandler;
+use crate::message::{Completion, JoinOrder, Message, room_ended, unexpected_outcome};
 use crate::provider::{KurentoClientProvider, KurentoClientSessionInfo};
-use crate::task::{Completion, JoinOrder, Message, Reservation, RoomTask};
-
-/// Limits of a manager and the configuration of its rooms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ManagerConfig {
-    /// Rooms at a time; creating one more fails with code 204.
-    pub rooms: usize,
-    /// Requests that wait at one room; callers beyond that wait themselves.
-    pub room_queue: usize,
-    /// How long a broken connection to a media server may take to come back before its rooms close.
-    pub media_reconnect: Duration,
-    /// Configuration of every room.
-    pub room: RoomConfig,
-}
-
-impl Default for ManagerConfig {
-    fn default() -> Self {
-        Self {
-            rooms: 10_000,
-            room_queue: 256,
-            media_reconnect: Duration::from_secs(5),
-            room: RoomConfig::default(),
-        }
-    }
-}
-
-/// A request of a participant, to be answered later.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ParticipantRequest {
-    /// Who asks.
-    pub participant_id: ParticipantId,
-    /// The transport's identifier of the request; `None` if it has none.
-    pub request_id: Option<String>,
-}
-
-impl ParticipantRequest {
-    /// A request of a participant.
-    pub fn new(participant_id: impl Into<ParticipantId>, request_id: Option<String>) -> Self {
-        Self {
-            participant_id: participant_id.into(),
-            request_id,
-        }
-    }
-}
-
-/// Who wants into which room.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Join {
-    /// The room.
-    pub room: String,
-    /// The name to have there.
-    pub user: String,
-    /// Whether the participant's publisher endpoint offers data channels.
-    pub data_channels: bool,
-    /// WebRTC if true, plain RTP otherwise.
-    pub web: bool,
-}
-
-impl Join {
-    /// A WebRTC participant without data channels.
-    pub fn new(room: impl Into<String>, user: impl Into<String>) -> Self {
-        Self {
-            room: room.into(),
-            user: user.into(),
-            data_channels: false,
-            web: true,
-        }
-    }
-}
-
-/// What to publish and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Publish {
-    /// Whether `sdp` is the participant's offer, or its answer to a generated offer.
-    pub sdp_type: SdpType,
-    /// The session description.
-    pub sdp: String,
-    /// What the publisher gets back.
-    pub loopback: Loopback,
-    /// Object ids of elements to put into the chain first, in order; the room owns them from then on.
-    pub elements: Vec<String>,
-}
-
-impl Publish {
-    /// Publishes with an offer of the participant, without loopback.
-    pub fn offer(sdp: impl Into<String>) -> Self {
-        Self {
-            sdp_type: SdpType::Offer,
-            sdp: sdp.into(),
-            loopback: Loopback::Off,
-            elements: Vec::new(),
-        }
-    }
-
-    /// Publishes with the participant's answer to a generated offer, without loopback.
-    pub fn answer(sdp: impl Into<String>) -> Self {
-        Self {
-            sdp_type: SdpType::Answer,
-            ..Self::offer(sdp)
-        }
-    }
-
-    /// Sends the publisher's own media back to it.
-    #[must_use]
-    pub fn with_loopback(mut self, loopback: bool) -> Self {
-        self.loopback = if loopback {
-            Loopback::Own { media: None }
-        } else {
-            Loopback::Off
-        };
-        self
-    }
-}
+use crate::request::{Join, Publish, publish_command};
+use crate::shared::{ManagerConfig, Shared};
 
 /// A room's pipeline and the connection on which it can be used.
 #[derive(Debug, Clone)]
@@ -145,77 +34,6 @@ pub struct RoomManager {
     shared: Arc<Shared>,
 }
 
-/// What the manager and its room tasks share.
-pub(crate) struct Shared {
-    directory: Mutex<Directory>,
-    pub(crate) handler: Arc<dyn RoomHandler>,
-    pub(crate) provider: Arc<dyn KurentoClientProvider>,
-    pub(crate) config: ManagerConfig,
-}
-
-impl Shared {
-    pub(crate) fn directory(&self) -> MutexGuard<'_, Directory> {
-        // The directory is consistent between any two of its methods, so a panic elsewhere spoils nothing.
-        self.directory
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Finds or opens the room that a join goes to and reserves the participant's place in the directory.
-    pub(crate) fn admit(
-        self: &Arc<Self>,
-        order: &JoinOrder,
-        session: Option<&KurentoClientSessionInfo>,
-    ) -> Result<Reservation, RoomError> {
-        let mut directory = self.directory();
-        if let Some(current) = directory.room_of(&order.participant) {
-            return Err(RoomError::new(
-                RoomErrorCode::ExistingUserInRoom,
-                format!(
-                    "participant '{}' is already in room '{}'",
-                    order.participant, current.name
-                ),
-            ));
-        }
-        let address = match directory.room(&order.join.room) {
-            Some(address) => address.clone(),
-            None => {
-                let Some(session) = session else {
-                    return Err(RoomError::new(
-                        RoomErrorCode::RoomNotFound,
-                        format!("room '{}' must be created before", order.join.room),
-                    ));
-                };
-                // Code 999 comes before the room is opened so that no room exists for a refused name.
-                if order.join.user.is_empty() {
-                    return Err(RoomError::new(
-                        RoomErrorCode::Generic,
-                        "the user name is empty",
-                    ));
-                }
-                self.open(&mut directory, &order.join.room, session.clone(), None)?
-            }
-        };
-        directory.enter(&order.participant, address.key);
-        let participant = order.participant.clone();
-        Ok(Reservation::new(Arc::clone(self), participant, address))
-    }
-
-    fn open(
-        self: &Arc<Self>,
-        directory: &mut Directory,
-        name: &str,
-        session: KurentoClientSessionInfo,
-        created: Option<oneshot::Sender<Result<(), RoomError>>>,
-    ) -> Result<RoomAddress, RoomError> {
-        let (sender, receiver) = mpsc::channel(self.config.room_queue.max(1));
-        let address = directory.open(name, sender)?;
-        let task = RoomTask::new(Arc::clone(self), address.clone(), session, created);
-        tokio::spawn(task.run(receiver));
-        Ok(address)
-    }
-}
-
 impl RoomManager {
     /// A manager without rooms.
     pub fn new(
@@ -224,12 +42,7 @@ impl RoomManager {
         config: ManagerConfig,
     ) -> Self {
         Self {
-            shared: Arc::new(Shared {
-                directory: Mutex::new(Directory::new(config.rooms)),
-                handler,
-                provider,
-                config,
-            }),
+            shared: Arc::new(Shared::new(handler, provider, config)),
         }
     }
 
@@ -247,10 +60,10 @@ impl RoomManager {
         let (completion, result) = completion();
         self.start_join(participant, join, session, completion)
             .await;
-        match finished(result).await? {
-            Outcome::Joined { existing } => Ok(existing),
-            other => Err(unexpected(&other)),
-        }
+        let Outcome::Joined { existing } = finished(result).await? else {
+            return Err(unexpected_outcome());
+        };
+        Ok(existing)
     }
 
     /// Leaves the room and returns who is still in it; an empty list means that the room is closed.
@@ -263,10 +76,10 @@ impl RoomManager {
         let command = Command::Leave {
             participant: participant.clone(),
         };
-        match self.run(participant, command).await? {
-            Outcome::Left { remaining, .. } => Ok(remaining),
-            other => Err(unexpected(&other)),
-        }
+        let Outcome::Left { remaining, .. } = self.run(participant, command).await? else {
+            return Err(unexpected_outcome());
+        };
+        Ok(remaining)
     }
 
     /// Publishes; returns the media server's answer, or after a generated offer that offer as it came out.
@@ -278,10 +91,10 @@ impl RoomManager {
         publish: Publish,
     ) -> Result<String, RoomError> {
         let command = publish_command(participant, publish);
-        match self.run(participant, command).await? {
-            Outcome::Published { answer, .. } => Ok(answer),
-            other => Err(unexpected(&other)),
-        }
+        let Outcome::Published { answer, .. } = self.run(participant, command).await? else {
+            return Err(unexpected_outcome());
+        };
+        Ok(answer)
     }
 
     /// Makes the participant's publisher endpoint offer; [`publish_media`](Self::publish_media) with
@@ -293,10 +106,10 @@ impl RoomManager {
         let command = Command::GeneratePublishOffer {
             participant: participant.clone(),
         };
-        match self.run(participant, command).await? {
-            Outcome::OfferGenerated { offer } => Ok(offer),
-            other => Err(unexpected(&other)),
-        }
+        let Outcome::OfferGenerated { offer } = self.run(participant, command).await? else {
+            return Err(unexpected_outcome());
+        };
+        Ok(offer)
     }
 
     /// Stops publishing; every subscription to the participant ends. Errors: 102, 105 not publishing.
@@ -321,10 +134,10 @@ impl RoomManager {
             remote: remote.to_owned(),
             offer: offer.into(),
         };
-        match self.run(participant, command).await? {
-            Outcome::Subscribed { answer } => Ok(answer),
-            other => Err(unexpected(&other)),
-        }
+        let Outcome::Subscribed { answer } = self.run(participant, command).await? else {
+            return Err(unexpected_outcome());
+        };
+        Ok(answer)
     }
 
     /// Stops receiving from user `remote`; not being subscribed is fine. Errors: 102.
@@ -462,10 +275,10 @@ impl RoomManager {
     pub async fn close_room(&self, room: &str) -> Result<Vec<UserParticipant>, RoomError> {
         let (completion, result) = completion();
         self.start_close(room, completion).await;
-        match finished(result).await? {
-            Outcome::Closed { members } => Ok(members),
-            other => Err(unexpected(&other)),
-        }
+        let Outcome::Closed { members } = finished(result).await? else {
+            return Err(unexpected_outcome());
+        };
+        Ok(members)
     }
 
     /// Closes every room and opens none any more. No participant is told.
@@ -712,28 +525,6 @@ impl RoomManager {
             )
         })
     }
-}
-
-pub(crate) fn publish_command(participant: &ParticipantId, publish: Publish) -> Command {
-    Command::Publish {
-        participant: participant.clone(),
-        sdp_type: publish.sdp_type,
-        sdp: publish.sdp,
-        loopback: publish.loopback,
-        elements: publish.elements,
-    }
-}
-
-pub(crate) fn room_ended() -> RoomError {
-    RoomError::new(RoomErrorCode::RoomClosed, "the room has ended")
-}
-
-/// A command and its outcome belong together; anything else is reported rather than trusted.
-fn unexpected(outcome: &Outcome) -> RoomError {
-    RoomError::new(
-        RoomErrorCode::Generic,
-        format!("the room answered with {outcome:?}"),
-    )
 }
 
 async fn ask_at<T, F>(address: RoomAddress, question: F) -> Result<T, RoomError>

@@ -12,12 +12,11 @@ use crate::default_handler::DefaultNotificationRoomHandler;
 use crate::handler::{
     Chat, NotificationRoomHandler, Published, RoomHandler, UserNotificationService,
 };
-use crate::manager::{
-    Join, ManagerConfig, ParticipantRequest, Pipeline, Publish, RoomManager, publish_command,
-    room_ended,
-};
+use crate::manager::{Pipeline, RoomManager};
+use crate::message::{Completion, room_ended, unexpected_outcome};
 use crate::provider::{KurentoClientProvider, KurentoClientSessionInfo};
-use crate::task::Completion;
+use crate::request::{Join, ParticipantRequest, Publish, publish_command};
+use crate::shared::ManagerConfig;
 
 /// A [`RoomManager`] for servers: results and errors of client requests go to a
 /// [`NotificationRoomHandler`], which answers the client and tells the others.
@@ -70,7 +69,7 @@ impl NotificationRoomManager {
         let (completion, called) = self.callback(request, move |handler, request, result| {
             let existing = match &result {
                 Ok(Outcome::Joined { existing }) => Ok(existing.as_slice()),
-                Ok(other) => Err(&unexpected(other)),
+                Ok(_) => Err(&unexpected_outcome()),
                 Err(error) => Err(error),
             };
             handler.on_participant_joined(request, &room, &user, existing);
@@ -89,7 +88,7 @@ impl NotificationRoomManager {
         self.run(request, command, |handler, request, result| {
             let left = match &result {
                 Ok(Outcome::Left { user, remaining }) => Ok((user.as_str(), remaining.as_slice())),
-                Ok(other) => Err(&unexpected(other)),
+                Ok(_) => Err(&unexpected_outcome()),
                 Err(error) => Err(error),
             };
             handler.on_participant_left(request, left);
@@ -111,7 +110,7 @@ impl NotificationRoomManager {
                     answer,
                     members,
                 }),
-                Ok(other) => Err(&unexpected(other)),
+                Ok(_) => Err(&unexpected_outcome()),
                 Err(error) => Err(error),
             };
             handler.on_publish_media(request, published);
@@ -129,7 +128,7 @@ impl NotificationRoomManager {
                 Ok(Outcome::Unpublished { user, members }) => {
                     Ok((user.as_str(), members.as_slice()))
                 }
-                Ok(other) => Err(&unexpected(other)),
+                Ok(_) => Err(&unexpected_outcome()),
                 Err(error) => Err(error),
             };
             handler.on_unpublish_media(request, unpublished);
@@ -152,7 +151,7 @@ impl NotificationRoomManager {
         self.run(request, command, |handler, request, result| {
             let answer = match &result {
                 Ok(Outcome::Subscribed { answer }) => Ok(answer.as_str()),
-                Ok(other) => Err(&unexpected(other)),
+                Ok(_) => Err(&unexpected_outcome()),
                 Err(error) => Err(error),
             };
             handler.on_subscribe(request, answer);
@@ -241,7 +240,7 @@ impl NotificationRoomManager {
                     });
                     Ok(())
                 }
-                Ok(other) => Err(unexpected(&other)),
+                Ok(_) => Err(unexpected_outcome()),
                 Err(error) => Err(error),
             };
             let _ = sender.send(evicted);
@@ -264,7 +263,7 @@ impl NotificationRoomManager {
                     handler.on_room_closed(&name, &members);
                     Ok(())
                 }
-                Ok(other) => Err(unexpected(&other)),
+                Ok(_) => Err(unexpected_outcome()),
                 Err(error) => Err(error),
             };
             let _ = sender.send(closed);
@@ -468,13 +467,6 @@ fn check_sender(
         ));
     }
     Ok(())
-}
-
-fn unexpected(outcome: &Outcome) -> RoomError {
-    RoomError::new(
-        RoomErrorCode::Generic,
-        format!("the room answered with {outcome:?}"),
-    )
 }
 
 /// Passes a room manager's events on; a lost room is a closed room for those who were in it.

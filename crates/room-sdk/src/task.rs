@@ -18,114 +18,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::directory::RoomAddress;
-use crate::manager::{Join, Pipeline, Shared, room_ended};
+use crate::manager::Pipeline;
+use crate::message::{Completion, JoinOrder, Message, Reservation};
 use crate::provider::KurentoClientSessionInfo;
+use crate::shared::Shared;
 
 /// Room-wide filters of one room; a program that needs more wants something else.
 const MAX_FILTERS: usize = 64;
-
-/// One thing for a room's task to do.
-pub(crate) enum Message {
-    /// A participant wants in.
-    Join {
-        order: JoinOrder,
-        session: Option<KurentoClientSessionInfo>,
-        reservation: Reservation,
-        completion: Completion,
-    },
-    /// Anything else that changes the room.
-    Command {
-        command: Command,
-        completion: Completion,
-    },
-    /// A look at the room.
-    Query(Box<dyn FnOnce(&Room) + Send>),
-    /// Which pipeline the room has.
-    Pipeline {
-        participant: ParticipantId,
-        reply: oneshot::Sender<Result<Pipeline, RoomError>>,
-    },
-    /// The next state of a room-wide filter.
-    UpdateFilter {
-        filter_id: String,
-        reply: oneshot::Sender<Result<(), RoomError>>,
-    },
-}
-
-/// Who wants into which room.
-#[derive(Clone)]
-pub(crate) struct JoinOrder {
-    pub(crate) participant: ParticipantId,
-    pub(crate) join: Join,
-}
-
-/// A participant's place in the directory while it is on its way in; given back unless it gets in.
-pub(crate) struct Reservation {
-    shared: Arc<Shared>,
-    participant: ParticipantId,
-    address: RoomAddress,
-    taken: bool,
-}
-
-impl Reservation {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        participant: ParticipantId,
-        address: RoomAddress,
-    ) -> Self {
-        Self {
-            shared,
-            participant,
-            address,
-            taken: false,
-        }
-    }
-
-    pub(crate) fn sender(&self) -> mpsc::Sender<Message> {
-        self.address.sender.clone()
-    }
-
-    /// The participant is in: its place stays until it leaves.
-    fn take(mut self) {
-        self.taken = true;
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        if !self.taken {
-            self.shared
-                .directory()
-                .leave(&self.participant, self.address.key);
-        }
-    }
-}
-
-type Finish = Box<dyn FnOnce(Result<Outcome, RoomError>) + Send>;
-
-/// What is to be done when a command is finished; dropping it counts as a failure, so no request
-/// stays without an answer.
-pub(crate) struct Completion(Option<Finish>);
-
-impl Completion {
-    pub(crate) fn new(finish: impl FnOnce(Result<Outcome, RoomError>) + Send + 'static) -> Self {
-        Self(Some(Box::new(finish)))
-    }
-
-    pub(crate) fn finish(mut self, result: Result<Outcome, RoomError>) {
-        if let Some(finish) = self.0.take() {
-            finish(result);
-        }
-    }
-}
-
-impl Drop for Completion {
-    fn drop(&mut self) {
-        if let Some(finish) = self.0.take() {
-            finish(Err(room_ended()));
-        }
-    }
-}
 
 /// What a finished command means outside the room.
 enum Waiting {

@@ -1,5 +1,6 @@
 //! What `NotificationRoomManager` with its default handler says to whom, case by case as Kurento Room's
 //! own tests of it list it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod fake;
 #[path = "fake/scene.rs"]

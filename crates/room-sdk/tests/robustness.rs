@@ -1,4 +1,5 @@
 //! What holds beyond the original: races, failures, limits and lost connections.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod fake;
 #[path = "fake/scene.rs"]

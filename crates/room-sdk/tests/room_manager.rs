@@ -1,4 +1,5 @@
 //! What `RoomManager` promises, case by case as Kurento Room's own tests of its manager list it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod fake;
 #[path = "fake/scene.rs"]

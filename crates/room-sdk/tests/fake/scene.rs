@@ -26,7 +26,7 @@ pub enum Heard {
 }
 
 pub struct Listener {
-    heard: mpsc::UnboundedSender<Heard>,
+    heard: mpsc::Sender<Heard>,
 }
 
 impl RoomHandler for Listener {
@@ -37,7 +37,7 @@ impl RoomHandler for Listener {
         endpoint_name: &str,
         candidate: &IceCandidate,
     ) {
-        let _ = self.heard.send(Heard::Candidate(
+        let _ = self.heard.try_send(Heard::Candidate(
             room.into(),
             participant.to_string(),
             endpoint_name.into(),
@@ -47,25 +47,25 @@ impl RoomHandler for Listener {
 
     fn on_media_element_error(&self, room: &str, participant: &ParticipantId, text: &str) {
         let heard = Heard::ElementError(room.into(), participant.to_string(), text.into());
-        let _ = self.heard.send(heard);
+        let _ = self.heard.try_send(heard);
     }
 
     fn on_pipeline_error(&self, room: &str, participants: &[ParticipantId], text: &str) {
         let ids = participants.iter().map(ToString::to_string).collect();
         let _ = self
             .heard
-            .send(Heard::PipelineError(room.into(), ids, text.into()));
+            .try_send(Heard::PipelineError(room.into(), ids, text.into()));
     }
 
     fn on_room_lost(&self, room: &str, members: &[UserParticipant]) {
-        let _ = self.heard.send(Heard::Lost(room.into(), members.len()));
+        let _ = self.heard.try_send(Heard::Lost(room.into(), members.len()));
     }
 
     fn update_filter(&self, _: &str, participant: &UserParticipant, filter: &str, state: &str) {
         let user = participant.user_name.clone();
         let _ = self
             .heard
-            .send(Heard::Filter(user, filter.into(), state.into()));
+            .try_send(Heard::Filter(user, filter.into(), state.into()));
     }
 
     fn next_filter_state(&self, _: &str, state: Option<&str>) -> Option<String> {
@@ -77,7 +77,7 @@ impl RoomHandler for Listener {
 pub struct Scene {
     pub manager: RoomManager,
     pub kurento: FakeKurento,
-    heard: Mutex<mpsc::UnboundedReceiver<Heard>>,
+    heard: Mutex<mpsc::Receiver<Heard>>,
 }
 
 impl Scene {
@@ -87,7 +87,7 @@ impl Scene {
 
     pub fn with_config(config: ManagerConfig) -> Self {
         let (kurento, client) = FakeKurento::start();
-        let (sender, receiver) = mpsc::unbounded_channel();
+        let (sender, receiver) = mpsc::channel(1024);
         let handler = Arc::new(Listener { heard: sender });
         let provider = Arc::new(FixedKurento::new(client));
         Self {
