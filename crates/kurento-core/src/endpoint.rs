@@ -3,30 +3,14 @@
 use crate::{
     Config, ObjectModel,
     call::{Call, Outcome, Then},
+    negotiation::Negotiation,
 };
 use salono_kurento_model::{Error, ErrorCode, KURENTO, Map, Value, tagged};
 use salono_media_api::{
     Bandwidth, Bitrate, CertificateKind, ConnectionState, DataChannelSpec, DtlsState, ElementKey,
-    IceCandidate, IceState, OfferDirection, OfferKinds, Op, WebRtcSpec,
+    IceCandidate, IceState, OfferDirection, Op, WebRtcSpec,
 };
 use std::collections::BTreeMap;
-
-/// Where the only offer and answer of an endpoint's life stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Negotiation {
-    /// Nothing yet.
-    New,
-    /// Our offer is being made or waits for its answer.
-    Offered,
-    /// The answer to our offer is being applied.
-    Completing,
-    /// The answer to our offer is applied.
-    Completed,
-    /// A remote offer is being answered.
-    Answering,
-    /// A remote offer is answered.
-    Answered,
-}
 
 /// A selected candidate pair: `candidate:…` lines of ours and of the peer's.
 #[derive(Debug, Clone)]
@@ -325,117 +309,6 @@ impl ObjectModel {
         Ok(Outcome::VOID)
     }
 
-    fn generate_offer(&mut self, pipeline: u64, call: &Call<'_>) -> Result<Outcome, Error> {
-        self.move_on(call.object, Negotiation::Offered, |now| match now {
-            Negotiation::New => Ok(()),
-            Negotiation::Offered
-            | Negotiation::Completing
-            | Negotiation::Completed
-            | Negotiation::Answering
-            | Negotiation::Answered => Err(already_negotiated()),
-        })?;
-        let wanted = |name: &str| {
-            call.params
-                .get("options")
-                .and_then(|options| options.get(name))
-                .and_then(Value::as_bool)
-                .unwrap_or(true)
-        };
-        let kinds = OfferKinds {
-            audio: wanted("offerToReceiveAudio"),
-            video: wanted("offerToReceiveVideo"),
-        };
-        let object = call.object;
-        let element = ElementKey(object);
-        let token = self.ask(pipeline, |token| Op::GenerateOffer {
-            token,
-            element,
-            kinds,
-        });
-        Ok(Outcome::Later(token, Then::Offer { object }))
-    }
-
-    fn process_offer(&mut self, pipeline: u64, call: &Call<'_>) -> Result<Outcome, Error> {
-        let sdp = self.description_param(call, "offer", "Empty offer not valid")?;
-        self.move_on(call.object, Negotiation::Answering, |now| match now {
-            Negotiation::New => Ok(()),
-            Negotiation::Offered
-            | Negotiation::Completing
-            | Negotiation::Completed
-            | Negotiation::Answering
-            | Negotiation::Answered => Err(already_negotiated()),
-        })?;
-        let object = call.object;
-        let element = ElementKey(object);
-        let token = self.ask(pipeline, |token| Op::ProcessOffer {
-            token,
-            element,
-            sdp,
-        });
-        Ok(Outcome::Later(token, Then::Answer { object }))
-    }
-
-    fn process_answer(&mut self, pipeline: u64, call: &Call<'_>) -> Result<Outcome, Error> {
-        let sdp = self.description_param(call, "answer", "Empty answer not valid")?;
-        self.move_on(call.object, Negotiation::Completing, |now| match now {
-            Negotiation::Offered => Ok(()),
-            Negotiation::New | Negotiation::Answering | Negotiation::Answered => Err(Error::new(
-                ErrorCode::SdpNotOfferGenerated,
-                "Offer not generated. It is not possible to process an answer.",
-            )),
-            Negotiation::Completing | Negotiation::Completed => Err(Error::new(
-                ErrorCode::SdpAnswerAlreadyProcessed,
-                "Sdp Answer already processed",
-            )),
-        })?;
-        let object = call.object;
-        let element = ElementKey(object);
-        let token = self.ask(pipeline, |token| Op::ProcessAnswer {
-            token,
-            element,
-            sdp,
-        });
-        Ok(Outcome::Later(token, Then::Complete { object }))
-    }
-
-    fn move_on(
-        &mut self,
-        key: u64,
-        next: Negotiation,
-        check: impl Fn(Negotiation) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        if let Some(endpoint) = self.endpoint_mut(key) {
-            check(endpoint.negotiation)?;
-            endpoint.negotiation = next;
-        }
-        Ok(())
-    }
-
-    fn description_param(&self, call: &Call<'_>, name: &str, empty: &str) -> Result<String, Error> {
-        let sdp = call.text(name).unwrap_or_default();
-        let limit = self.config.limits.sdp_bytes;
-        if sdp.is_empty() {
-            return Err(Error::new(ErrorCode::SdpParseError, empty));
-        }
-        if sdp.len() > limit {
-            return Err(Error::new(
-                ErrorCode::SdpParseError,
-                format!("Error parsing SDP: longer than {limit} bytes"),
-            ));
-        }
-        Ok(sdp.to_owned())
-    }
-
-    fn description(&mut self, pipeline: u64, object: u64, remote: bool) -> Result<Outcome, Error> {
-        let element = ElementKey(object);
-        let token = self.ask(pipeline, |token| Op::Description {
-            token,
-            element,
-            remote,
-        });
-        Ok(Outcome::Later(token, Then::Description { remote }))
-    }
-
     fn add_candidate(&mut self, pipeline: u64, call: &Call<'_>) -> Result<Outcome, Error> {
         let member = |name: &str| call.params.get("candidate").and_then(|it| it.get(name));
         let text = |name: &str| member(name).and_then(Value::as_str).unwrap_or_default();
@@ -600,13 +473,6 @@ pub(crate) fn connection_state(state: ConnectionState) -> &'static str {
         ConnectionState::Disconnected => "DISCONNECTED",
         ConnectionState::Connected => "CONNECTED",
     }
-}
-
-fn already_negotiated() -> Error {
-    Error::new(
-        ErrorCode::SdpAlreadyNegotiated,
-        "Endpoint already negotiated",
-    )
 }
 
 fn kbps(value: i32) -> Bitrate {

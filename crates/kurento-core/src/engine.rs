@@ -3,8 +3,9 @@
 use crate::{
     Now, ObjectModel,
     call::{Then, media_type},
-    endpoint::{Negotiation, Pair, connection_state, dtls_members, ice_state, pair_value},
+    endpoint::{Pair, connection_state, dtls_members, ice_state, pair_value},
     links::DEFAULT,
+    negotiation::Negotiation,
     release::Announce,
 };
 use salono_kurento_model::{Error, ErrorCode, KURENTO, Map, Value, tagged};

@@ -19,6 +19,7 @@ mod invoke;
 mod links;
 mod manager;
 mod model;
+mod negotiation;
 mod object;
 mod random;
 mod release;
