@@ -25,7 +25,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             participants: 1000,
-            queued_operations: 4096,
+            queued_operations: 1024,
             buffered_candidates: 128,
             unknown_endpoints: 16,
             elements: 16,
