@@ -2,8 +2,8 @@
 
 /// Why a room request failed. The number on the wire is [`ErrorCode::number`].
 ///
-/// The hundreds tell the area: 1xx users, 2xx rooms, 3xx media, 8xx client-side transport. Numbers are fixed since
-/// version 6.2 of Kurento Room.
+/// The hundreds tell the area: 1xx users, 2xx rooms, 3xx media, 8xx client-side transport. Numbers
+/// are fixed since version 6.2 of Kurento Room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum ErrorCode {

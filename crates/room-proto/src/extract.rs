@@ -1,8 +1,8 @@
 //! Lenient reading of `params`.
 //!
-//! Existing clients send numbers as strings (an Android client does so with `sdpMLineIndex`) and booleans as strings;
-//! the reference server coerced them, so this one does as well. `null` is never coerced: it fails like a missing
-//! parameter.
+//! Existing clients send numbers as strings (an Android client does so with `sdpMLineIndex`) and
+//! booleans as strings; the reference server coerced them, so this one does as well. `null` is
+//! never coerced: it fails like a missing parameter.
 
 use serde_json::{Map, Value};
 
@@ -83,7 +83,8 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// A boolean; a text counts as true when it reads `true` in any case, every other text and every number as false.
+    /// A boolean; a text counts as true when it reads `true` in any case, every other text and
+    /// every number as false.
     ///
     /// # Errors
     /// Absent, `null`, or an object or array.

@@ -1,6 +1,7 @@
 //! The ten events of the room server.
 //!
-//! Mind the key that names the user: `id` in joined and published, `name` in unpublished and left, `user` in chat.
+//! Mind the key that names the user: `id` in joined and published, `name` in unpublished and left,
+//! `user` in chat.
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value};
@@ -49,7 +50,8 @@ pub enum Notification {
     },
     /// An ICE candidate of the media server.
     IceCandidate {
-        /// The receiver's own name for its publisher, else the name of the user whose media it receives.
+        /// The receiver's own name for its publisher, else the name of the user whose media it
+        /// receives.
         endpoint: String,
         /// The m-line it belongs to, by position.
         sdp_m_line_index: i32,

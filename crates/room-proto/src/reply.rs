@@ -28,8 +28,8 @@ impl StreamInfo {
 pub struct Peer {
     /// The participant's name.
     pub id: String,
-    /// Its streams; the member is *absent*, not empty, when it does not publish: clients take the presence of the
-    /// key for publishing.
+    /// Its streams; the member is *absent*, not empty, when it does not publish: clients take the
+    /// presence of the key for publishing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub streams: Option<Vec<StreamInfo>>,
 }

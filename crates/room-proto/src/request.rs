@@ -1,7 +1,7 @@
 //! The nine requests of a participant.
 //!
-//! [`Request::parse`] reads parameters in the order in which the reference server reads them, so that a request with
-//! several faults is refused for the same one.
+//! [`Request::parse`] reads parameters in the order in which the reference server reads them, so
+//! that a request with several faults is refused for the same one.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -77,7 +77,8 @@ pub struct ReceiveVideo {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IceCandidate {
-    /// A bare user name: the caller's own for its publisher, another one's for the subscription to that user.
+    /// A bare user name: the caller's own for its publisher, another one's for the subscription to
+    /// that user.
     pub endpoint_name: String,
     /// The candidate line (RFC 8839).
     pub candidate: String,
@@ -101,8 +102,8 @@ pub struct SendMessage {
 
 /// A stream named as `<user>_<stream>`.
 ///
-/// The split is at the *last* underscore: user names may hold underscores, stream ids do not. (The reference server
-/// splits at the first one, which makes such users unreachable.)
+/// The split is at the *last* underscore: user names may hold underscores, stream ids do not. (The
+/// reference server splits at the first one, which makes such users unreachable.)
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SenderRef {
     /// Who publishes.

@@ -446,3 +446,67 @@ async fn a_thousand_clients_in_a_hurry_leave_nothing_behind() {
     let metrics = server.snapshot();
     assert_eq!((metrics.sockets, metrics.rooms), (0, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn frames_are_byte_for_byte_what_the_original_writes() {
+    let (server, mut kurento) = start(RoomServerConfig::default());
+    kurento.order("candidates").await;
+    let mut ann = TestClient::within(&server);
+    let reply = join(&mut ann, "r", "ann").await;
+    let ann_session = reply["result"]["sessionId"].as_str().unwrap().to_owned();
+    let mut bob = TestClient::within(&server);
+    bob.send(&request(1, "connect", json!({}))).await;
+    let reply: Value = serde_json::from_str(&bob.hear_text("connect").await).unwrap();
+    let session = reply["result"]["sessionId"].as_str().unwrap().to_owned();
+    bob.send(&request(
+        2,
+        "joinRoom",
+        json!({ "room": "r", "user": "ann" }),
+    ))
+    .await;
+    let refusal = bob.hear_text("refusal").await;
+    assert!(refusal.starts_with(r#"{"id":2,"error":{"code":104,"message":""#));
+    let end = format!(r#"","sessionId":"{session}"}},"jsonrpc":"2.0","data":{{}}}}"#);
+    assert!(refusal.ends_with(&end));
+    bob.send(&request(
+        3,
+        "joinRoom",
+        json!({ "room": "r", "user": "bob" }),
+    ))
+    .await;
+    assert_eq!(
+        bob.hear_text("join").await,
+        format!(
+            r#"{{"id":3,"result":{{"value":[{{"id":"ann"}}],"sessionId":"{session}"}},"jsonrpc":"2.0"}}"#
+        )
+    );
+    let joined = ann.hear_text("joined").await;
+    assert_eq!(
+        joined,
+        r#"{"method":"participantJoined","params":{"id":"bob"},"jsonrpc":"2.0"}"#
+    );
+    let params = json!({ "sdpOffer": "O", "doLoopback": false });
+    ann.send(&request(2, "publishVideo", params)).await;
+    let mut heard = [
+        ann.hear_text("answer").await,
+        ann.hear_text("candidate").await,
+    ];
+    heard.sort();
+    assert_eq!(
+        heard,
+        [
+            format!(r#"{{"id":2,"result":{{"sdpAnswer":"answer to O","sessionId":"{ann_session}"}},"jsonrpc":"2.0"}}"#),
+            r#"{"method":"iceCandidate","params":{"endpointName":"ann","sdpMLineIndex":0,"sdpMid":"0","candidate":"candidate:1"},"jsonrpc":"2.0"}"#.to_owned(),
+        ]
+    );
+    assert_eq!(
+        bob.hear_text("published").await,
+        r#"{"method":"participantPublished","params":{"id":"ann","streams":[{"id":"webcam"}]},"jsonrpc":"2.0"}"#
+    );
+    let params = json!({ "userMessage": "ann", "roomMessage": "r", "message": "<&'=>" });
+    ann.send(&request(3, "sendMessage", params)).await;
+    assert_eq!(
+        bob.hear_text("chat").await,
+        r#"{"method":"sendMessage","params":{"room":"r","user":"ann","message":"<&'=>"},"jsonrpc":"2.0"}"#
+    );
+}

@@ -120,6 +120,13 @@ impl TestClient {
         outgoing.send(message).await.expect("still open");
     }
 
+    /// Sends, unless the connection has ended.
+    pub(crate) async fn try_send(&self, text: &str) {
+        if let Some(outgoing) = &self.outgoing {
+            let _ = outgoing.send(Message::text(text)).await;
+        }
+    }
+
     /// The next thing; `None` when nothing comes.
     pub(crate) async fn hear(&mut self) -> Option<Heard> {
         timeout(self.patience, self.incoming.recv())
