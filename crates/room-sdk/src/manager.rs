@@ -7,7 +7,7 @@ use salono_room_core::{
     Command, IceCandidate, MediaType, MutedMediaType, Outcome, ParticipantId, Room, RoomError,
     RoomErrorCode, UserParticipant,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::directory::RoomAddress;
 use crate::handler::RoomHandler;
@@ -420,23 +420,23 @@ impl RoomManager {
         session: Option<KurentoClientSessionInfo>,
         completion: Completion,
     ) {
-        let order = JoinOrder {
+        let mut order = JoinOrder {
             participant: participant.clone(),
             join,
+            session,
+            completion,
         };
-        match self.shared.admit(&order, session.as_ref()) {
-            Ok(reservation) => {
-                let sender = reservation.sender();
-                let message = Message::Join {
-                    order,
-                    session,
-                    reservation,
-                    completion,
-                };
-                // On failure the message is dropped, and with it the completion, which then reports it.
-                let _ = sender.send(message).await;
+        loop {
+            let (sender, reservation) = match self.shared.admit(&order) {
+                Ok(reservation) => (reservation.sender(), reservation),
+                Err(error) => return order.completion.finish(Err(error)),
+            };
+            let message = Message::Join { order, reservation };
+            match sender.send(message).await {
+                // The room ended between the look at the directory and now: to the next of its name.
+                Err(mpsc::error::SendError(Message::Join { order: again, .. })) => order = again,
+                Err(_) | Ok(()) => return,
             }
-            Err(error) => completion.finish(Err(error)),
         }
     }
 

@@ -16,9 +16,7 @@ pub(crate) enum Message {
     /// A participant wants in.
     Join {
         order: JoinOrder,
-        session: Option<KurentoClientSessionInfo>,
         reservation: Reservation,
-        completion: Completion,
     },
     /// Anything else that changes the room.
     Command {
@@ -40,10 +38,12 @@ pub(crate) enum Message {
 }
 
 /// Who wants into which room.
-#[derive(Clone)]
 pub(crate) struct JoinOrder {
     pub(crate) participant: ParticipantId,
     pub(crate) join: Join,
+    /// `None` if the room must exist.
+    pub(crate) session: Option<KurentoClientSessionInfo>,
+    pub(crate) completion: Completion,
 }
 
 /// A participant's place in the directory while it is on its way in; given back unless it gets in.

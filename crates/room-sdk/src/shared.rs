@@ -66,11 +66,7 @@ impl Shared {
     }
 
     /// Finds or opens the room that a join goes to and reserves the participant's place in the directory.
-    pub(crate) fn admit(
-        self: &Arc<Self>,
-        order: &JoinOrder,
-        session: Option<&KurentoClientSessionInfo>,
-    ) -> Result<Reservation, RoomError> {
+    pub(crate) fn admit(self: &Arc<Self>, order: &JoinOrder) -> Result<Reservation, RoomError> {
         let mut directory = self.directory();
         if let Some(current) = directory.room_of(&order.participant) {
             return Err(RoomError::new(
@@ -84,7 +80,7 @@ impl Shared {
         let address = match directory.room(&order.join.room) {
             Some(address) => address.clone(),
             None => {
-                let Some(session) = session else {
+                let Some(session) = &order.session else {
                     return Err(RoomError::new(
                         RoomErrorCode::RoomNotFound,
                         format!("room '{}' must be created before", order.join.room),

@@ -14,6 +14,7 @@ use salono_room_core::{
     CloseReason, Command, Effect, MediaFailure, Outcome, ParticipantId, Reply, Room, RoomError,
     RoomErrorCode, RoomEvent, Ticket, Token,
 };
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -144,13 +145,9 @@ async fn refuse_all(messages: &mut mpsc::Receiver<Message>, error: &RoomError) {
     messages.close();
     while let Some(message) = messages.recv().await {
         match message {
-            Message::Join {
-                reservation,
-                completion,
-                ..
-            } => {
+            Message::Join { order, reservation } => {
                 drop(reservation);
-                completion.finish(Err(error.clone()));
+                order.completion.finish(Err(error.clone()));
             }
             Message::Command { completion, .. } => completion.finish(Err(error.clone())),
             Message::Query(_) => {}
@@ -233,14 +230,10 @@ impl Running {
 
     fn handle_message(&mut self, message: Message) {
         match message {
-            Message::Join {
-                order,
-                session,
-                reservation,
-                completion,
-            } => {
+            Message::Join { order, reservation } => {
                 if self.room.is_closed() {
-                    self.join_anew(order, session, reservation, completion);
+                    drop(reservation);
+                    self.join_anew(order);
                     return;
                 }
                 let command = Command::Join {
@@ -252,7 +245,7 @@ impl Running {
                 let waiting = Waiting::Join {
                     participant: order.participant,
                     reservation,
-                    completion,
+                    completion: order.completion,
                 };
                 self.start(command, waiting);
             }
@@ -304,27 +297,18 @@ impl Running {
     }
 
     /// A join that was on its way here when the room ended goes to the next room of that name.
-    fn join_anew(
-        &self,
-        order: JoinOrder,
-        session: Option<KurentoClientSessionInfo>,
-        reservation: Reservation,
-        completion: Completion,
-    ) {
-        drop(reservation);
-        match self.shared.admit(&order, session.as_ref()) {
-            Ok(reservation) => {
-                let sender = reservation.sender();
-                let message = Message::Join {
-                    order,
-                    session,
-                    reservation,
-                    completion,
-                };
+    fn join_anew(&self, mut order: JoinOrder) {
+        loop {
+            let reservation = match self.shared.admit(&order) {
+                Ok(reservation) => reservation,
+                Err(error) => return order.completion.finish(Err(error)),
+            };
+            let sender = reservation.sender();
+            match sender.try_send(Message::Join { order, reservation }) {
+                Err(TrySendError::Closed(Message::Join { order: again, .. })) => order = again,
                 // A full queue drops the message: the completion reports it.
-                let _ = sender.try_send(message);
+                Err(TrySendError::Closed(_) | TrySendError::Full(_)) | Ok(()) => return,
             }
-            Err(error) => completion.finish(Err(error)),
         }
     }
 
