@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 
@@ -27,7 +28,7 @@ pub(crate) struct Outbox {
     queue: mpsc::Sender<Outgoing>,
     bytes: Arc<AtomicUsize>,
     max_bytes: usize,
-    cut: Arc<Notify>,
+    ends: Arc<Ends>,
 }
 
 /// The writing end, of which each socket has one.
@@ -35,7 +36,16 @@ pub(crate) struct Outbox {
 pub(crate) struct Pickup {
     queue: mpsc::Receiver<Outgoing>,
     bytes: Arc<AtomicUsize>,
-    cut: Arc<Notify>,
+    ends: Arc<Ends>,
+}
+
+/// How the sending end ends a socket.
+#[derive(Debug, Default)]
+pub(crate) struct Ends {
+    /// At once.
+    cut: Notify,
+    /// After what is queued, of which a close frame is the last.
+    closing: Notify,
 }
 
 /// The client does not keep up.
@@ -47,18 +57,18 @@ pub(crate) struct Overflow;
 pub(crate) fn outbox(frames: usize, bytes: usize) -> (Outbox, Pickup) {
     let (sender, receiver) = mpsc::channel(frames.max(1));
     let queued = Arc::new(AtomicUsize::new(0));
-    let cut = Arc::new(Notify::new());
+    let ends = Arc::new(Ends::default());
     (
         Outbox {
             queue: sender,
             bytes: Arc::clone(&queued),
             max_bytes: bytes,
-            cut: Arc::clone(&cut),
+            ends: Arc::clone(&ends),
         },
         Pickup {
             queue: receiver,
             bytes: queued,
-            cut,
+            ends,
         },
     )
 }
@@ -67,6 +77,9 @@ impl Outbox {
     /// Queues without waiting. The caller serialises calls for one socket, so what is counted is
     /// what is queued.
     pub(crate) fn push(&self, item: Outgoing) -> Result<(), Overflow> {
+        if matches!(item, Outgoing::Close { .. }) {
+            self.ends.closing.notify_one();
+        }
         let len = item.bytes();
         let queued = self.bytes.load(Ordering::Relaxed);
         if queued > 0 && queued.saturating_add(len) > self.max_bytes {
@@ -82,7 +95,7 @@ impl Outbox {
 
     /// Ends the socket at once, whatever is queued.
     pub(crate) fn cut(&self) {
-        self.cut.notify_one();
+        self.ends.cut.notify_one();
     }
 }
 
@@ -99,9 +112,24 @@ impl Pickup {
         self.queue.is_empty()
     }
 
-    /// Resolves when the socket is to be dropped at once.
-    pub(crate) fn cut(&self) -> Arc<Notify> {
-        Arc::clone(&self.cut)
+    /// How the sending end ends the socket.
+    pub(crate) fn ends(&self) -> Arc<Ends> {
+        Arc::clone(&self.ends)
+    }
+}
+
+impl Ends {
+    /// Resolves when the socket is to be dropped: at once when it was cut off, and `patience` after
+    /// a close frame was queued, which a client that does not read would hold up for ever.
+    pub(crate) async fn overdue(&self, patience: Duration) {
+        let closing = async {
+            self.closing.notified().await;
+            tokio::time::sleep(patience).await;
+        };
+        tokio::select! {
+            () = self.cut.notified() => {}
+            () = closing => {}
+        }
     }
 }
 

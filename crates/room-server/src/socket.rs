@@ -44,10 +44,12 @@ where
         return;
     };
     tracing::debug!(socket = %id, "connected");
-    let cut = pickup.cut();
+    let ends = pickup.ends();
+    // One patience for what is queued, one for the peer's answer.
+    let patience = 2 * server.config.close_patience;
     tokio::select! {
         () = converse(&server, id, sink, stream, pickup) => {}
-        () = cut.notified() => {}
+        () = ends.overdue(patience) => {}
     }
     server.drive(|hub, now| hub.handle_close(id, now));
     tracing::debug!(socket = %id, "disconnected");

@@ -153,6 +153,21 @@ async fn a_connection_without_a_sign_of_life_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_cannot_keep_its_connection_from_closing() {
+    let (server, _kurento) = start(RoomServerConfig::default());
+    let (deaf, _unread) = TestClient::deaf(&server);
+    for id in 0..5 {
+        let text = request(id, "ping", json!({ "interval": 1000 }));
+        deaf.send(ws::Message::text(text)).await.unwrap();
+    }
+    // Three seconds to the watchdog, two for what is queued, two for an answer.
+    tokio::time::timeout(Duration::from_secs(8), deaf.closed())
+        .await
+        .unwrap();
+    assert_eq!(server.snapshot().sockets, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_on_a_new_network_gets_its_session_from_the_dead_connection() {
     let (server, _kurento) = start(RoomServerConfig::default());
     let (dead, mut unread) = TestClient::deaf(&server);
