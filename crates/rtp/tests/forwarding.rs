@@ -74,10 +74,10 @@ impl Publisher {
         let seq = self.next;
         self.next += 1;
         let frame = seq / PACKETS_PER_FRAME;
-        let starts = seq % PACKETS_PER_FRAME == 0;
+        let starts = seq.is_multiple_of(PACKETS_PER_FRAME);
         let picture = (frame as u16 & 0x7FFF) | 0x8000;
         let [p0, p1] = picture.to_be_bytes();
-        let not_key = u8::from(frame % 10 != 0);
+        let not_key = u8::from(!frame.is_multiple_of(10));
         // The publisher's own number travels in the payload, to be recognised at the far end.
         let mut payload = vec![if starts { 0x90 } else { 0x80 }, 0x80, p0, p1, not_key];
         payload.extend(self.ssrc.to_be_bytes());
