@@ -1,0 +1,12 @@
+//! Calls through one shard in virtual time, with str0m as the peers.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test may take the clock as its origin"
+)]
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the enums of the peer's library are open"
+)]
+
+mod forwarding;
+mod support;

@@ -1,0 +1,403 @@
+//! A world in virtual time: one shard, any number of str0m peers, a seeded network between them.
+//!
+//! Nothing here waits and nothing touches a socket: time jumps to whatever is due next.
+
+pub(crate) mod media;
+pub(crate) mod network;
+pub(crate) mod peer;
+pub(crate) mod sdp;
+
+pub(crate) use network::{Dice, Link};
+pub(crate) use peer::{Peer, Wish};
+
+use network::{Network, To};
+use salono_media_api::*;
+use salono_media_core::*;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use str0m::Candidate;
+use str0m::change::{SdpAnswer, SdpOffer};
+use str0m::media::MediaKind as RtcKind;
+
+pub(crate) const PIPELINE: PipelineKey = PipelineKey(1);
+/// Wall clock at the start of every world.
+pub(crate) const UNIX_START: Duration = Duration::from_secs(1_800_000_000);
+
+pub(crate) fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub(crate) fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+pub(crate) struct World {
+    pub(crate) shard: Shard,
+    pub(crate) addr: SocketAddr,
+    pub(crate) now: Instant,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) events: VecDeque<(Instant, Event)>,
+    pub(crate) network: Network,
+    /// Datagrams from the shard to addresses of nobody.
+    pub(crate) strays: u64,
+    tokens: u64,
+    stuck: u32,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self::with_limits(seed, Limits::default())
+    }
+
+    pub(crate) fn with_limits(seed: u64, limits: Limits) -> Self {
+        static PROVIDER: std::sync::Once = std::sync::Once::new();
+        PROVIDER.call_once(|| str0m::crypto::from_feature_flags().install_process_default());
+        let now = Instant::now();
+        let addr = SocketAddr::from(([10, 0, 0, 1], 4_000));
+        let config = ShardConfig {
+            addresses: vec![LocalAddress { index: 0, addr }],
+            announced_v4: None,
+            announced_v6: None,
+            certificate: Arc::new(Certificate::generate().expect("a certificate")),
+            limits,
+            unix_time: UNIX_START,
+            seed: [seed as u8; 32],
+        };
+        let mut world = Self {
+            shard: Shard::new(config, now).expect("a shard"),
+            addr,
+            now,
+            peers: Vec::new(),
+            events: VecDeque::new(),
+            network: Network::new(seed),
+            strays: 0,
+            tokens: 0,
+            stuck: 0,
+        };
+        world.op(Op::CreatePipeline);
+        world
+    }
+
+    // Commands.
+
+    pub(crate) fn op(&mut self, op: Op) {
+        let pipeline = PIPELINE;
+        let command = Command { pipeline, op };
+        self.shard.handle_command(command, self.now);
+        self.shard.flush(self.now);
+        self.collect();
+    }
+
+    pub(crate) fn ask(&mut self, op: impl FnOnce(Token) -> Op) -> Result<Reply, MediaError> {
+        self.tokens += 1;
+        let token = Token(self.tokens);
+        self.op(op(token));
+        let at = self.events.iter().position(
+            |(_, event)| matches!(event, Event::Replied { token: of, .. } if *of == token),
+        );
+        match at.and_then(|at| self.events.remove(at)) {
+            Some((_, Event::Replied { result, .. })) => result,
+            other => panic!("no answer: {other:?}"),
+        }
+    }
+
+    pub(crate) fn ask_sdp(&mut self, op: impl FnOnce(Token) -> Op) -> String {
+        match self.ask(op) {
+            Ok(Reply::Sdp(sdp)) => sdp,
+            other => panic!("not a description: {other:?}"),
+        }
+    }
+
+    pub(crate) fn stats(&mut self, peer: usize) -> ElementStats {
+        let element = self.peers[peer].element;
+        match self.ask(|token| Op::Stats { token, element }) {
+            Ok(Reply::Stats(stats)) => *stats,
+            other => panic!("no counters: {other:?}"),
+        }
+    }
+
+    pub(crate) fn connect(&mut self, source: ElementKey, sink: ElementKey) {
+        for kind in MediaKind::ALL {
+            self.op(Op::Connect { source, sink, kind });
+        }
+    }
+
+    pub(crate) fn pass_through(&mut self, key: u64) -> ElementKey {
+        let element = ElementKey(key);
+        let spec = ElementSpec::PassThrough;
+        self.ask(|token| Op::Create {
+            token,
+            element,
+            spec,
+        })
+        .expect("an element");
+        element
+    }
+
+    pub(crate) fn element(&self, peer: usize) -> ElementKey {
+        self.peers[peer].element
+    }
+
+    // Peers.
+
+    /// An endpoint for a peer that does not negotiate yet; its key is its index + 1.
+    pub(crate) fn add_peer(&mut self, wish: &Wish, spec: WebRtcSpec) -> usize {
+        let index = self.peers.len();
+        let element = ElementKey(index as u64 + 1);
+        self.ask(|token| Op::Create {
+            token,
+            element,
+            spec: ElementSpec::WebRtc(spec),
+        })
+        .expect("an element");
+        let addr = SocketAddr::from(([10, 0, 1, index as u8 + 1], 5_000));
+        self.peers.push(Peer::new(wish, element, addr, self.now));
+        index
+    }
+
+    /// A peer that offers; answered and gathered, connecting.
+    pub(crate) fn join(&mut self, wish: Wish) -> usize {
+        let spec = WebRtcSpec {
+            data_channels: wish.data,
+            ..WebRtcSpec::default()
+        };
+        let index = self.add_peer(&wish, spec);
+        let peer = &mut self.peers[index];
+        let element = peer.element;
+        let candidate = Candidate::host(peer.addr, "udp").expect("a candidate");
+        peer.rtc.add_local_candidate(candidate);
+        let mut change = peer.rtc.sdp_api();
+        peer.audio_mid = wish
+            .audio
+            .map(|direction| change.add_media(RtcKind::Audio, direction, None, None, None));
+        peer.video_mid = wish
+            .video
+            .map(|direction| change.add_media(RtcKind::Video, direction, None, None, None));
+        if wish.data {
+            change.add_channel("first".into());
+        }
+        let (offer, pending) = change.apply().expect("something to offer");
+        let sdp = (wish.munge)(&offer.to_sdp_string());
+        let answer = self.ask_sdp(|token| Op::ProcessOffer {
+            token,
+            element,
+            sdp,
+        });
+        let answer = SdpAnswer::from_sdp_string(&answer).expect("a valid answer");
+        let peer = &mut self.peers[index];
+        peer.rtc
+            .sdp_api()
+            .accept_answer(pending, answer)
+            .expect("an acceptable answer");
+        self.trickle(index);
+        index
+    }
+
+    /// A peer that answers our offer; gathered, connecting.
+    pub(crate) fn invite(&mut self, wish: Wish, spec: WebRtcSpec) -> usize {
+        let index = self.add_peer(&wish, spec);
+        let element = self.peers[index].element;
+        let kinds = OfferKinds {
+            audio: wish.audio.is_some(),
+            video: wish.video.is_some(),
+        };
+        let offer = self.ask_sdp(|token| Op::GenerateOffer {
+            token,
+            element,
+            kinds,
+        });
+        let peer = &mut self.peers[index];
+        let candidate = Candidate::host(peer.addr, "udp").expect("a candidate");
+        peer.rtc.add_local_candidate(candidate);
+        let offer = SdpOffer::from_sdp_string(&offer).expect("a valid offer");
+        let answer = peer
+            .rtc
+            .sdp_api()
+            .accept_offer(offer)
+            .expect("an acceptable offer");
+        let sdp = (wish.munge)(&answer.to_sdp_string());
+        self.drive_peer(index);
+        self.ask_sdp(|token| Op::ProcessAnswer {
+            token,
+            element,
+            sdp,
+        });
+        self.trickle(index);
+        index
+    }
+
+    /// Gathers and hands the shard's candidates to the peer.
+    pub(crate) fn trickle(&mut self, index: usize) {
+        let of = self.peers[index].element;
+        self.ask(|token| Op::GatherCandidates { token, element: of })
+            .expect("candidates");
+        for (_, event) in &self.events {
+            if let Event::Element {
+                element,
+                event: ElementEvent::IceCandidateFound(found),
+            } = event
+                && *element == of
+            {
+                let candidate =
+                    Candidate::from_sdp_string(&found.candidate).expect("a valid candidate");
+                self.peers[index].rtc.add_remote_candidate(candidate);
+            }
+        }
+    }
+
+    /// Joins and waits until the shard calls the peer connected.
+    pub(crate) fn join_connected(&mut self, wish: Wish) -> usize {
+        let index = self.join(wish);
+        self.expect_connected(index);
+        index
+    }
+
+    pub(crate) fn expect_connected(&mut self, index: usize) {
+        assert!(
+            self.run_until(secs(10), |world| world.is_connected(index)),
+            "peer {index} connects: {:?}",
+            self.events
+        );
+    }
+
+    pub(crate) fn is_connected(&self, index: usize) -> bool {
+        let element = self.peers[index].element;
+        self.peers[index].is_connected
+            && self.has(
+                element,
+                &ElementEvent::Connection(ConnectionState::Connected),
+            )
+    }
+
+    pub(crate) fn has(&self, of: ElementKey, wanted: &ElementEvent) -> bool {
+        self.element_events(of).any(|event| event == wanted)
+    }
+
+    pub(crate) fn element_events(&self, of: ElementKey) -> impl Iterator<Item = &ElementEvent> {
+        self.events
+            .iter()
+            .filter_map(move |(_, event)| match event {
+                Event::Element { element, event } if *element == of => Some(event),
+                Event::Element { .. } | Event::Replied { .. } => None,
+            })
+    }
+
+    pub(crate) fn start(&mut self, peer: usize) {
+        self.peers[peer].start(self.now);
+    }
+
+    // Time.
+
+    pub(crate) fn run(&mut self, time: Duration) {
+        self.run_until(time, |_| false);
+    }
+
+    /// Lets time pass until `done`; false when that is not within `limit`.
+    pub(crate) fn run_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> bool {
+        let end = self.now + limit;
+        self.settle();
+        while !done(self) {
+            if self.now >= end {
+                return false;
+            }
+            self.step(end);
+        }
+        true
+    }
+
+    fn step(&mut self, end: Instant) {
+        let peers = self.peers.iter().filter_map(Peer::next).min();
+        let due = [self.network.next(), self.shard.poll_timeout(), peers];
+        let next = due
+            .into_iter()
+            .flatten()
+            .min()
+            .map_or(end, |at| at.min(end));
+        if next <= self.now {
+            self.stuck += 1;
+            assert!(
+                self.stuck < 100,
+                "time passes: network {:?} shard {:?} peers {:?} now {:?}",
+                due[0],
+                due[1],
+                due[2],
+                self.now
+            );
+        } else {
+            self.stuck = 0;
+            self.now = next;
+        }
+        while let Some(mut datagram) = self.network.pop(self.now) {
+            match datagram.to {
+                To::Shard => {
+                    self.shard
+                        .handle_datagram(0, datagram.from, &mut datagram.bytes, self.now);
+                }
+                To::Peer(index) => {
+                    self.peers[index].receive(datagram.from, &datagram.bytes, self.now);
+                    self.drive_peer(index);
+                }
+            }
+        }
+        self.shard.flush(self.now);
+        if self.shard.poll_timeout().is_some_and(|at| at <= self.now) {
+            self.shard.handle_timeout(self.now);
+        }
+        self.collect();
+        for index in 0..self.peers.len() {
+            if self.peers[index].next().is_some_and(|at| at <= self.now) {
+                self.drive_peer(index);
+            }
+        }
+    }
+
+    /// Lets everything say what it has to say at this moment.
+    fn settle(&mut self) {
+        self.shard.handle_timeout(self.now);
+        self.collect();
+        for index in 0..self.peers.len() {
+            self.drive_peer(index);
+        }
+    }
+
+    fn drive_peer(&mut self, index: usize) {
+        let peer = &mut self.peers[index];
+        for (to, bytes) in peer.drive(self.now) {
+            if to == self.addr {
+                self.network
+                    .send(peer.up, peer.addr, To::Shard, &bytes, self.now);
+            }
+        }
+    }
+
+    /// Takes events and datagrams out of the shard.
+    pub(crate) fn collect(&mut self) {
+        while let Some(event) = self.shard.poll_event() {
+            self.events.push_back((self.now, event));
+        }
+        let egress = self.shard.egress();
+        for out in egress.datagrams() {
+            let start = out.start as usize;
+            let bytes = &egress.bytes()[start..start + out.len as usize];
+            match self.peers.iter().position(|peer| peer.addr == out.remote) {
+                Some(to) => {
+                    let link = self.peers[to].down;
+                    self.network
+                        .send(link, self.addr, To::Peer(to), bytes, self.now);
+                }
+                None => self.strays += 1,
+            }
+        }
+        egress.clear();
+    }
+
+    /// Hands a datagram straight to the shard, from any address.
+    pub(crate) fn inject(&mut self, from: SocketAddr, datagram: &[u8]) {
+        let mut bytes = datagram.to_vec();
+        self.shard.handle_datagram(0, from, &mut bytes, self.now);
+        self.shard.flush(self.now);
+        self.collect();
+    }
+}

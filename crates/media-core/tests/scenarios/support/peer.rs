@@ -1,0 +1,308 @@
+//! One WebRTC peer, played by str0m in RTP mode.
+
+use super::media::{OutPacket, Packet, Received, Source};
+use super::network::Link;
+use salono_media_api::ElementKey;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use str0m::channel::{ChannelData, ChannelId};
+use str0m::format::Codec;
+use str0m::media::{Direction, Mid};
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::rtcp::{Rtcp, SenderInfo};
+use str0m::rtp::{RawPacket, RtpWrite};
+use str0m::{Event, IceConnectionState, Input, Output, Rtc, RtcConfig};
+
+/// What a peer offers and how its network is.
+#[derive(Clone, Copy)]
+pub(crate) struct Wish {
+    pub(crate) audio: Option<Direction>,
+    pub(crate) video: Option<Direction>,
+    pub(crate) data: bool,
+    pub(crate) up: Link,
+    pub(crate) down: Link,
+    pub(crate) configure: fn(RtcConfig) -> RtcConfig,
+    /// Applied to the peer's description before the shard sees it.
+    pub(crate) munge: fn(&str) -> String,
+}
+
+impl Wish {
+    /// Sends audio and video.
+    pub(crate) fn publish() -> Self {
+        Self {
+            audio: Some(Direction::SendOnly),
+            video: Some(Direction::SendOnly),
+            data: false,
+            up: Link::PERFECT,
+            down: Link::PERFECT,
+            configure: |config| config,
+            munge: str::to_owned,
+        }
+    }
+
+    /// Receives audio and video.
+    pub(crate) fn subscribe() -> Self {
+        Self {
+            audio: Some(Direction::RecvOnly),
+            video: Some(Direction::RecvOnly),
+            ..Self::publish()
+        }
+    }
+
+    /// Sends and receives both.
+    pub(crate) fn both() -> Self {
+        Self {
+            audio: Some(Direction::SendRecv),
+            video: Some(Direction::SendRecv),
+            ..Self::publish()
+        }
+    }
+
+    /// Data channels alone.
+    pub(crate) fn data() -> Self {
+        Self {
+            audio: None,
+            video: None,
+            data: true,
+            ..Self::publish()
+        }
+    }
+
+    pub(crate) fn over(self, link: Link) -> Self {
+        Self {
+            up: link,
+            down: link,
+            ..self
+        }
+    }
+}
+
+pub(crate) struct Peer {
+    pub(crate) rtc: Rtc,
+    pub(crate) addr: SocketAddr,
+    pub(crate) element: ElementKey,
+    pub(crate) up: Link,
+    pub(crate) down: Link,
+    pub(crate) wake: Instant,
+    pub(crate) audio_mid: Option<Mid>,
+    pub(crate) video_mid: Option<Mid>,
+    pub(crate) audio_source: Option<Source>,
+    pub(crate) video_source: Option<Source>,
+    pub(crate) audio: Received,
+    pub(crate) video: Received,
+    pub(crate) is_connected: bool,
+    pub(crate) is_closed: bool,
+    pub(crate) ice: IceConnectionState,
+    /// When keyframes were asked for.
+    pub(crate) keyframe_requests: Vec<Instant>,
+    pub(crate) rtcp: Vec<(Instant, Rtcp)>,
+    pub(crate) sender_reports_sent: Vec<SenderInfo>,
+    pub(crate) channels: Vec<(ChannelId, String)>,
+    pub(crate) closed_channels: Vec<ChannelId>,
+    pub(crate) messages: Vec<ChannelData>,
+    /// Datagrams that came from the shard.
+    pub(crate) datagrams: u64,
+    pub(crate) errors: u64,
+}
+
+impl Peer {
+    pub(crate) fn new(wish: &Wish, element: ElementKey, addr: SocketAddr, now: Instant) -> Self {
+        let config = (wish.configure)(Rtc::builder().set_rtp_mode(true).enable_raw_packets(true));
+        Self {
+            rtc: config.build(now),
+            addr,
+            element,
+            up: wish.up,
+            down: wish.down,
+            wake: now,
+            audio_mid: None,
+            video_mid: None,
+            audio_source: None,
+            video_source: None,
+            audio: Received::default(),
+            video: Received::default(),
+            is_connected: false,
+            is_closed: false,
+            ice: IceConnectionState::New,
+            keyframe_requests: Vec::new(),
+            rtcp: Vec::new(),
+            sender_reports_sent: Vec::new(),
+            channels: Vec::new(),
+            closed_channels: Vec::new(),
+            messages: Vec::new(),
+            datagrams: 0,
+            errors: 0,
+        }
+    }
+
+    /// When it wants to be driven.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        if self.is_closed {
+            return None;
+        }
+        let sources = [&self.audio_source, &self.video_source];
+        sources
+            .into_iter()
+            .flatten()
+            .map(|source| source.next)
+            .chain([self.wake])
+            .min()
+    }
+
+    pub(crate) fn receive(&mut self, from: SocketAddr, bytes: &[u8], now: Instant) {
+        if self.is_closed {
+            return;
+        }
+        self.datagrams += 1;
+        let Ok(receive) = Receive::new(Protocol::Udp, from, self.addr, bytes) else {
+            self.errors += 1;
+            return;
+        };
+        if self.rtc.handle_input(Input::Receive(now, receive)).is_err() {
+            self.errors += 1;
+        }
+        self.wake = now;
+    }
+
+    /// Sends what is due; returns datagrams.
+    pub(crate) fn drive(&mut self, now: Instant) -> Vec<(SocketAddr, Vec<u8>)> {
+        let mut datagrams = Vec::new();
+        if self.is_closed {
+            return datagrams;
+        }
+        self.capture(now, &mut datagrams);
+        self.advance(now, &mut datagrams);
+        datagrams
+    }
+
+    fn advance(&mut self, now: Instant, datagrams: &mut Vec<(SocketAddr, Vec<u8>)>) {
+        if self.rtc.handle_input(Input::Timeout(now)).is_err() {
+            self.errors += 1;
+            self.is_closed = true;
+            return;
+        }
+        loop {
+            match self.rtc.poll_output() {
+                Ok(Output::Timeout(at)) => {
+                    self.wake = at.max(now + Duration::from_micros(100));
+                    break;
+                }
+                Ok(Output::Transmit(transmit)) => {
+                    datagrams.push((transmit.destination, transmit.contents.to_vec()));
+                }
+                Ok(Output::Event(event)) => self.note(event, now),
+                Err(_) => {
+                    self.errors += 1;
+                    self.is_closed = true;
+                    break;
+                }
+            }
+        }
+        if !self.rtc.is_alive() {
+            self.is_closed = true;
+        }
+    }
+
+    /// Takes the frames that are due and puts them into packets.
+    fn capture(&mut self, now: Instant, datagrams: &mut Vec<(SocketAddr, Vec<u8>)>) {
+        for is_video in [false, true] {
+            let (source, mid) = if is_video {
+                (self.video_source.take(), self.video_mid)
+            } else {
+                (self.audio_source.take(), self.audio_mid)
+            };
+            let (Some(mut source), Some(mid)) = (source, mid) else {
+                continue;
+            };
+            while source.next <= now {
+                if !self.is_connected {
+                    source.next += Duration::from_millis(20);
+                    continue;
+                }
+                for packet in source.frame(now) {
+                    self.write(mid, is_video, packet, now);
+                    self.advance(now, datagrams);
+                }
+            }
+            if is_video {
+                self.video_source = Some(source);
+            } else {
+                self.audio_source = Some(source);
+            }
+        }
+    }
+
+    fn write(&mut self, mid: Mid, is_video: bool, packet: OutPacket, now: Instant) {
+        let codec = if is_video { Codec::Vp8 } else { Codec::Opus };
+        let negotiated = self.rtc.media(mid).expect("a media").remote_pts().to_vec();
+        let params = self.rtc.codec_config();
+        let pt = params
+            .find(|params| params.spec().codec == codec && negotiated.contains(&params.pt()))
+            .expect("the codec was negotiated")
+            .pt();
+        let write = RtpWrite::new(pt, packet.seq.into(), packet.timestamp, now, packet.payload)
+            .marker(packet.marker)
+            .nackable(true);
+        let mut direct = self.rtc.direct_api();
+        let stream = direct.stream_tx_by_mid(mid, None).expect("a stream");
+        stream.write_rtp(write);
+    }
+
+    fn note(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Connected => self.is_connected = true,
+            Event::IceConnectionStateChange(state) => self.ice = state,
+            Event::KeyframeRequest(_) => {
+                self.keyframe_requests.push(now);
+                if let Some(source) = self.video_source.as_mut() {
+                    source.keyframe_wanted = true;
+                }
+            }
+            Event::RtpPacket(packet) => {
+                let pt = packet.header.payload_type;
+                let codecs = self.rtc.codec_config();
+                let Some(params) = codecs.find(|params| params.pt() == pt) else {
+                    return;
+                };
+                let is_video = !params.spec().codec.is_audio();
+                let received = if is_video {
+                    &mut self.video
+                } else {
+                    &mut self.audio
+                };
+                received.packets.push(Packet {
+                    at: now,
+                    is_video,
+                    ssrc: *packet.header.ssrc,
+                    seq: *packet.seq_no,
+                    timestamp: packet.header.timestamp,
+                    marker: packet.header.marker,
+                    payload: packet.payload.to_vec(),
+                });
+            }
+            Event::RawPacket(raw) => match *raw {
+                RawPacket::RtcpRx(rtcp) => self.rtcp.push((now, rtcp)),
+                RawPacket::RtcpTx(Rtcp::SenderReport(report)) => {
+                    self.sender_reports_sent.push(report.sender_info);
+                }
+                RawPacket::RtcpTx(_) | RawPacket::RtpTx(..) | RawPacket::RtpRx(..) => {}
+            },
+            Event::ChannelOpen(channel, label) => self.channels.push((channel, label)),
+            Event::ChannelClose(channel) => self.closed_channels.push(channel),
+            Event::ChannelData(message) => self.messages.push(message),
+            Event::Closed => self.is_closed = true,
+            _ => {}
+        }
+    }
+
+    /// Starts the camera and the microphone.
+    pub(crate) fn start(&mut self, now: Instant) {
+        let publisher = self.element.0 as u8;
+        self.audio_source = Some(Source::audio(publisher, now));
+        self.video_source = Some(Source::video(publisher, now));
+    }
+
+    pub(crate) fn rtcp_count(&self, is: impl Fn(&Rtcp) -> bool) -> usize {
+        self.rtcp.iter().filter(|(_, rtcp)| is(rtcp)).count()
+    }
+}
