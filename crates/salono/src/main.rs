@@ -1,2 +1,40 @@
-//! The `salono` command.
-fn main() {}
+//! The `salono` command: configuration, wiring of the parts, certificates, metrics.
+//!
+//! `cli` and `config` decide what to do; `commands` does it, out of `media` (media server), `rooms`
+//! (room server) and `web` (HTTP). Nothing here knows a protocol.
+
+mod banner;
+mod cli;
+mod commands;
+mod config;
+mod failure;
+mod listeners;
+mod media;
+mod metrics;
+mod pages;
+mod ports;
+mod rooms;
+mod runtime;
+mod tls;
+mod web;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve(args) => commands::serve::run(&args),
+        Command::Media(args) => commands::media::run(&args),
+        Command::Room(args) => commands::room::run(&args),
+        Command::Doctor(args) => commands::doctor::run(&args),
+        Command::Config(args) => commands::config::run(&args),
+        Command::Bench(args) => commands::bench::run(&args),
+    };
+    result.unwrap_or_else(|failure| {
+        eprintln!("salono: {failure}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,261 @@
+//! Every key with its documentation, in the order in which they are printed.
+
+/// A key and what it means, in Markdown.
+pub(crate) struct Key {
+    /// `section.name`.
+    pub(crate) name: &'static str,
+    /// Its documentation.
+    pub(crate) about: &'static str,
+}
+
+/// The environment variable of a key.
+pub(crate) fn environment_name(key: &str) -> String {
+    format!("SALONO_{}", key.to_ascii_uppercase().replace('.', "_"))
+}
+
+/// Shortens the table.
+const fn key(name: &'static str, about: &'static str) -> Key {
+    Key { name, about }
+}
+
+/// All keys.
+pub(crate) const KEYS: &[Key] = &[
+    key(
+        "data_dir",
+        "Folder for what is kept between runs: the self-signed certificate. Flag `--data-dir`. Default: `$STATE_DIRECTORY`, else `$XDG_DATA_HOME/salono`, else `~/.local/share/salono`; for root `/var/lib/salono`.",
+    ),
+    key(
+        "log.filter",
+        "What is logged, as `level` or `target=level`, comma-separated; targets are crate names such as `salono_room_server`. Flag `--log`.",
+    ),
+    key(
+        "log.format",
+        "`text` or `json` (one object per line). Logs go to standard error. Flag `--log-format`.",
+    ),
+    key(
+        "web.https",
+        "Address of the HTTPS listener, or `off`. A request that comes in plain HTTP is answered with a redirect. Flag `--https`.",
+    ),
+    key(
+        "web.http",
+        "Address of a plain listener with the same routes, for proxies that do TLS themselves, or `off`. Flag `--http`.",
+    ),
+    key(
+        "web.tls_cert",
+        "Certificate chain of your own, PEM. Without it a self-signed one is made and kept in the data folder. Flag `--tls-cert`.",
+    ),
+    key(
+        "web.tls_key",
+        "Private key of that certificate, PEM. Flag `--tls-key`.",
+    ),
+    key("web.demo", "Whether the demo page is served at `/`."),
+    key(
+        "web.metrics",
+        "Whether `/metrics` is served (Prometheus text format).",
+    ),
+    key(
+        "web.origins",
+        "Web pages that may open the WebSocket at `/room`, each as `scheme://host[:port]`; empty lets in all. Programs that send no `Origin` are always let in.",
+    ),
+    key(
+        "web.max_connections",
+        "TCP connections of one listener at a time; more wait to be accepted.",
+    ),
+    key(
+        "media.ips",
+        "Local addresses for media. Empty means every address of this host except loopback and link-local ones, or loopback when there is no other. Flag `--media-ip`, repeatable.",
+    ),
+    key(
+        "media.interfaces",
+        "Network interfaces whose addresses are added to `media.ips`.",
+    ),
+    key(
+        "media.port",
+        "UDP port of the first media shard; the next shards have the following ports. 0 takes any free port for each. Set it when a firewall must let media through. Flag `--media-port`.",
+    ),
+    key(
+        "media.shards",
+        "Media threads, each with one UDP port; 0 means one per core. Flag `--shards`.",
+    ),
+    key(
+        "media.announce_v4",
+        "Public IPv4 address that peers are told instead of the local one, behind a 1:1 NAT. Flag `--announce-ip`.",
+    ),
+    key(
+        "media.announce_v6",
+        "The same for IPv6. Flag `--announce-ip`.",
+    ),
+    key(
+        "media.socket_buffer_bytes",
+        "Receive and send buffer asked for on every UDP socket; the kernel may grant less (`net.core.rmem_max`, `net.core.wmem_max`).",
+    ),
+    key(
+        "media.max_elements",
+        "Media elements on one shard; creating one more fails.",
+    ),
+    key("media.max_sdp_bytes", "Bytes of one session description."),
+    key("media.max_sdp_media", "m-lines of one session description."),
+    key(
+        "media.max_candidates",
+        "Remote candidates of one endpoint; more are ignored.",
+    ),
+    key(
+        "media.max_remote_addresses",
+        "Remote addresses that one transport may be reached from.",
+    ),
+    key(
+        "media.video_ring_bytes",
+        "Retransmission store of one video stream, bytes.",
+    ),
+    key(
+        "media.audio_ring_bytes",
+        "Retransmission store of one audio stream, bytes.",
+    ),
+    key("media.max_data_channels", "Data channels of one endpoint."),
+    key(
+        "media.max_message_bytes",
+        "Bytes of one data channel message.",
+    ),
+    key(
+        "media.max_data_buffered_bytes",
+        "Bytes that may wait in the data channels of one endpoint before messages are dropped.",
+    ),
+    key(
+        "kurento.listen",
+        "Address of the Kurento Protocol's WebSocket, or `off`. It knows no authentication: keep it where only your application servers reach it. Flag `--kurento`.",
+    ),
+    key("kurento.path", "Path of that WebSocket."),
+    key(
+        "kurento.origins",
+        "Web pages that may open it; empty lets in all. Programs that send no `Origin` are always let in.",
+    ),
+    key(
+        "kurento.metadata",
+        "What `getMetadata` of the `ServerManager` answers.",
+    ),
+    key(
+        "kurento.session_period_s",
+        "Seconds; a session without a connection ends one to two of these after its last use, and its objects with it.",
+    ),
+    key(
+        "kurento.request_cache",
+        "Whether answers are kept for clients that repeat a request after a reconnection.",
+    ),
+    key(
+        "kurento.isolate_sessions",
+        "Whether sessions see only objects that they created or inherited. Off, any session can use any object whose id it knows, as with Kurento.",
+    ),
+    key(
+        "kurento.min_video_send_kbps",
+        "`minVideoSendBandwidth` of new endpoints, kbit/s.",
+    ),
+    key(
+        "kurento.max_video_send_kbps",
+        "`maxVideoSendBandwidth` of new endpoints, kbit/s; 0 is unlimited.",
+    ),
+    key(
+        "kurento.max_connections",
+        "Connections at a time; more are answered with 503.",
+    ),
+    key(
+        "kurento.max_frame_bytes",
+        "Bytes of one frame; a longer one closes its connection with 1009.",
+    ),
+    key("kurento.max_json_depth", "Nesting of one frame."),
+    key(
+        "kurento.max_outbound_messages",
+        "Messages that wait for a client that reads slowly; one more and it is disconnected. Its session can be resumed.",
+    ),
+    key(
+        "kurento.max_objects",
+        "Media objects at a time; creating one more fails with 40009.",
+    ),
+    key("kurento.max_sessions", "Sessions at a time."),
+    key("kurento.max_subscriptions", "Subscriptions of one session."),
+    key(
+        "room.kms",
+        "Media servers of `salono room`, as WebSocket URLs; rooms take turns on them. `salono serve` uses its own. Flag `--kms`, repeatable.",
+    ),
+    key(
+        "room.kms_request_timeout_ms",
+        "Milliseconds that a media server of `room.kms` may take for an answer.",
+    ),
+    key(
+        "room.allow_close",
+        "Whether `POST /close?room=NAME` closes a room. It knows no authentication.",
+    ),
+    key(
+        "room.reconnection_grace_ms",
+        "Milliseconds after which a participant whose connection is lost leaves its room.",
+    ),
+    key(
+        "room.keepalive_s",
+        "Seconds between WebSocket pings, which keep connections open through proxies; a client that was silent for three of them is disconnected. 0 sends none.",
+    ),
+    key(
+        "room.max_rooms",
+        "Rooms at a time; one more fails with code 204.",
+    ),
+    key(
+        "room.max_participants",
+        "Participants of one room; one more fails with code 201.",
+    ),
+    key("room.max_sockets", "Open WebSockets; more are refused."),
+    key(
+        "room.max_sessions",
+        "Sessions, those included whose client is away.",
+    ),
+    key(
+        "room.max_frame_bytes",
+        "Bytes of one frame; a longer one closes its socket with 1009.",
+    ),
+    key(
+        "room.max_json_depth",
+        "Nesting of one frame; a deeper one is ignored.",
+    ),
+    key(
+        "room.max_outbound_frames",
+        "Frames that wait for a client that reads slowly; one more and it is disconnected. Its session can be resumed.",
+    ),
+    key("room.max_outbound_bytes", "Bytes of those frames."),
+    key("room.max_name_chars", "Characters of a room or user name."),
+    key("room.max_message_chars", "Characters of a chat message."),
+    key("room.max_sdp_bytes", "Bytes of a session description."),
+    key("room.max_candidate_bytes", "Bytes of a candidate."),
+    key(
+        "room.max_video_recv_kbps",
+        "Most video that participants are asked to send, kbit/s; unset leaves the media server's default.",
+    ),
+    key(
+        "room.min_video_recv_kbps",
+        "Least video that participants are asked to send, kbit/s; unset leaves the media server's default.",
+    ),
+    key(
+        "room.max_video_send_kbps",
+        "Most video that is sent to a participant for one other, kbit/s; unset leaves the media server's default.",
+    ),
+    key(
+        "room.min_video_send_kbps",
+        "Least video that is sent to a participant for one other, kbit/s; unset leaves the media server's default.",
+    ),
+    key(
+        "room.loopback_remote",
+        "Whether the demo page shows one's own picture as it comes back from the server.",
+    ),
+    key(
+        "room.loopback_and_local",
+        "Whether it shows the local picture next to that.",
+    ),
+    key(
+        "room.filter_request_param",
+        "Parameter of `customRequest` that the demo page's filter button sends: `hat` or `marker`.",
+    ),
+    key(
+        "room.update_speaker_interval_ms",
+        "How often clients look for the loudest speaker, milliseconds (`GET /getUpdateSpeakerInterval`).",
+    ),
+    key(
+        "room.threshold_speaker_db",
+        "Loudness above which somebody counts as speaking, dB (`GET /getThresholdSpeaker`).",
+    ),
+];

@@ -1,0 +1,395 @@
+//! Everything that `salono` can be told, as one typed value.
+//!
+//! A value comes from the first of these that names its key: a flag, a `SALONO_*` environment
+//! variable, `salono.toml`, imported configuration files of Kurento, the default ([`load`]). Keys
+//! are `section.name`; `keys` documents each of them, and a test holds the two together. Defaults
+//! of caps are those of the parts that enforce them.
+
+mod import;
+mod keys;
+mod kurento;
+mod lenient;
+mod load;
+mod modules;
+mod room;
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use salono_kurento_server as kurento_server;
+use salono_media_engine::udp::SocketOptions;
+use salono_room_server::RoomServerConfig;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub(crate) use keys::{KEYS, environment_name};
+pub(crate) use load::{Error, Loaded, Setting, load};
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Where the certificate is kept.
+    pub(crate) data_dir: PathBuf,
+    /// What is logged, and how.
+    pub(crate) log: Log,
+    /// HTTP and HTTPS.
+    pub(crate) web: Web,
+    /// Media shards and their sockets.
+    pub(crate) media: Media,
+    /// The Kurento Protocol.
+    pub(crate) kurento: Kurento,
+    /// Rooms and their clients.
+    pub(crate) room: Room,
+}
+
+/// Section `log`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Log {
+    /// Levels by target.
+    pub(crate) filter: String,
+    /// How lines look.
+    pub(crate) format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One object per line.
+    Json,
+}
+
+/// Section `web`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Web {
+    /// The HTTPS listener.
+    pub(crate) https: Listen,
+    /// The plain listener.
+    pub(crate) http: Listen,
+    /// A certificate chain of one's own, PEM.
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Its key, PEM.
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Whether the demo page is served.
+    pub(crate) demo: bool,
+    /// Whether `/metrics` is served.
+    pub(crate) metrics: bool,
+    /// Pages that may open the room WebSocket.
+    pub(crate) origins: Vec<String>,
+    /// Connections of one listener at a time.
+    pub(crate) max_connections: usize,
+}
+
+/// Section `media`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Media {
+    /// Local addresses for media.
+    pub(crate) ips: Vec<IpAddr>,
+    /// Interfaces whose addresses are used as well.
+    pub(crate) interfaces: Vec<String>,
+    /// UDP port of the first shard.
+    pub(crate) port: u16,
+    /// Number of shards.
+    pub(crate) shards: usize,
+    /// Public IPv4 address of a NAT.
+    pub(crate) announce_v4: Option<Ipv4Addr>,
+    /// Public IPv6 address of a NAT.
+    pub(crate) announce_v6: Option<Ipv6Addr>,
+    /// Socket buffers asked for.
+    pub(crate) socket_buffer_bytes: usize,
+    /// Elements on one shard.
+    pub(crate) max_elements: usize,
+    /// Size of one session description.
+    pub(crate) max_sdp_bytes: usize,
+    /// m-lines of one session description.
+    pub(crate) max_sdp_media: usize,
+    /// Remote candidates of one endpoint.
+    pub(crate) max_candidates: usize,
+    /// Remote addresses of one transport.
+    pub(crate) max_remote_addresses: usize,
+    /// Retransmission store of one video stream.
+    pub(crate) video_ring_bytes: usize,
+    /// Retransmission store of one audio stream.
+    pub(crate) audio_ring_bytes: usize,
+    /// Data channels of one endpoint.
+    pub(crate) max_data_channels: usize,
+    /// One data channel message.
+    pub(crate) max_message_bytes: usize,
+    /// What may wait in the data channels of one endpoint.
+    pub(crate) max_data_buffered_bytes: usize,
+}
+
+/// Section `kurento`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Kurento {
+    /// Listener of the Kurento Protocol.
+    pub(crate) listen: Listen,
+    /// Path of its WebSocket.
+    pub(crate) path: String,
+    /// Pages that may open it.
+    pub(crate) origins: Vec<String>,
+    /// What `getMetadata` answers.
+    pub(crate) metadata: String,
+    /// Life of a session without a connection.
+    pub(crate) session_period_s: u64,
+    /// Whether answers are kept for repeated requests.
+    pub(crate) request_cache: bool,
+    /// Whether sessions see only their own objects.
+    pub(crate) isolate_sessions: bool,
+    /// Default of endpoints' `minVideoSendBandwidth`.
+    pub(crate) min_video_send_kbps: i32,
+    /// Default of endpoints' `maxVideoSendBandwidth`.
+    pub(crate) max_video_send_kbps: i32,
+    /// Connections at a time.
+    pub(crate) max_connections: usize,
+    /// One frame.
+    pub(crate) max_frame_bytes: usize,
+    /// Its nesting.
+    pub(crate) max_json_depth: usize,
+    /// Messages that wait for one client.
+    pub(crate) max_outbound_messages: usize,
+    /// Media objects.
+    pub(crate) max_objects: usize,
+    /// Sessions.
+    pub(crate) max_sessions: usize,
+    /// Subscriptions of one session.
+    pub(crate) max_subscriptions: usize,
+}
+
+/// Section `room`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Room {
+    /// Remote media servers of `salono room`.
+    pub(crate) kms: Vec<String>,
+    /// Patience with one of their answers.
+    pub(crate) kms_request_timeout_ms: u64,
+    /// Whether `POST /close` closes rooms.
+    pub(crate) allow_close: bool,
+    /// How long a client may be away.
+    pub(crate) reconnection_grace_ms: u64,
+    /// Distance of WebSocket pings.
+    pub(crate) keepalive_s: u64,
+    /// Rooms at a time.
+    pub(crate) max_rooms: usize,
+    /// Participants of one room.
+    pub(crate) max_participants: usize,
+    /// Open WebSockets.
+    pub(crate) max_sockets: usize,
+    /// Sessions.
+    pub(crate) max_sessions: usize,
+    /// One frame.
+    pub(crate) max_frame_bytes: usize,
+    /// Its nesting.
+    pub(crate) max_json_depth: usize,
+    /// Frames that wait for one client.
+    pub(crate) max_outbound_frames: usize,
+    /// Their size.
+    pub(crate) max_outbound_bytes: usize,
+    /// Room and user names.
+    pub(crate) max_name_chars: usize,
+    /// One chat message.
+    pub(crate) max_message_chars: usize,
+    /// One session description.
+    pub(crate) max_sdp_bytes: usize,
+    /// One candidate.
+    pub(crate) max_candidate_bytes: usize,
+    /// `setMaxVideoRecvBandwidth` of every endpoint.
+    pub(crate) max_video_recv_kbps: Option<u32>,
+    /// `setMinVideoRecvBandwidth`.
+    pub(crate) min_video_recv_kbps: Option<u32>,
+    /// `setMaxVideoSendBandwidth`.
+    pub(crate) max_video_send_kbps: Option<u32>,
+    /// `setMinVideoSendBandwidth`.
+    pub(crate) min_video_send_kbps: Option<u32>,
+    /// The demo page's own picture comes back through the server.
+    pub(crate) loopback_remote: bool,
+    /// And is shown next to the local one.
+    pub(crate) loopback_and_local: bool,
+    /// Parameter that the demo page's filter button sends.
+    pub(crate) filter_request_param: String,
+    /// `GET /getUpdateSpeakerInterval`.
+    pub(crate) update_speaker_interval_ms: i32,
+    /// `GET /getThresholdSpeaker`.
+    pub(crate) threshold_speaker_db: i32,
+}
+
+/// Where to listen, if at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listen {
+    /// Nowhere.
+    Off,
+    /// There; port 0 takes any free one.
+    At(SocketAddr),
+}
+
+impl Listen {
+    /// The address, unless it is off.
+    pub(crate) fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Off => None,
+            Self::At(address) => Some(address),
+        }
+    }
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        text.parse().map(Self::At).map_err(|_| {
+            format!(
+                "{text:?} is no address: write IP:PORT, as in 0.0.0.0:8443 or [::]:8443, or off"
+            )
+        })
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::At(address) => address.fmt(f),
+        }
+    }
+}
+
+impl Serialize for Listen {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Listen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let media = salono_media_core::Limits::default();
+        let server = kurento_server::Config::default();
+        let listener = kurento_server::ListenerConfig::default();
+        let rooms = RoomServerConfig::default();
+        Self {
+            data_dir: default_data_dir(),
+            log: Log {
+                filter: "warn,salono=info,salono_media_engine=warn".to_owned(),
+                format: LogFormat::Text,
+            },
+            web: Web {
+                https: Listen::At(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 8443)),
+                http: Listen::Off,
+                tls_cert: None,
+                tls_key: None,
+                demo: true,
+                metrics: true,
+                origins: Vec::new(),
+                max_connections: 20_000,
+            },
+            media: Media {
+                ips: Vec::new(),
+                interfaces: Vec::new(),
+                port: 0,
+                shards: 0,
+                announce_v4: None,
+                announce_v6: None,
+                socket_buffer_bytes: SocketOptions::default().buffer_bytes,
+                max_elements: media.elements,
+                max_sdp_bytes: media.sdp_bytes,
+                max_sdp_media: media.sdp_media,
+                max_candidates: media.candidates,
+                max_remote_addresses: media.remote_addresses,
+                video_ring_bytes: media.video_ring_bytes,
+                audio_ring_bytes: media.audio_ring_bytes,
+                max_data_channels: media.data_channels,
+                max_message_bytes: media.message_bytes,
+                max_data_buffered_bytes: media.data_buffered_bytes,
+            },
+            kurento: Kurento {
+                listen: Listen::At(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8888)),
+                path: listener.path,
+                origins: listener.origins,
+                metadata: server.model.metadata,
+                session_period_s: server.model.session_period.as_secs(),
+                request_cache: !server.model.reply_lifetime.is_zero(),
+                isolate_sessions: server.model.isolate_sessions,
+                min_video_send_kbps: server.model.min_video_send_kbps,
+                max_video_send_kbps: server.model.max_video_send_kbps,
+                max_connections: listener.connections,
+                max_frame_bytes: listener.frames.max_bytes,
+                max_json_depth: listener.frames.max_depth,
+                max_outbound_messages: server.outbound_messages,
+                max_objects: server.model.limits.objects,
+                max_sessions: server.model.limits.sessions,
+                max_subscriptions: server.model.limits.subscriptions_per_session,
+            },
+            room: Room {
+                kms: vec!["ws://127.0.0.1:8888/kurento".to_owned()],
+                kms_request_timeout_ms: 20_000,
+                allow_close: rooms.allow_close,
+                reconnection_grace_ms: millis(rooms.sessions.reconnection_grace),
+                keepalive_s: rooms.keepalive.map_or(0, |pause| pause.as_secs()),
+                max_rooms: rooms.rooms.rooms,
+                max_participants: rooms.rooms.room.limits.participants,
+                max_sockets: rooms.sessions.max_sockets,
+                max_sessions: rooms.sessions.max_sessions,
+                max_frame_bytes: rooms.max_frame_bytes,
+                max_json_depth: rooms.max_json_depth,
+                max_outbound_frames: rooms.max_outbound_frames,
+                max_outbound_bytes: rooms.max_outbound_bytes,
+                max_name_chars: rooms.policy.max_name_chars,
+                max_message_chars: rooms.policy.max_message_chars,
+                max_sdp_bytes: rooms.policy.max_sdp_bytes,
+                max_candidate_bytes: rooms.policy.max_candidate_bytes,
+                max_video_recv_kbps: rooms.rooms.room.bandwidth.max_video_recv,
+                min_video_recv_kbps: rooms.rooms.room.bandwidth.min_video_recv,
+                max_video_send_kbps: rooms.rooms.room.bandwidth.max_video_send,
+                min_video_send_kbps: rooms.rooms.room.bandwidth.min_video_send,
+                loopback_remote: rooms.client.loopback_remote,
+                loopback_and_local: rooms.client.loopback_and_local,
+                filter_request_param: rooms.client.filter_request_param,
+                update_speaker_interval_ms: rooms.update_speaker_interval_ms,
+                threshold_speaker_db: rooms.threshold_speaker_db,
+            },
+        }
+    }
+}
+
+/// `$XDG_DATA_HOME/salono`, else `~/.local/share/salono`, else `/var/lib/salono`; for root, and
+/// under systemd's `StateDirectory=`, the place that services use.
+fn default_data_dir() -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(state) = set("STATE_DIRECTORY") {
+        return state.into();
+    }
+    if let Some(data) = set("XDG_DATA_HOME") {
+        return Path::new(&data).join("salono");
+    }
+    match set("HOME") {
+        Some(home) if home != "/" && home != "/root" => {
+            Path::new(&home).join(".local/share/salono")
+        }
+        Some(_) | None => PathBuf::from("/var/lib/salono"),
+    }
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

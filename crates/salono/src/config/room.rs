@@ -1,0 +1,63 @@
+//! `kurento-room-demo.conf.json` and `kroombasic.conf.json`, the files of Kurento Room's
+//! applications.
+
+use serde_json::Value;
+
+use super::import::Meaning;
+use super::modules::text;
+
+/// What a key means.
+pub(super) fn meaning(key: &str, value: &Value) -> Meaning {
+    let number = || text(value).parse::<i64>().ok();
+    let flag = || value.as_bool().or_else(|| text(value).parse().ok());
+    match key {
+        "kms.uris" => uris(value),
+        "kurento.client.requestTimeout" => match number() {
+            Some(millis) => Meaning::is("room.kms_request_timeout_ms", millis),
+            None => Meaning::Nothing("it is no number of milliseconds"),
+        },
+        "ws.sessionReconnectionTime" => match number().and_then(|s| s.checked_mul(1000)) {
+            Some(millis) => Meaning::is("room.reconnection_grace_ms", millis),
+            None => Meaning::Nothing("it is no number of seconds"),
+        },
+        "ws.maxSessions" => match number() {
+            Some(sessions) => Meaning::is("room.max_sessions", sessions),
+            None => Meaning::Nothing("it is no number"),
+        },
+        "updateSpeakerInterval" => match number() {
+            Some(millis) => Meaning::is("room.update_speaker_interval_ms", millis),
+            None => Meaning::Nothing("it is no number of milliseconds"),
+        },
+        "thresholdSpeaker" => match number() {
+            Some(level) => Meaning::is("room.threshold_speaker_db", level),
+            None => Meaning::Nothing("it is no number"),
+        },
+        "demo.loopback.remote" => match flag() {
+            Some(on) => Meaning::is("room.loopback_remote", on),
+            None => Meaning::Nothing("it is neither true nor false"),
+        },
+        "demo.loopback.andLocal" => match flag() {
+            Some(on) => Meaning::is("room.loopback_and_local", on),
+            None => Meaning::Nothing("it is neither true nor false"),
+        },
+        "demo.filterType" => Meaning::is("room.filter_request_param", text(value)),
+        "demo.kmsLimit" => Meaning::Nothing("rooms are limited by room.max_rooms"),
+        "demo.authRegex" => Meaning::Nothing("names are not restricted"),
+        "app.uri" => Meaning::Nothing("the server knows its address from the request"),
+        _ if key.starts_with("demo.") => Meaning::Nothing("filters are not implemented yet"),
+        _ => Meaning::Nothing("there is no such setting here"),
+    }
+}
+
+fn uris(value: &Value) -> Meaning {
+    let Some(uris) = value.as_array() else {
+        return Meaning::Nothing("it is no list");
+    };
+    let mut urls: Vec<String> = uris.iter().map(text).collect();
+    if urls.first().is_some_and(|url| url == "autodiscovery") {
+        return Meaning::Nothing("media servers are not discovered: write their addresses");
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    urls.retain(|url| seen.insert(url.clone()));
+    Meaning::is("room.kms", urls)
+}

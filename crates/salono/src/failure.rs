@@ -1,0 +1,87 @@
+//! Why the command ends without having done its work, in words that say what to do.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use salono_media_engine::StartError;
+
+use crate::config;
+use crate::tls::TlsError;
+
+/// Why the command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The log filter cannot be used.
+    #[error("log.filter (--log): {0}")]
+    LogFilter(String),
+    /// A TCP port is taken.
+    #[error(
+        "{address} is in use by another program (`ss -ltnp` shows which): choose another address \
+         with {flag} ADDR or {key} in salono.toml"
+    )]
+    PortInUse {
+        /// Where.
+        address: SocketAddr,
+        /// The flag that changes it.
+        flag: &'static str,
+        /// The key that changes it.
+        key: &'static str,
+    },
+    /// A listener cannot be opened for another reason.
+    #[error("cannot listen on {address}: {error} (change it with {flag} ADDR or {key})")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// The flag that changes it.
+        flag: &'static str,
+        /// The key that changes it.
+        key: &'static str,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Nothing to serve on.
+    #[error("{0}")]
+    NothingToDo(&'static str),
+    /// The media shards did not start.
+    #[error("{0} (flags: --media-port, --media-ip, --announce-ip, --shards)")]
+    Media(#[from] StartError),
+    /// An interface of `media.interfaces` has no address.
+    #[error("media.interfaces: {0} has no address or does not exist (`ip address` lists them)")]
+    Interface(String),
+    /// The certificate cannot be had.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The DTLS certificate cannot be made.
+    #[error(transparent)]
+    Dtls(#[from] salono_media_core::CertificateError),
+    /// The object model ended while starting.
+    #[error("the media server ended while it started")]
+    MediaEnded,
+    /// The ports file cannot be written.
+    #[error("cannot write {}: {error}", path.display())]
+    PortsFile {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// Something of the system failed.
+    #[error("{what}: {error}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        error: io::Error,
+    },
+}
+
+impl Failure {
+    /// For `map_err`.
+    pub(crate) fn system(what: &'static str) -> impl Fn(io::Error) -> Self {
+        move |error| Self::System { what, error }
+    }
+}

@@ -1,0 +1,179 @@
+//! The media server: shards, object model and the WebSocket of the Kurento Protocol.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use salono_kurento_client::Client;
+use salono_kurento_model::Registry;
+use salono_kurento_server::{Config as ServerConfig, ListenerConfig, Server, ServerHandle};
+use salono_media_api::Event;
+use salono_media_core::Certificate;
+use salono_media_engine::{Engine, EngineConfig, EngineHandle};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::task::JoinHandle;
+
+use crate::config::{Kurento, Media};
+use crate::failure::Failure;
+use crate::listeners::Bound;
+
+/// Events of the shards that wait for the object model; at the cap the shards keep theirs.
+const EVENT_QUEUE: usize = 1024;
+
+/// A running media server.
+pub(crate) struct MediaServer {
+    engine: EngineHandle,
+    server: ServerHandle,
+    listener: Option<JoinHandle<()>>,
+}
+
+impl MediaServer {
+    /// Starts the shards and the object model, and serves the Kurento Protocol on `bound`.
+    pub(crate) fn start(
+        media: &Media,
+        kurento: &Kurento,
+        bound: Option<Bound>,
+    ) -> Result<Self, Failure> {
+        let (events, reports) = mpsc::channel::<Event>(EVENT_QUEUE);
+        let engine = Engine::start(&engine_config(media)?, move |event| {
+            match events.try_send(event) {
+                // When the object model has ended nobody wants events any more.
+                Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
+                Err(TrySendError::Full(event)) => Err(event),
+            }
+        })?;
+        let (server, control) = Server::new(
+            server_config(kurento),
+            Box::new(engine.clone()),
+            reports,
+            Arc::new(Registry::built_in()),
+        );
+        tokio::spawn(control);
+        let listener = bound.map(|bound| {
+            tokio::spawn(salono_kurento_server::serve_listener(
+                server.clone(),
+                bound.listener,
+                listener_config(kurento),
+            ))
+        });
+        Ok(Self {
+            engine,
+            server,
+            listener,
+        })
+    }
+
+    /// A client in this process.
+    pub(crate) async fn client(&self) -> Result<Client, Failure> {
+        let session = self.server.open_session().await;
+        let (requests, answers) = session.map_err(|_| Failure::MediaEnded)?;
+        let (client, driver) = Client::from_channel(requests, answers);
+        tokio::spawn(driver.run());
+        Ok(client)
+    }
+
+    /// The shards, for their counters.
+    pub(crate) fn engine(&self) -> &EngineHandle {
+        &self.engine
+    }
+
+    /// What the sockets of all shards are bound to.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.engine
+            .local_addresses()
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    /// Releases everything, closes the connections, ends the shards.
+    pub(crate) async fn shutdown(self) {
+        self.server.shutdown().await;
+        if let Some(listener) = self.listener {
+            // It ends by itself once the server does; a panic in it has been reported.
+            let _ = listener.await;
+        }
+        let engine = self.engine;
+        let _ = tokio::task::spawn_blocking(move || engine.shutdown()).await;
+    }
+}
+
+/// The configured local addresses, those of interfaces included; empty means the default.
+pub(crate) fn local_ips(media: &Media) -> Result<Vec<IpAddr>, Failure> {
+    let mut ips = media.ips.clone();
+    if media.interfaces.is_empty() {
+        return Ok(ips);
+    }
+    let found =
+        if_addrs::get_if_addrs().map_err(Failure::system("cannot list the network interfaces"))?;
+    for name in &media.interfaces {
+        let before = ips.len();
+        let of_interface = found.iter().filter(|interface| interface.name == *name);
+        ips.extend(of_interface.map(if_addrs::Interface::ip).filter(|ip| {
+            // They need a scope, which candidates cannot carry.
+            !matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
+        }));
+        if ips.len() == before {
+            return Err(Failure::Interface(name.clone()));
+        }
+    }
+    Ok(ips)
+}
+
+/// Settings of the shards.
+pub(crate) fn engine_config(media: &Media) -> Result<EngineConfig, Failure> {
+    let mut config = EngineConfig::new(Arc::new(Certificate::generate()?));
+    config.ips = local_ips(media)?;
+    config.port = media.port;
+    config.shards = media.shards;
+    config.announced_v4 = media.announce_v4;
+    config.announced_v6 = media.announce_v6;
+    config.sockets.buffer_bytes = media.socket_buffer_bytes;
+    let limits = &mut config.limits;
+    limits.elements = media.max_elements;
+    limits.sdp_bytes = media.max_sdp_bytes;
+    limits.sdp_media = media.max_sdp_media;
+    limits.candidates = media.max_candidates;
+    limits.remote_addresses = media.max_remote_addresses;
+    limits.video_ring_bytes = media.video_ring_bytes;
+    limits.audio_ring_bytes = media.audio_ring_bytes;
+    limits.data_channels = media.max_data_channels;
+    limits.message_bytes = media.max_message_bytes;
+    limits.data_buffered_bytes = media.max_data_buffered_bytes;
+    Ok(config)
+}
+
+/// Settings of the object model.
+fn server_config(kurento: &Kurento) -> ServerConfig {
+    let mut config = ServerConfig {
+        outbound_messages: kurento.max_outbound_messages,
+        ..ServerConfig::default()
+    };
+    let model = &mut config.model;
+    model.session_period = Duration::from_secs(kurento.session_period_s);
+    if !kurento.request_cache {
+        model.reply_lifetime = Duration::ZERO;
+    }
+    model.isolate_sessions = kurento.isolate_sessions;
+    model.metadata.clone_from(&kurento.metadata);
+    model.min_video_send_kbps = kurento.min_video_send_kbps;
+    model.max_video_send_kbps = kurento.max_video_send_kbps;
+    model.limits.objects = kurento.max_objects;
+    model.limits.sessions = kurento.max_sessions;
+    model.limits.subscriptions_per_session = kurento.max_subscriptions;
+    config
+}
+
+/// Settings of the WebSocket.
+fn listener_config(kurento: &Kurento) -> ListenerConfig {
+    let mut config = ListenerConfig {
+        path: kurento.path.clone(),
+        connections: kurento.max_connections,
+        origins: kurento.origins.clone(),
+        ..ListenerConfig::default()
+    };
+    config.frames.max_bytes = kurento.max_frame_bytes;
+    config.frames.max_depth = kurento.max_json_depth;
+    config
+}
