@@ -1,0 +1,87 @@
+# The commands of this project. `make help` lists them.
+
+CARGO ?= cargo
+NPM ?= npm
+# Arguments of `make demo`, as in: make demo ARGS="--https 0.0.0.0:443"
+ARGS ?=
+
+client := clients/js
+client_sources := $(wildcard $(client)/src/*.ts) $(client)/build.mjs $(client)/tsconfig.json $(client)/tsconfig.build.json
+client_modules := $(client)/node_modules/.package-lock.json
+# What cargo embeds into the program.
+bundle := demo/static/js/salono-client.js
+e2e_modules := e2e/node_modules/.package-lock.json
+npm_ci := $(NPM) ci --no-audit --no-fund --loglevel=error
+
+# Where cargo puts what it builds, also when CARGO_TARGET_DIR says otherwise.
+target := $(or $(CARGO_TARGET_DIR),target)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build js deps test-deps test format lint test-rust test-js test-e2e \
+	bench-startup bench-floor bench-forward clean
+
+help: ## lists these commands
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+demo: build ## installs what is missing, builds, and serves calls on https://localhost:8443
+	@exec $(target)/release/salono serve $(ARGS)
+
+build: deps js ## builds the program: target/release/salono
+	$(CARGO) build --release --locked -p salono
+
+js: $(bundle) ## builds the JavaScript client, which the program embeds
+
+$(bundle): $(client_modules) $(client_sources)
+	cd $(client) && $(NPM) run --silent build
+	@touch $@
+
+$(client_modules): $(client)/package-lock.json | deps
+	cd $(client) && $(npm_ci)
+	@touch $@
+
+deps:
+	@scripts/install-deps.sh build
+
+test-deps:
+	@scripts/install-deps.sh test
+
+test: test-deps ## everything that continuous integration checks
+	$(MAKE) format
+	$(MAKE) js
+	$(MAKE) lint
+	$(MAKE) test-rust
+	$(MAKE) test-js
+	$(MAKE) test-e2e
+
+format: ## checks the formatting
+	$(CARGO) fmt --all --check
+
+lint: js ## clippy, warnings are errors
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+test-rust: js ## all Rust tests
+	$(CARGO) test --workspace --locked --no-fail-fast
+
+test-js: $(client_modules) ## tests of the JavaScript client and of the page
+	cd $(client) && $(NPM) test
+
+test-e2e: js $(e2e_modules) ## real browsers and other people's clients against the real program
+	$(CARGO) build --locked -p salono
+	cd e2e && SALONO_BIN=$(abspath $(target))/debug/salono $(NPM) test
+
+$(e2e_modules): e2e/package-lock.json
+	cd e2e && $(npm_ci)
+	@touch $@
+
+bench-startup: build ## time from start to listening, idle memory
+	$(target)/release/salono bench startup
+
+bench-floor: build ## the least that forwarding a packet can cost here
+	$(target)/release/salono bench floor
+
+bench-forward: build ## what forwarding a packet costs here, beside the floor
+	$(target)/release/salono bench forward
+
+clean: ## removes what was built
+	$(CARGO) clean
+	rm -rf $(client)/dist $(client)/build $(client)/node_modules e2e/node_modules $(bundle)

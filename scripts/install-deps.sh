@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Installs the system packages that building (and, with `test`, testing) needs and that are
+# missing. Debian and Ubuntu; elsewhere it says what is missing. Does nothing when all is there.
+set -euo pipefail
+
+purpose=${1:-build}
+packages=()
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# The cryptographic library is C with a cmake build; the page's script is bundled by node.
+have cc || packages+=(gcc libc6-dev)
+have c++ || packages+=(g++)
+have cmake || packages+=(cmake)
+have make || packages+=(make)
+have node || packages+=(nodejs)
+have npm || packages+=(npm)
+if [ "$purpose" = test ]; then
+    # The end-to-end tests drive a real browser.
+    have chromium || have chromium-browser || have google-chrome ||
+        packages+=(chromium fonts-dejavu-core)
+fi
+
+if ! have cargo; then
+    echo "cargo is missing: install Rust from https://rustup.rs, then run make again." >&2
+    exit 1
+fi
+if [ ${#packages[@]} -eq 0 ]; then
+    exit 0
+fi
+if ! have apt-get; then
+    echo "missing: ${packages[*]} (names of Debian's packages). Install them, then run make again." >&2
+    exit 1
+fi
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    if ! have sudo; then
+        echo "missing: ${packages[*]}. As root: apt-get install ${packages[*]}" >&2
+        exit 1
+    fi
+    as_root=(sudo)
+fi
+echo "installing: ${packages[*]}"
+# Another apt may be at work, as after the start of a machine.
+apt=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=900 -q)
+"${as_root[@]}" "${apt[@]}" update
+"${as_root[@]}" "${apt[@]}" install -y --no-install-recommends "${packages[@]}"
