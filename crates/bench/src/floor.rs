@@ -102,6 +102,22 @@ pub fn run(options: &FloorOptions) -> io::Result<FloorReport> {
     })
 }
 
+/// CPU time and packets of one paced run of each floor.
+pub(crate) struct Paced {
+    /// Floor A.
+    pub(crate) plain: (Duration, u64),
+    /// Floor B.
+    pub(crate) segmented: (Duration, u64),
+}
+
+/// One paced run of both floors.
+pub(crate) fn measure_paced(options: &FloorOptions, receivers: usize) -> io::Result<Paced> {
+    Ok(Paced {
+        plain: measure_forwarding(options, receivers, false)?.0,
+        segmented: measure_forwarding(options, receivers, true)?.0,
+    })
+}
+
 /// Encryption alone, in place, one key.
 fn measure_seal(options: &FloorOptions) -> io::Result<(Duration, u64)> {
     let mut viewer = Viewer::new(SocketAddr::new(LOOPBACK, 9), 0)?;

@@ -4,11 +4,13 @@
 //! sockets. On loopback the kernel delivers within the sender's system call, so a sender's CPU
 //! time includes the way to the receiver's socket, but not the receiver.
 //!
-//! [`floor`] measures the least that forwarding can cost on this machine. [`Pattern`] and
-//! [`SinkSockets`] are shared by everything that measures forwarding, so that figures compare.
+//! [`floor`] measures the least that forwarding can cost on this machine, [`forward`] what it
+//! costs in the media engine. [`Pattern`] and [`SinkSockets`] are shared by everything that
+//! measures forwarding, so that figures compare.
 
 mod cost;
 pub mod floor;
+pub mod forward;
 mod pattern;
 mod sinks;
 
