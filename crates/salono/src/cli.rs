@@ -350,7 +350,8 @@ impl CommonArgs {
     /// The whole configuration, `flags` included.
     pub(crate) fn load(&self, flags: Vec<Setting>) -> Result<config::Loaded, config::Error> {
         let environment = std::env::vars_os();
-        config::load(self.config.as_deref(), &self.import, environment, flags)
+        let file = self.config.clone().or_else(config::default_file);
+        config::load(file.as_deref(), &self.import, environment, flags)
     }
 }
 

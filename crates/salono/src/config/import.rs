@@ -92,7 +92,7 @@ pub(super) fn read(path: &Path) -> Result<Import, ImportError> {
         });
         modules::read(path, &mut import);
     } else if has("kms") || has("demo") || has("kurento") || has("app") {
-        import.take_all(path, &document, |key, value| room::meaning(key, value));
+        import.take_all(path, &document, room::meaning);
     } else {
         return Err(ImportError::Unknown(path.to_owned()));
     }

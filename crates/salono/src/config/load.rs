@@ -104,7 +104,12 @@ pub(crate) enum Error {
     Import(#[from] ImportError),
 }
 
-/// Reads everything. `flags` come in the order of the command line.
+/// The `salono.toml` that is read when no flag names one.
+pub(crate) fn default_file() -> Option<PathBuf> {
+    FILES.iter().map(PathBuf::from).find(|path| path.is_file())
+}
+
+/// Reads everything; `file` is a `salono.toml`. `flags` come in the order of the command line.
 pub(crate) fn load(
     file: Option<&Path>,
     imports: &[PathBuf],
@@ -122,11 +127,7 @@ pub(crate) fn load(
         settings.extend(more);
         imported.extend(report);
     }
-    let file = match file {
-        Some(path) => Some(path.to_owned()),
-        None => FILES.iter().map(PathBuf::from).find(|path| path.is_file()),
-    };
-    if let Some(path) = &file {
+    if let Some(path) = file {
         settings.extend(read_toml(path)?);
     }
     let (variables, unknown_variables) = read_environment(&defaults, environment);
@@ -146,7 +147,7 @@ pub(crate) fn load(
     Ok(Loaded {
         config,
         sources,
-        file,
+        file: file.map(Path::to_owned),
         imported,
         unknown_variables,
     })

@@ -24,7 +24,7 @@ use salono_room_server::RoomServerConfig;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub(crate) use keys::{KEYS, environment_name};
-pub(crate) use load::{Error, Loaded, Setting, load};
+pub(crate) use load::{Error, Loaded, Setting, default_file, load};
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -238,7 +238,7 @@ fn kurento_files_are_taken_over_with_their_modules() {
         let report = loaded.imported.iter().find(|report| report.key == key);
         assert!(report.unwrap().became.starts_with("not used: "), "{key}");
     }
-    assert_eq!(loaded.imported.len(), 14, "{:#?}", loaded.imported);
+    assert_eq!(loaded.imported.len(), 15, "{:#?}", loaded.imported);
 }
 
 #[test]

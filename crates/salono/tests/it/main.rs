@@ -1,5 +1,10 @@
 //! The real program as a process: what somebody who runs it can rely on.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failed unwrap is how these tests fail"
+)]
+
 mod command;
 mod process;
 mod serving;
