@@ -19,6 +19,8 @@ if [ "$purpose" = test ]; then
     # The end-to-end tests drive a real browser.
     have chromium || have chromium-browser || have google-chrome ||
         packages+=(chromium fonts-dejavu-core)
+    # As root they run in a network namespace of their own.
+    have ip || packages+=(iproute2)
 fi
 
 if ! have cargo; then
