@@ -71,11 +71,13 @@ impl Feedback {
         self.last_report
     }
 
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+    /// When something is due on a transport that `can_send`.
+    pub(crate) fn poll_timeout(&self, can_send: impl Fn(usize) -> bool) -> Option<Instant> {
         self.twcc
             .iter()
-            .flatten()
-            .filter_map(|twcc| twcc.receiver.poll_timeout())
+            .enumerate()
+            .filter(|(transport, _)| can_send(*transport))
+            .filter_map(|(_, twcc)| twcc.as_ref()?.receiver.poll_timeout())
             .chain(self.next_report)
             .min()
     }

@@ -427,17 +427,7 @@ impl Peer {
 
     /// Sets the alarm to the earliest thing that is due.
     pub(crate) fn arm(&mut self, timers: &mut Timers, slot: EndpointSlot, router: &Router) {
-        let tracks = self
-            .lines()
-            .into_iter()
-            .filter_map(|line| router.track(line.inbound?)?.poll_timeout())
-            .min();
-        let due = [
-            self.endpoint.poll_timeout(),
-            self.next_flow,
-            self.feedback.poll_timeout(),
-            tracks,
-        ];
+        let due = [self.endpoint.poll_timeout(), self.media_timeout(router)];
         if let Some(at) = due.into_iter().flatten().min() {
             timers.schedule(&mut self.alarm, slot, at);
         }
@@ -445,15 +435,28 @@ impl Peer {
 
     /// The alarm alone for what a packet may have started: cheap enough for every packet.
     pub(crate) fn arm_media(&mut self, timers: &mut Timers, slot: EndpointSlot, router: &Router) {
+        if let Some(at) = self.media_timeout(router) {
+            timers.schedule(&mut self.alarm, slot, at);
+        }
+    }
+
+    /// When media wants to be looked at. Feedback that cannot be sent is not waited for: it stays
+    /// due, and would keep the shard awake until the transport is there.
+    fn media_timeout(&self, router: &Router) -> Option<Instant> {
+        let can_send = |transport: usize| {
+            self.endpoint.srtp(transport).is_some() && self.endpoint.path(transport).is_some()
+        };
         let tracks = self
             .lines()
             .into_iter()
+            .filter(|line| can_send(line.transport))
             .filter_map(|line| router.track(line.inbound?)?.poll_timeout())
             .min();
-        let due = [self.next_flow, self.feedback.poll_timeout(), tracks];
-        if let Some(at) = due.into_iter().flatten().min() {
-            timers.schedule(&mut self.alarm, slot, at);
-        }
+        let feedback = self.feedback.poll_timeout(can_send);
+        [self.next_flow, feedback, tracks]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Starts the flow watch of a peer that sends nothing itself.

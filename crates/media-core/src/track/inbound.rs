@@ -447,7 +447,11 @@ impl Inbound {
             .nack
             .as_ref()
             .and_then(recv::NackGenerator::poll_timeout);
-        let keyframe = self.throttle.poll_timeout();
+        // Nobody can be asked before the publisher's SSRC is known.
+        let keyframe = self
+            .ssrc
+            .or(self.announced_ssrc)
+            .and_then(|_| self.throttle.poll_timeout());
         [nack, keyframe].into_iter().flatten().min()
     }
 

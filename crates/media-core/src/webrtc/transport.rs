@@ -222,9 +222,11 @@ impl Transport {
 
     pub(crate) fn poll_timeout(&mut self) -> Option<Instant> {
         let data = self.data.as_ref().and_then(DataChannels::poll_timeout);
+        // An ended session has nothing to retransmit; its last deadline would stay due.
+        let is_over = matches!(self.dtls_state, DtlsState::Failed | DtlsState::Closed);
         [
             self.ice.poll_timeout(),
-            self.dtls_deadline,
+            self.dtls_deadline.filter(|_| !is_over),
             self.handshake_deadline,
             data,
         ]
