@@ -287,7 +287,7 @@ impl Default for Config {
         Self {
             data_dir: default_data_dir(),
             log: Log {
-                filter: "warn,salono=info,salono_media_engine=warn".to_owned(),
+                filter: "info,salono_media_engine=warn,salono_kurento_client=warn".to_owned(),
                 format: LogFormat::Text,
             },
             web: Web {

@@ -2,7 +2,7 @@
 //!
 //! This program starts itself again and again with one data folder, so that the kept
 //! certificate is found, as on every start but the very first of an installation. The time ends
-//! when both listeners accept a connection; it includes loading the program.
+//! when both listeners have answered a request; it includes loading the program.
 
 use std::env;
 use std::fs;
@@ -12,14 +12,15 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::StartupArgs;
 use crate::failure::Failure;
 
-/// How often the listeners are tried; the resolution of the result.
+/// Pause before a listener that is not open yet is tried again; the resolution of the result.
 const POLL: Duration = Duration::from_micros(500);
 
 /// How long a start may take.
@@ -76,7 +77,7 @@ fn table(first: &Run, mut runs: Vec<Run>) -> String {
          apart.\n\n\
          | | first | median | best | worst |\n\
          | --- | --- | --- | --- | --- |\n\
-         | start to both listeners accepting, ms | {:.1} | {:.1} | {:.1} | {:.1} |\n\
+         | start to both listeners answering, ms | {:.1} | {:.1} | {:.1} | {:.1} |\n\
          | resident after 1 s idle, MiB | {:.1} | {:.1} | {:.1} | {:.1} |\n",
         millis(first),
         times.1,
@@ -124,7 +125,7 @@ async fn free_port() -> io::Result<SocketAddr> {
 }
 
 async fn wait_for(address: SocketAddr, process: &mut Child, began: Instant) -> io::Result<()> {
-    while TcpStream::connect(address).await.is_err() {
+    while timeout(PATIENCE, answer(address)).await?.is_err() {
         if let Some(status) = process.try_wait()? {
             return Err(io::Error::other(format!("it ended at once: {status}")));
         }
@@ -133,6 +134,18 @@ async fn wait_for(address: SocketAddr, process: &mut Child, began: Instant) -> i
         }
         sleep(POLL).await;
     }
+    Ok(())
+}
+
+/// A request in plain HTTP, which every listener answers with something: a redirect to HTTPS, or
+/// that a WebSocket is needed. The system takes connections before the program does, so a
+/// connection alone proves little.
+async fn answer(address: SocketAddr) -> io::Result<()> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await?;
+    stream.read_u8().await?;
     Ok(())
 }
 
