@@ -59,7 +59,7 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key(
         "web.max_connections",
-        "TCP connections of one listener at a time; more wait to be accepted.",
+        "HTTP connections of one listener at a time; more wait to be accepted. WebSockets are counted by `room.max_sockets` instead.",
     ),
     key(
         "media.ips",
@@ -174,7 +174,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("kurento.max_subscriptions", "Subscriptions of one session."),
     key(
         "room.kms",
-        "Media servers of `salono room`, as WebSocket URLs; rooms take turns on them. `salono serve` uses its own. Flag `--kms`, repeatable.",
+        "Media servers of `salono room`, as `ws://` URLs (not `wss://`); rooms take turns on them. `salono serve` uses its own. Flag `--kms`, repeatable.",
     ),
     key(
         "room.kms_request_timeout_ms",
