@@ -8,5 +8,14 @@
     reason = "the enums of the peer's library are open"
 )]
 
+mod attacks;
+mod data;
+mod feedback;
 mod forwarding;
+mod keyframes;
+mod loss;
+mod negotiation;
+mod release;
 mod support;
+mod switching;
+mod two_shards;

@@ -40,8 +40,10 @@ pub(crate) struct World {
     pub(crate) peers: Vec<Peer>,
     pub(crate) events: VecDeque<(Instant, Event)>,
     pub(crate) network: Network,
-    /// Datagrams from the shard to addresses of nobody.
-    pub(crate) strays: u64,
+    /// When everything began.
+    pub(crate) origin: Instant,
+    /// Datagrams from the shard to addresses that are no peer's.
+    pub(crate) strays: Vec<(SocketAddr, Vec<u8>)>,
     tokens: u64,
     stuck: u32,
 }
@@ -51,7 +53,7 @@ impl World {
         Self::with_limits(seed, Limits::default())
     }
 
-    pub(crate) fn with_limits(seed: u64, limits: Limits) -> Self {
+    fn with_limits(seed: u64, limits: Limits) -> Self {
         static PROVIDER: std::sync::Once = std::sync::Once::new();
         PROVIDER.call_once(|| str0m::crypto::from_feature_flags().install_process_default());
         let now = Instant::now();
@@ -72,7 +74,8 @@ impl World {
             peers: Vec::new(),
             events: VecDeque::new(),
             network: Network::new(seed),
-            strays: 0,
+            origin: now,
+            strays: Vec::new(),
             tokens: 0,
             stuck: 0,
         };
@@ -271,6 +274,32 @@ impl World {
             )
     }
 
+    /// What the shard said last about the connection.
+    pub(crate) fn shard_says_connected(&self, index: usize) -> bool {
+        let states = self
+            .element_events(self.element(index))
+            .filter_map(|event| match event {
+                ElementEvent::Connection(state) => Some(*state),
+                _ => None,
+            });
+        states.last() == Some(ConnectionState::Connected)
+    }
+
+    /// A line of one of the descriptions of an endpoint, without its prefix.
+    pub(crate) fn sdp_line(&mut self, index: usize, remote: bool, prefix: &str) -> String {
+        let element = self.element(index);
+        let reply = self.ask(|token| Op::Description {
+            token,
+            element,
+            remote,
+        });
+        let Ok(Reply::Description(Some(sdp))) = reply else {
+            panic!("not negotiated: {reply:?}");
+        };
+        let mut lines = sdp.lines().filter_map(|line| line.strip_prefix(prefix));
+        lines.next().expect("such a line").to_owned()
+    }
+
     pub(crate) fn has(&self, of: ElementKey, wanted: &ElementEvent) -> bool {
         self.element_events(of).any(|event| event == wanted)
     }
@@ -387,7 +416,7 @@ impl World {
                     self.network
                         .send(link, self.addr, To::Peer(to), bytes, self.now);
                 }
-                None => self.strays += 1,
+                None => self.strays.push((out.remote, bytes.to_vec())),
             }
         }
         egress.clear();

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use str0m::channel::{ChannelData, ChannelId};
 use str0m::format::Codec;
-use str0m::media::{Direction, Mid};
+use str0m::media::{Direction, MediaKind as RtcKind, Mid};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::rtcp::{Rtcp, SenderInfo};
 use str0m::rtp::{RawPacket, RtpWrite};
@@ -103,6 +103,9 @@ pub(crate) struct Peer {
     /// Datagrams that came from the shard.
     pub(crate) datagrams: u64,
     pub(crate) errors: u64,
+    /// Keeps a copy of every datagram it sends.
+    pub(crate) is_taped: bool,
+    pub(crate) tape: Vec<Vec<u8>>,
 }
 
 impl Peer {
@@ -132,6 +135,8 @@ impl Peer {
             messages: Vec::new(),
             datagrams: 0,
             errors: 0,
+            is_taped: false,
+            tape: Vec::new(),
         }
     }
 
@@ -172,6 +177,10 @@ impl Peer {
         }
         self.capture(now, &mut datagrams);
         self.advance(now, &mut datagrams);
+        if self.is_taped {
+            let copies = datagrams.iter().map(|(_, bytes)| bytes.clone());
+            self.tape.extend(copies);
+        }
         datagrams
     }
 
@@ -252,6 +261,10 @@ impl Peer {
         match event {
             Event::Connected => self.is_connected = true,
             Event::IceConnectionStateChange(state) => self.ice = state,
+            Event::MediaAdded(added) if added.kind == RtcKind::Audio => {
+                self.audio_mid = Some(added.mid);
+            }
+            Event::MediaAdded(added) => self.video_mid = Some(added.mid),
             Event::KeyframeRequest(_) => {
                 self.keyframe_requests.push(now);
                 if let Some(source) = self.video_source.as_mut() {

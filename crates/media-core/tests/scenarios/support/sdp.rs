@@ -47,6 +47,14 @@ pub(crate) fn without_transport_cc(sdp: &str) -> String {
     join(kept.map(str::to_owned))
 }
 
+/// Every m-line on its own transport.
+pub(crate) fn without_bundle(sdp: &str) -> String {
+    let kept = sdp
+        .lines()
+        .filter(|line| !line.starts_with("a=group:BUNDLE") && *line != "a=bundle-only");
+    join(kept.map(str::to_owned))
+}
+
 /// With the digits of the fingerprint in another order.
 pub(crate) fn with_wrong_fingerprint(sdp: &str) -> String {
     let lines = sdp.lines().map(|line| {
@@ -64,9 +72,5 @@ pub(crate) fn with_wrong_fingerprint(sdp: &str) -> String {
 }
 
 fn join(lines: impl Iterator<Item = String>) -> String {
-    let mut sdp: String = lines.map(|line| line + "\r\n").collect();
-    if sdp.is_empty() {
-        sdp.push_str("\r\n");
-    }
-    sdp
+    lines.map(|line| line + "\r\n").collect()
 }

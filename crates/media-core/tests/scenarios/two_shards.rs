@@ -1,9 +1,4 @@
 //! Two shards call each other over a perfect network in virtual time: our offer meets our answer.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "a test may take the clock as its origin"
-)]
-
 use salono_media_api::*;
 use salono_media_core::*;
 use std::collections::VecDeque;
@@ -155,7 +150,7 @@ fn run(a: &mut Side, b: &mut Side, now: &mut Instant, done: impl Fn(&Side, &Side
     false
 }
 
-fn call(now: &mut Instant) -> (Side, Side) {
+fn call(now: &Instant) -> (Side, Side) {
     let spec = || WebRtcSpec {
         data_channels: true,
         ..WebRtcSpec::default()
@@ -234,7 +229,7 @@ fn call(now: &mut Instant) -> (Side, Side) {
 #[test]
 fn offer_and_answer_of_ours_reach_a_secure_connection() {
     let mut now = Instant::now();
-    let (mut a, mut b) = call(&mut now);
+    let (mut a, mut b) = call(&now);
     let connected = ElementEvent::Connection(ConnectionState::Connected);
     assert!(
         run(&mut a, &mut b, &mut now, |a, b| a.has(&connected)
@@ -252,7 +247,7 @@ fn offer_and_answer_of_ours_reach_a_secure_connection() {
 #[test]
 fn data_channels_open_in_both_directions_and_close() {
     let mut now = Instant::now();
-    let (mut a, mut b) = call(&mut now);
+    let (mut a, mut b) = call(&now);
     let connected = ElementEvent::Connection(ConnectionState::Connected);
     assert!(run(&mut a, &mut b, &mut now, |a, b| a.has(&connected)
         && b.has(&connected)));
