@@ -9,6 +9,7 @@
 )]
 
 mod attacks;
+mod codecs;
 mod data;
 mod feedback;
 mod forwarding;

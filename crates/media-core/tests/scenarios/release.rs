@@ -127,3 +127,16 @@ fn a_peer_that_falls_silent_is_reported_and_can_be_released() {
     world.op(Op::Release { element });
     assert_eq!(world.shard.metrics().elements, 0);
 }
+
+#[test]
+fn a_quiet_hour_ends_no_call() {
+    let mut world = World::new(75);
+    let publisher = world.join_connected(Wish::publish());
+    let viewer = world.join_connected(Wish::subscribe());
+    world.connect(world.element(publisher), world.element(viewer));
+    world.run(secs(3_600));
+    world.start(publisher);
+    world.run(secs(2));
+    assert!(world.shard_says_connected(publisher) && world.shard_says_connected(viewer));
+    assert!(world.peers[viewer].video.decoded().len() > 50);
+}

@@ -2,19 +2,91 @@
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+use str0m::format::Codec;
 
 /// Bytes of a packet's payload at most, descriptor included.
 const MAX_PAYLOAD: usize = 1_100;
 const KEYFRAME_BYTES: usize = 4_200;
 const DELTA_BYTES: usize = 1_500;
 const AUDIO_BYTES: usize = 90;
-/// Publisher, number, checksum.
-const LABEL: usize = 1 + 4 + 4;
-/// Payload header of a VP8 keyframe (RFC 6386 §9.1); the first 3 bytes are in every frame.
-const VP8_KEY_HEADER: [u8; 10] = [0x10, 0x00, 0x00, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xf0, 0x00];
-const VP8_DELTA_HEADER: [u8; 10] = [0x11, 0x00, 0x00, 0, 0, 0, 0, 0, 0, 0];
-/// TOC byte of a 20 ms Opus frame (RFC 6716 §3.1).
-const OPUS_HEADER: [u8; 1] = [0x78];
+/// Publisher, keyframe or not, number, checksum.
+const LABEL: usize = 1 + 1 + 4 + 4;
+
+/// What a frame of a codec begins with: as much of its header as a server may look at.
+fn header(codec: Codec, is_key: bool) -> &'static [u8] {
+    match (codec, is_key) {
+        // Payload header with start code and size (RFC 6386 §9.1).
+        (Codec::Vp8, true) => &[0x10, 0x00, 0x00, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xf0, 0x00],
+        (Codec::Vp8, false) => &[0x11, 0x00, 0x00],
+        // A slice that begins at the first macroblock.
+        (Codec::H264, _) => &[0x88],
+        // A frame OBU without extension and size.
+        (Codec::Av1, _) => &[0x30],
+        // A 20 ms frame (RFC 6716 §3.1).
+        (Codec::Opus, _) => &[0x78],
+        _ => &[],
+    }
+}
+
+/// Length of the payload descriptor in front of every chunk of a frame.
+fn descriptor_len(codec: Codec) -> usize {
+    match codec {
+        Codec::Vp8 => 5,
+        Codec::Vp9 => 3,
+        Codec::H264 => 2,
+        Codec::Av1 => 1,
+        _ => 0,
+    }
+}
+
+/// The descriptor of one chunk.
+fn descriptor(
+    codec: Codec,
+    is_key: bool,
+    (first, last): (bool, bool),
+    (picture, tl0): (u16, u8),
+) -> Vec<u8> {
+    let flag = |is: bool, bit: u8| if is { bit } else { 0 };
+    let [high, low] = (picture | 0x8000).to_be_bytes();
+    match codec {
+        // X, S; I, L: 15 bit picture id and TL0PICIDX (RFC 7741 §4.2).
+        Codec::Vp8 => vec![0x80 | flag(first, 0x10), 0xc0, high, low, tl0],
+        // I, P, B, E: 15 bit picture id (RFC 9628 §4.2).
+        Codec::Vp9 => {
+            let flags = flag(!is_key, 0x40) | flag(first, 0x08) | flag(last, 0x04);
+            vec![0x80 | flags, high, low]
+        }
+        // FU-A with S and E, IDR or other slice (RFC 6184 §5.8).
+        Codec::H264 => {
+            let kind = if is_key { 5 } else { 1 };
+            vec![0x7c, flag(first, 0x80) | flag(last, 0x40) | kind]
+        }
+        // Z, Y, one element, N (RTP payload format for AV1 §4.4).
+        Codec::Av1 => {
+            let flags = flag(!first, 0x80) | flag(!last, 0x40) | flag(first && is_key, 0x08);
+            vec![0x10 | flags]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a chunk is the first of its frame, and the frame's numbers where the codec has them.
+fn read_descriptor(codec: Codec, bytes: &[u8]) -> (bool, Option<u16>, Option<u8>) {
+    let picture = |at: usize| {
+        assert_eq!(bytes[at] & 0x80, 0x80, "a picture id keeps its width");
+        Some(u16::from_be_bytes([bytes[at], bytes[at + 1]]) & 0x7fff)
+    };
+    match codec {
+        Codec::Vp8 => {
+            assert_eq!((bytes[0] & 0x80, bytes[1]), (0x80, 0xc0), "kept");
+            (bytes[0] & 0x10 != 0, picture(2), Some(bytes[4]))
+        }
+        Codec::Vp9 => (bytes[0] & 0x08 != 0, picture(1), None),
+        Codec::H264 => (bytes[1] & 0x80 != 0, None, None),
+        Codec::Av1 => (bytes[0] & 0x80 == 0, None, None),
+        _ => (true, None, None),
+    }
+}
 
 /// One packet to send.
 pub(crate) struct OutPacket {
@@ -26,7 +98,7 @@ pub(crate) struct OutPacket {
 
 /// A camera or a microphone.
 pub(crate) struct Source {
-    pub(crate) is_video: bool,
+    pub(crate) codec: Codec,
     publisher: u8,
     pub(crate) next: Instant,
     interval: Duration,
@@ -41,10 +113,10 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// 30 frames of VP8 a second.
-    pub(crate) fn video(publisher: u8, start: Instant) -> Self {
+    /// 30 frames a second.
+    pub(crate) fn video(codec: Codec, publisher: u8, start: Instant) -> Self {
         Self {
-            is_video: true,
+            codec,
             publisher,
             next: start,
             interval: Duration::from_micros(33_333),
@@ -59,14 +131,13 @@ impl Source {
         }
     }
 
-    /// 50 frames of Opus a second.
-    pub(crate) fn audio(publisher: u8, start: Instant) -> Self {
+    /// 50 frames a second.
+    pub(crate) fn audio(codec: Codec, publisher: u8, start: Instant) -> Self {
         Self {
-            is_video: false,
             interval: Duration::from_millis(20),
-            ticks: 960,
+            ticks: if codec == Codec::Opus { 960 } else { 160 },
             keyframe_wanted: false,
-            ..Self::video(publisher, start)
+            ..Self::video(codec, publisher, start)
         }
     }
 
@@ -77,39 +148,27 @@ impl Source {
         self.next += self.interval;
         let timestamp = self.timestamp;
         self.timestamp = self.timestamp.wrapping_add(self.ticks);
-        if !self.is_video {
-            let payload = label(&OPUS_HEADER, AUDIO_BYTES, self.publisher, number);
-            let seq = self.seq;
-            self.seq += 1;
-            return vec![OutPacket {
-                seq,
-                timestamp,
-                marker: false,
-                payload,
-            }];
-        }
+        let (codec, publisher) = (self.codec, self.publisher);
         let is_key = std::mem::take(&mut self.keyframe_wanted);
-        let (header, size) = if is_key {
-            (&VP8_KEY_HEADER, KEYFRAME_BYTES)
-        } else {
-            (&VP8_DELTA_HEADER, DELTA_BYTES)
+        let size = match (codec.is_audio(), is_key) {
+            (true, _) => AUDIO_BYTES,
+            (false, true) => KEYFRAME_BYTES,
+            (false, false) => DELTA_BYTES,
         };
-        let frame = label(header, size, self.publisher, number);
+        let frame = label(header(codec, is_key), size, publisher, is_key, number);
         self.picture = (self.picture + 1) & 0x7fff;
         self.tl0 = self.tl0.wrapping_add(1);
-        let chunks: Vec<&[u8]> = frame.chunks(MAX_PAYLOAD - 5).collect();
+        let chunks: Vec<&[u8]> = frame.chunks(MAX_PAYLOAD - descriptor_len(codec)).collect();
         let last = chunks.len() - 1;
         let mut packets = Vec::new();
         for (index, chunk) in chunks.into_iter().enumerate() {
-            // X and S on the first; I and L: 15 bit picture id and TL0PICIDX (RFC 7741 §4.2).
-            let start = if index == 0 { 0x10 } else { 0 };
-            let [high, low] = (self.picture | 0x8000).to_be_bytes();
-            let mut payload = vec![0x80 | start, 0xc0, high, low, self.tl0];
+            let ends = (index == 0, index == last);
+            let mut payload = descriptor(codec, is_key, ends, (self.picture, self.tl0));
             payload.extend_from_slice(chunk);
             packets.push(OutPacket {
                 seq: self.seq,
                 timestamp,
-                marker: index == last,
+                marker: index == last && !codec.is_audio(),
                 payload,
             });
             self.seq += 1;
@@ -118,9 +177,9 @@ impl Source {
     }
 }
 
-fn label(header: &[u8], size: usize, publisher: u8, number: u32) -> Vec<u8> {
+fn label(header: &[u8], size: usize, publisher: u8, is_key: bool, number: u32) -> Vec<u8> {
     let mut frame = header.to_vec();
-    frame.push(publisher);
+    frame.extend_from_slice(&[publisher, u8::from(is_key)]);
     frame.extend_from_slice(&number.to_be_bytes());
     let filler = (number as usize).wrapping_mul(31);
     while frame.len() < size - 4 {
@@ -142,7 +201,7 @@ fn checksum(bytes: &[u8]) -> u32 {
 #[derive(Debug, Clone)]
 pub(crate) struct Packet {
     pub(crate) at: Instant,
-    pub(crate) is_video: bool,
+    pub(crate) codec: Codec,
     pub(crate) ssrc: u32,
     pub(crate) seq: u64,
     pub(crate) timestamp: u32,
@@ -157,8 +216,8 @@ pub(crate) struct Frame {
     pub(crate) number: u32,
     pub(crate) is_key: bool,
     pub(crate) timestamp: u32,
-    pub(crate) picture: u16,
-    pub(crate) tl0: u8,
+    pub(crate) picture: Option<u16>,
+    pub(crate) tl0: Option<u8>,
     /// When its last packet came.
     pub(crate) at: Instant,
 }
@@ -214,52 +273,42 @@ impl Received {
     /// no damage, they are left out.
     pub(crate) fn frames(&self) -> Vec<Frame> {
         let mut frames = Vec::new();
-        let mut open: Option<(u32, u64, Vec<u8>, u16, u8, Instant)> = None;
+        // The frame that is being put together, its bytes and its newest packet.
+        let mut open: Option<(Frame, Vec<u8>, u64)> = None;
         for (seq, packet) in self.in_order() {
-            if !packet.is_video {
-                frames.push(read(
-                    &packet.payload,
-                    OPUS_HEADER.len(),
-                    packet.timestamp,
-                    (0, 0),
-                    packet.at,
-                ));
-                continue;
-            }
-            let (descriptor, body) = packet.payload.split_at(5);
-            assert_eq!(descriptor[0] & 0x80, 0x80, "descriptor kept: {seq}");
-            let picture = u16::from_be_bytes([descriptor[2], descriptor[3]]) & 0x7fff;
-            let tl0 = descriptor[4];
-            if descriptor[0] & 0x10 != 0 {
-                open = Some((
-                    packet.timestamp,
-                    seq,
-                    body.to_vec(),
+            let codec = packet.codec;
+            let (descriptor, body) = packet.payload.split_at(descriptor_len(codec));
+            let (is_first, picture, tl0) = read_descriptor(codec, descriptor);
+            if is_first {
+                let frame = Frame {
+                    publisher: 0,
+                    number: 0,
+                    is_key: false,
+                    timestamp: packet.timestamp,
                     picture,
                     tl0,
-                    packet.at,
-                ));
-            } else if let Some((timestamp, last, bytes, id, layer, at)) = open.as_mut() {
-                if *last + 1 != seq {
+                    at: packet.at,
+                };
+                open = Some((frame, body.to_vec(), seq));
+            } else if let Some((frame, bytes, newest)) = open.as_mut() {
+                if *newest + 1 != seq {
                     open = None;
                     continue;
                 }
-                assert_eq!(*timestamp, packet.timestamp, "one timestamp per frame");
-                assert_eq!((*id, *layer), (picture, tl0), "one picture id per frame");
-                *last = seq;
-                bytes.extend_from_slice(body);
-                *at = packet.at.max(*at);
-            }
-            if packet.marker
-                && let Some((timestamp, _, bytes, picture, tl0, at)) = open.take()
-            {
-                frames.push(read(
-                    &bytes,
-                    VP8_KEY_HEADER.len(),
-                    timestamp,
+                assert_eq!(frame.timestamp, packet.timestamp, "one timestamp per frame");
+                assert_eq!(
+                    (frame.picture, frame.tl0),
                     (picture, tl0),
-                    at,
-                ));
+                    "one number per frame"
+                );
+                *newest = seq;
+                bytes.extend_from_slice(body);
+                frame.at = frame.at.max(packet.at);
+            }
+            if (packet.marker || codec.is_audio())
+                && let Some((frame, bytes, _)) = open.take()
+            {
+                frames.push(read(codec, &bytes, frame));
             }
         }
         frames
@@ -305,32 +354,33 @@ impl Received {
     }
 
     fn is_video(&self) -> bool {
-        self.packets.first().is_some_and(|packet| packet.is_video)
+        self.packets
+            .first()
+            .is_some_and(|packet| !packet.codec.is_audio())
     }
 }
 
-fn read(
-    frame: &[u8],
-    header: usize,
-    timestamp: u32,
-    (picture, tl0): (u16, u8),
-    at: Instant,
-) -> Frame {
-    assert!(frame.len() > header + LABEL, "a whole frame");
-    let (content, sum) = frame.split_at(frame.len() - 4);
+/// Fills in what the content of a frame says.
+fn read(codec: Codec, bytes: &[u8], frame: Frame) -> Frame {
+    let (content, sum) = bytes.split_at(bytes.len() - 4);
     assert_eq!(
         checksum(content).to_be_bytes(),
         sum,
         "a frame is not damaged"
     );
-    let number = &content[header + 1..header + 5];
+    let is_key = [true, false]
+        .into_iter()
+        .find(|is_key| {
+            let header = header(codec, *is_key);
+            content.starts_with(header) && content[header.len() + 1] == u8::from(*is_key)
+        })
+        .expect("the header of a frame is untouched");
+    let content = &content[header(codec, is_key).len()..];
+    assert!(content.len() + 4 >= LABEL);
     Frame {
-        publisher: content[header],
-        number: u32::from_be_bytes(number.try_into().expect("four bytes")),
-        is_key: header == VP8_KEY_HEADER.len() && content[0] & 1 == 0,
-        timestamp,
-        picture,
-        tl0,
-        at,
+        publisher: content[0],
+        is_key,
+        number: u32::from_be_bytes(content[2..6].try_into().expect("four bytes")),
+        ..frame
     }
 }

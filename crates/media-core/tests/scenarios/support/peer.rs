@@ -229,7 +229,7 @@ impl Peer {
                     continue;
                 }
                 for packet in source.frame(now) {
-                    self.write(mid, is_video, packet, now);
+                    self.write(mid, source.codec, packet, now);
                     self.advance(now, datagrams);
                 }
             }
@@ -241,8 +241,7 @@ impl Peer {
         }
     }
 
-    fn write(&mut self, mid: Mid, is_video: bool, packet: OutPacket, now: Instant) {
-        let codec = if is_video { Codec::Vp8 } else { Codec::Opus };
+    fn write(&mut self, mid: Mid, codec: Codec, packet: OutPacket, now: Instant) {
         let negotiated = self.rtc.media(mid).expect("a media").remote_pts().to_vec();
         let params = self.rtc.codec_config();
         let pt = params
@@ -277,15 +276,15 @@ impl Peer {
                 let Some(params) = codecs.find(|params| params.pt() == pt) else {
                     return;
                 };
-                let is_video = !params.spec().codec.is_audio();
-                let received = if is_video {
-                    &mut self.video
-                } else {
+                let codec = params.spec().codec;
+                let received = if codec.is_audio() {
                     &mut self.audio
+                } else {
+                    &mut self.video
                 };
                 received.packets.push(Packet {
                     at: now,
-                    is_video,
+                    codec,
                     ssrc: *packet.header.ssrc,
                     seq: *packet.seq_no,
                     timestamp: packet.header.timestamp,
@@ -310,9 +309,13 @@ impl Peer {
 
     /// Starts the camera and the microphone.
     pub(crate) fn start(&mut self, now: Instant) {
+        self.start_with(Codec::Opus, Codec::Vp8, now);
+    }
+
+    pub(crate) fn start_with(&mut self, audio: Codec, video: Codec, now: Instant) {
         let publisher = self.element.0 as u8;
-        self.audio_source = Some(Source::audio(publisher, now));
-        self.video_source = Some(Source::video(publisher, now));
+        self.audio_source = Some(Source::audio(audio, publisher, now));
+        self.video_source = Some(Source::video(video, publisher, now));
     }
 
     pub(crate) fn rtcp_count(&self, is: impl Fn(&Rtcp) -> bool) -> usize {
