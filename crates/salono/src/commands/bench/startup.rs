@@ -1,8 +1,9 @@
 //! How long `salono serve` takes until it can be used, and how much memory it then holds.
 //!
 //! This program starts itself again and again with one data folder, so that the kept
-//! certificate is found, as on every start but the very first of an installation. The time ends
-//! when both listeners have answered a request; it includes loading the program.
+//! certificate is found, as on every start but the very first of an installation. Times include
+//! loading the program. Listeners are open before everything behind them runs, and what comes
+//! meanwhile waits, so two moments are measured: both listeners open, and both have answered.
 
 use std::env;
 use std::fs;
@@ -32,6 +33,7 @@ const IDLE: Duration = Duration::from_secs(1);
 /// One start.
 struct Run {
     listening: Duration,
+    answering: Duration,
     resident_bytes: u64,
 }
 
@@ -56,37 +58,34 @@ pub(super) fn measure(args: &StartupArgs) -> Result<String, Failure> {
     Ok(table(&first, runs))
 }
 
-fn table(first: &Run, mut runs: Vec<Run>) -> String {
-    let millis = |run: &Run| run.listening.as_secs_f64() * 1000.0;
-    let mebibytes = |run: &Run| run.resident_bytes as f64 / f64::from(1 << 20);
-    let count = runs.len();
-    runs.sort_by_key(|run| run.listening);
-    let times = (
-        millis(&runs[0]),
-        millis(&runs[count / 2]),
-        millis(&runs[count - 1]),
-    );
-    runs.sort_by_key(|run| run.resident_bytes);
-    let sizes = (
-        mebibytes(&runs[0]),
-        mebibytes(&runs[count / 2]),
-        mebibytes(&runs[count - 1]),
-    );
+fn table(first: &Run, runs: Vec<Run>) -> String {
+    let millis = |time: Duration| time.as_secs_f64() * 1000.0;
+    let row = |what: &str, read: &dyn Fn(&Run) -> f64| {
+        let mut values: Vec<f64> = runs.iter().map(read).collect();
+        values.sort_by(f64::total_cmp);
+        let (median, best, worst) = (values.len() / 2, 0, values.len() - 1);
+        format!(
+            "| {what} | {:.1} | {:.1} | {:.1} | {:.1} |\n",
+            read(first),
+            values[median],
+            values[best],
+            values[worst]
+        )
+    };
     format!(
-        "`salono serve`, {count} starts with a kept certificate; the first start, which makes it, \
+        "`salono serve`, {} starts with a kept certificate; the first start, which makes it, \
          apart.\n\n\
          | | first | median | best | worst |\n\
          | --- | --- | --- | --- | --- |\n\
-         | start to both listeners answering, ms | {:.1} | {:.1} | {:.1} | {:.1} |\n\
-         | resident after 1 s idle, MiB | {:.1} | {:.1} | {:.1} | {:.1} |\n",
-        millis(first),
-        times.1,
-        times.0,
-        times.2,
-        mebibytes(first),
-        sizes.1,
-        sizes.0,
-        sizes.2,
+         {}{}{}",
+        runs.len(),
+        row("start to both listeners open, ms", &|run| millis(
+            run.listening
+        )),
+        row("start to both answering, ms", &|run| millis(run.answering)),
+        row("resident after 1 s idle, MiB", &|run| {
+            run.resident_bytes as f64 / f64::from(1 << 20)
+        }),
     )
 }
 
@@ -106,15 +105,21 @@ async fn start(data: &Path) -> io::Result<Run> {
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()?;
+    let mut streams = Vec::new();
     for address in [https, kurento] {
-        wait_for(address, &mut process, began).await?;
+        streams.push(wait_for(address, &mut process, began).await?);
     }
     let listening = began.elapsed();
+    for stream in streams {
+        timeout(PATIENCE, answer(stream)).await??;
+    }
+    let answering = began.elapsed();
     sleep(IDLE).await;
     let resident_bytes = resident(&process)?;
     process.kill().await?;
     Ok(Run {
         listening,
+        answering,
         resident_bytes,
     })
 }
@@ -124,8 +129,16 @@ async fn free_port() -> io::Result<SocketAddr> {
     listener.local_addr()
 }
 
-async fn wait_for(address: SocketAddr, process: &mut Child, began: Instant) -> io::Result<()> {
-    while timeout(PATIENCE, answer(address)).await?.is_err() {
+/// Connects as soon as somebody listens.
+async fn wait_for(
+    address: SocketAddr,
+    process: &mut Child,
+    began: Instant,
+) -> io::Result<TcpStream> {
+    loop {
+        if let Ok(stream) = TcpStream::connect(address).await {
+            return Ok(stream);
+        }
         if let Some(status) = process.try_wait()? {
             return Err(io::Error::other(format!("it ended at once: {status}")));
         }
@@ -134,14 +147,11 @@ async fn wait_for(address: SocketAddr, process: &mut Child, began: Instant) -> i
         }
         sleep(POLL).await;
     }
-    Ok(())
 }
 
 /// A request in plain HTTP, which every listener answers with something: a redirect to HTTPS, or
-/// that a WebSocket is needed. The system takes connections before the program does, so a
-/// connection alone proves little.
-async fn answer(address: SocketAddr) -> io::Result<()> {
-    let mut stream = TcpStream::connect(address).await?;
+/// that a WebSocket is needed.
+async fn answer(mut stream: TcpStream) -> io::Result<()> {
     stream
         .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await?;
