@@ -229,6 +229,15 @@ pub(crate) struct Received {
     pub(crate) packets: Vec<Packet>,
 }
 
+impl Packet {
+    /// Whether a decoder can begin with this packet.
+    pub(crate) fn starts_keyframe(&self) -> bool {
+        let (descriptor, body) = self.payload.split_at(descriptor_len(self.codec));
+        let at = header(self.codec, true).len() + 1;
+        read_descriptor(self.codec, descriptor).0 && body.get(at) == Some(&1)
+    }
+}
+
 impl Received {
     pub(crate) fn in_order(&self) -> BTreeMap<u64, &Packet> {
         let mut packets = BTreeMap::new();
@@ -336,11 +345,21 @@ impl Received {
         frames
     }
 
-    /// Frames of a publisher that were sent between its first one received and `until` and that
+    /// The frames from the first keyframe on; a decoder throws away what comes before.
+    pub(crate) fn decodable(&self) -> Vec<Frame> {
+        let mut frames = self.frames();
+        if self.is_video() {
+            let first = frames.iter().position(|frame| frame.is_key);
+            frames.drain(..first.unwrap_or(frames.len()));
+        }
+        frames
+    }
+
+    /// Frames of a publisher that were sent between its first decodable one and `until` and that
     /// did not come.
     pub(crate) fn missing(&self, publisher: u8, source: &Source, until: Instant) -> Vec<u32> {
-        let frames = self.frames();
-        let numbers: Vec<u32> = frames
+        let numbers: Vec<u32> = self
+            .decodable()
             .iter()
             .filter(|frame| frame.publisher == publisher)
             .map(|frame| frame.number)

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use str0m::channel::{ChannelData, ChannelId};
 use str0m::format::Codec;
-use str0m::media::{Direction, MediaKind as RtcKind, Mid};
+use str0m::media::{Direction, KeyframeRequestKind, MediaKind as RtcKind, Mid};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::rtcp::{Rtcp, SenderInfo};
 use str0m::rtp::{RawPacket, RtpWrite};
@@ -93,6 +93,8 @@ pub(crate) struct Peer {
     pub(crate) is_connected: bool,
     pub(crate) is_closed: bool,
     pub(crate) ice: IceConnectionState,
+    has_keyframe: bool,
+    asked: Option<Instant>,
     /// When keyframes were asked for.
     pub(crate) keyframe_requests: Vec<Instant>,
     pub(crate) rtcp: Vec<(Instant, Rtcp)>,
@@ -127,6 +129,8 @@ impl Peer {
             is_connected: false,
             is_closed: false,
             ice: IceConnectionState::New,
+            has_keyframe: false,
+            asked: None,
             keyframe_requests: Vec::new(),
             rtcp: Vec::new(),
             sender_reports_sent: Vec::new(),
@@ -282,7 +286,7 @@ impl Peer {
                 } else {
                     &mut self.video
                 };
-                received.packets.push(Packet {
+                let packet = Packet {
                     at: now,
                     codec,
                     ssrc: *packet.header.ssrc,
@@ -290,7 +294,12 @@ impl Peer {
                     timestamp: packet.header.timestamp,
                     marker: packet.header.marker,
                     payload: packet.payload.to_vec(),
-                });
+                };
+                let is_key = codec.is_audio() || packet.starts_keyframe();
+                received.packets.push(packet);
+                if !codec.is_audio() {
+                    self.look_for_keyframe(is_key, now);
+                }
             }
             Event::RawPacket(raw) => match *raw {
                 RawPacket::RtcpRx(rtcp) => self.rtcp.push((now, rtcp)),
@@ -304,6 +313,21 @@ impl Peer {
             Event::ChannelData(message) => self.messages.push(message),
             Event::Closed => self.is_closed = true,
             _ => {}
+        }
+    }
+
+    /// Asks for a keyframe until one begins to arrive, as a decoder does.
+    fn look_for_keyframe(&mut self, is_key: bool, now: Instant) {
+        self.has_keyframe |= is_key;
+        let patience = Duration::from_millis(300);
+        if self.has_keyframe || self.asked.is_some_and(|asked| now < asked + patience) {
+            return;
+        }
+        self.asked = Some(now);
+        let mid = self.video_mid.expect("video");
+        let mut direct = self.rtc.direct_api();
+        if let Some(stream) = direct.stream_rx_by_mid(mid, None) {
+            stream.request_keyframe(KeyframeRequestKind::Pli);
         }
     }
 
