@@ -1,6 +1,7 @@
 //! Whatever strangers send, the shard stays up and the call goes on.
 
 use super::support::*;
+use aws_lc_rs::hmac;
 use is::stun::{StunMessage, TransId};
 use proptest::prelude::*;
 use std::net::SocketAddr;
@@ -203,6 +204,46 @@ fn a_flood_from_spoofed_addresses_leaves_no_trace() {
         world.collect();
         assert_eq!(world.shard.metrics().datagrams_refused - before, 100_000);
     });
+}
+
+#[test]
+fn a_peer_that_checks_from_thousands_of_addresses_is_bounded() {
+    let mut world = World::new(89);
+    let publisher = world.join_connected(Wish::publish());
+    let viewer = world.join_connected(Wish::subscribe());
+    world.connect(world.element(publisher), world.element(viewer));
+    world.start(publisher);
+    world.run(secs(1));
+    let local = world.sdp_line(publisher, false, "a=ice-ufrag:");
+    let remote = world.sdp_line(publisher, true, "a=ice-ufrag:");
+    let password = world.sdp_line(publisher, false, "a=ice-pwd:");
+    let username = format!("{local}:{remote}");
+    let hmac = |key: &[u8], parts: &[&[u8]]| {
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key);
+        let tag = hmac::sign(&key, &parts.concat());
+        <[u8; 20]>::try_from(tag.as_ref()).expect("SHA-1")
+    };
+    let mut buffer = vec![0u8; 512];
+    for number in 0..2_000 {
+        let check = StunMessage::binding_request(&username, TransId::new(), true, 1, 1, false);
+        let length = check
+            .to_bytes(Some(password.as_bytes()), &mut buffer, hmac)
+            .expect("a check");
+        world.inject(stranger(number), &buffer[..length]);
+    }
+    world.run(secs(1));
+    let settled = world.strays.len();
+    world.run(secs(10));
+    let sent = world.strays.len() - settled;
+    assert!(sent < 2_000, "{sent} checks to strangers in 10 s");
+    assert!(world.shard_says_connected(publisher));
+    let until = world.now - millis(100);
+    let camera = world.peers[publisher]
+        .video_source
+        .as_ref()
+        .expect("a camera");
+    let received = &world.peers[viewer].video;
+    assert_eq!(received.missing(1, camera, until), [0u32; 0]);
 }
 
 proptest! {
