@@ -83,7 +83,6 @@ export class Person {
         all[id] = {
           connection: peer.connectionState,
           framesDecoded: video.framesDecoded ?? 0,
-          freezes: video.freezeCount ?? 0,
           energy: audio.totalAudioEnergy ?? 0,
           audioPackets: audio.packetsReceived ?? 0,
           framesSent: sent.framesSent ?? 0,

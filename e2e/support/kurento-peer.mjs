@@ -1,0 +1,142 @@
+/** A browser's connection to a WebRtcEndpoint that a test drives through somebody else's Kurento client. */
+
+import kurento from "kurento-client";
+
+import { until } from "./wait.mjs";
+
+/** The client wants its structures made by itself. */
+const iceCandidate = kurento.getComplexType("IceCandidate");
+
+/** Numbers the peers of a page. */
+let count = 0;
+
+export class KurentoPeer {
+  #page;
+  #name;
+
+  constructor(page) {
+    this.#page = page;
+    count += 1;
+    this.#name = `peer${count}`;
+  }
+
+  /**
+   * Negotiates as applications do: the browser offers, candidates trickle both ways.
+   *
+   * @param {import("playwright-core").Page} page any page of a secure origin
+   * @param {object} endpoint a WebRtcEndpoint of the client
+   * @param {{send?: boolean, receive?: boolean, data?: boolean}} what
+   * @returns {Promise<KurentoPeer>}
+   */
+  static async connect(page, endpoint, what) {
+    const peer = new KurentoPeer(page);
+    const fromServer = [];
+    let answered = false;
+    const deliver = (candidate) => page.evaluate(add, [peer.#name, candidate]);
+    endpoint.on("IceCandidateFound", ({ candidate }) => {
+      if (answered) {
+        deliver(candidate).catch(() => undefined);
+      } else {
+        fromServer.push(candidate);
+      }
+    });
+    await page.exposeFunction(`${peer.#name}Candidate`, async ({ candidate, sdpMid, sdpMLineIndex }) => {
+      await endpoint.addIceCandidate(iceCandidate({ candidate, sdpMid, sdpMLineIndex }));
+    });
+    const offer = await page.evaluate(offerIn, [peer.#name, what]);
+    const answer = await endpoint.processOffer(offer);
+    await endpoint.gatherCandidates();
+    await page.evaluate(acceptIn, [peer.#name, answer]);
+    answered = true;
+    await Promise.all(fromServer.splice(0).map(deliver));
+    await until(`${peer.#name} is connected`, () => page.evaluate(stateIn, peer.#name));
+    return peer;
+  }
+
+  /** What the connection measured on what it receives. */
+  received() {
+    return this.#page.evaluate(async (name) => {
+      const report = [...(await window[name].peer.getStats()).values()];
+      const of = (kind) => report.find((entry) => entry.type === "inbound-rtp" && entry.kind === kind) ?? {};
+      const [video, audio] = [of("video"), of("audio")];
+      return {
+        frames: video.framesDecoded ?? 0,
+        frozen: video.totalFreezesDuration ?? 0,
+        lost: video.packetsLost ?? 0,
+        energy: audio.totalAudioEnergy ?? 0,
+      };
+    }, this.#name);
+  }
+
+  /** Waits until `count` more frames have been decoded. */
+  async watch(count) {
+    const { frames } = await this.received();
+    await until(`${count} more frames than ${frames}`, async () => {
+      const now = await this.received();
+      return now.frames >= frames + count || Promise.reject(new Error(JSON.stringify(now)));
+    });
+  }
+
+  /** Sends through the data channel as soon as it is open. */
+  async say(message) {
+    await until("the data channel is open", () =>
+      this.#page.evaluate((name) => window[name].channel.readyState === "open", this.#name),
+    );
+    await this.#page.evaluate(([name, text]) => window[name].channel.send(text), [this.#name, message]);
+  }
+
+  /** What came through data channels. */
+  heard() {
+    return this.#page.evaluate((name) => window[name].heard, this.#name);
+  }
+}
+
+// The rest runs in the page.
+
+async function offerIn([name, { send = false, receive = false, data = false }]) {
+  const peer = new RTCPeerConnection();
+  const held = { peer, heard: [], channel: null };
+  window[name] = held;
+  peer.addEventListener("icecandidate", ({ candidate }) => {
+    if (candidate !== null && candidate.candidate !== "") {
+      window[`${name}Candidate`](candidate.toJSON());
+    }
+  });
+  const listen = (channel) => channel.addEventListener("message", (event) => held.heard.push(event.data));
+  peer.addEventListener("datachannel", ({ channel }) => listen(channel));
+  if (send) {
+    const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { frameRate: 30 } });
+    for (const track of media.getTracks()) {
+      peer.addTransceiver(track, { direction: receive ? "sendrecv" : "sendonly", streams: [media] });
+    }
+  } else if (receive) {
+    peer.addTransceiver("audio", { direction: "recvonly" });
+    peer.addTransceiver("video", { direction: "recvonly" });
+  }
+  if (data) {
+    held.channel = peer.createDataChannel("chat");
+    listen(held.channel);
+  }
+  if (receive) {
+    const media = new MediaStream();
+    const video = document.createElement("video");
+    video.autoplay = true;
+    video.srcObject = media;
+    document.body.append(video);
+    peer.addEventListener("track", ({ track }) => media.addTrack(track));
+  }
+  await peer.setLocalDescription();
+  return peer.localDescription.sdp;
+}
+
+function acceptIn([name, sdp]) {
+  return window[name].peer.setRemoteDescription({ type: "answer", sdp });
+}
+
+function add([name, { candidate, sdpMid, sdpMLineIndex }]) {
+  return window[name].peer.addIceCandidate({ candidate, sdpMid, sdpMLineIndex });
+}
+
+function stateIn(name) {
+  return window[name].peer.connectionState === "connected";
+}
