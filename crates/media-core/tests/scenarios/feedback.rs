@@ -4,6 +4,7 @@ use super::support::media::{Received, Source};
 use super::support::*;
 use salono_media_api::{MediaKind, StreamDirection};
 use std::time::{Duration, SystemTime};
+use str0m::bwe::Bitrate;
 use str0m::rtp::rtcp::{Rtcp, SenderInfo};
 
 fn call(seed: u64, publish: Wish) -> (World, usize, usize) {
@@ -149,4 +150,36 @@ fn sound_and_picture_stay_in_step() {
     // And our clock is the wall clock, up to one way.
     let start = UNIX_START.as_secs_f64();
     assert!((video_skew - start).abs() < 0.1, "{}", video_skew - start);
+}
+
+#[test]
+fn bandwidth_probes_of_a_publisher_reach_nobody() {
+    let mut world = World::new(45);
+    let publisher = world.join_connected(Wish {
+        configure: |config| config.enable_bwe(Some(Bitrate::kbps(300))),
+        ..Wish::publish()
+    });
+    let viewer = world.join_connected(Wish::subscribe());
+    world.connect(world.element(publisher), world.element(viewer));
+    world.start(publisher);
+    world.peers[publisher]
+        .rtc
+        .bwe()
+        .set_bitrate(Bitrate::kbps(300), Bitrate::mbps(5));
+    world.run(secs(8));
+    let until = world.now - millis(500);
+    let sender = &world.peers[publisher];
+    let camera = sender.video_source.as_ref().expect("a camera");
+    let received = &world.peers[viewer].video;
+    let frames = received.decoded();
+    assert!(frames.len() > 200, "{} frames", frames.len());
+    assert_eq!(received.missing(1, camera, until), [0u32; 0]);
+    assert_eq!(received.gaps(), [0u64; 0]);
+    assert_eq!(received.repeats(), 0);
+    let metrics = world.shard.metrics();
+    let useful = received.packets.len() + world.peers[viewer].audio.packets.len();
+    assert!(
+        metrics.rtp_received > useful as u64 + 50,
+        "there were probes: {metrics:?} against {useful}"
+    );
 }
