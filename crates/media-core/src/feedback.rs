@@ -96,7 +96,7 @@ impl Peer {
         self.send_twcc(egress, now);
         self.send_requests(router, egress, metrics, now);
         if self.feedback.next_report.is_some_and(|due| due <= now) {
-            self.feedback.next_report = Some(now + REPORT_INTERVAL);
+            self.feedback.next_report = Some(clock.beat(now + REPORT_INTERVAL));
             self.send_reports(router, egress, clock, now);
         }
     }

@@ -4,7 +4,7 @@ use crate::config::Limits;
 use crate::demux::EndpointSlot;
 use crate::feedback::Feedback;
 use crate::timers::{Alarm, Timers};
-use crate::track::{Destination, Inbound, OutSlot, Outbound, Router, Taken, TrackSlot};
+use crate::track::{Clock, Destination, Inbound, OutSlot, Outbound, Router, Taken, TrackSlot};
 use crate::webrtc::Endpoint;
 use salono_media_api::{
     Bandwidth, ConnectionState, ElementEvent, ElementKey, ElementStats, Event, MediaKind,
@@ -331,12 +331,13 @@ impl Peer {
         &mut self,
         router: &Router,
         events: &mut VecDeque<Event>,
+        clock: Clock,
         now: Instant,
     ) {
         if self.next_flow.is_none_or(|due| due > now) {
             return;
         }
-        self.next_flow = Some(now + FLOW_INTERVAL);
+        self.next_flow = Some(clock.beat(now + FLOW_INTERVAL));
         let element = self.endpoint.key();
         let recent = now.checked_sub(FLOW_INTERVAL);
         let is_recent =

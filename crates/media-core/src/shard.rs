@@ -103,7 +103,7 @@ impl Shard {
             peer.endpoint.handle_timeout(now);
             let (router, egress) = (&mut self.router, &mut self.egress);
             peer.send_feedback(router, egress, &mut self.metrics, self.clock, now);
-            peer.check_flow(router, &mut self.events, now);
+            peer.check_flow(router, &mut self.events, self.clock, now);
             self.dirty.push(slot);
         }
         self.flush(now);

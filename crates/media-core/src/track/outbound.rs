@@ -6,7 +6,7 @@ use super::router::TrackSlot;
 use crate::egress::Egress;
 use crate::webrtc::Path;
 use salono_media_api::{Bitrate, MediaKind, ShardMetrics, StreamDirection, StreamStats};
-use salono_rtp::codec::{Codec, Descriptor};
+use salono_rtp::codec::{Codec, Descriptor, Rewrite};
 use salono_rtp::header::{ExtensionWriter, Fields};
 use salono_rtp::munge::{Drop, Input, Munger, Offsets};
 use salono_rtp::rate::BitrateMeter;
@@ -216,7 +216,9 @@ impl Outbound {
             ssrc: self.ssrc,
         };
         let payload = packet.payload();
-        let rewrites = track.codec_kind().rewrites_payload();
+        // The first source of a stream usually goes on unchanged, and then needs no copy.
+        let rewrites =
+            track.codec_kind().rewrites_payload() && changes(out.rewrite, &fresh.descriptor);
         let extensions = self.extensions;
         let sent = egress.push_with(
             destination.path.socket,
@@ -444,6 +446,13 @@ fn write_header(
         }
     }
     Some(writer.finish())
+}
+
+/// Whether a payload with these numbers looks different with those.
+fn changes(numbers: Rewrite, descriptor: &Descriptor) -> bool {
+    numbers.picture_id != descriptor.picture_id.map(|id| id.value)
+        || numbers.tl0_picture_index != descriptor.tl0_picture_index
+        || numbers.key_index != descriptor.key_index
 }
 
 /// The codec that the receiver agreed to and the sender's packets fit.
