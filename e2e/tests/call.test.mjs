@@ -126,5 +126,19 @@ describe("a call of three", () => {
     await ben.perceives("Cleo");
   });
 
+  test("when everybody has gone, the server holds nothing of the call", async () => {
+    for (const person of people) {
+      await person.page.click("#buttonLeaveRoom");
+    }
+    await until("rooms, sessions, pipelines and elements are gone", async () => {
+      const lines = (await server.get("/metrics")).split("\n");
+      const held = lines.filter((line) => /^salono_(rooms|room_(participants|sessions)|media_(pipelines|elements|endpoints))\b/.test(line));
+      assert.ok(held.length >= 6, "the metrics have other names");
+      const left = held.filter((line) => !line.endsWith(" 0"));
+      return left.length === 0 || Promise.reject(new Error(left.join()));
+    });
+    assert.deepEqual(JSON.parse(await server.get("/getAllRooms")), []);
+  });
+
   test("no page complained", () => browsers.assertQuiet());
 });
