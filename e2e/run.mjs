@@ -9,6 +9,11 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
+const [major, minor] = process.versions.node.split(".").map(Number);
+if (major < 20 || (major === 20 && minor < 14)) {
+  throw new Error(`these tests need Node.js 20.14 or later, this is ${process.versions.node}`);
+}
+
 const args = process.argv.slice(2);
 // Firefox offers no loopback candidates: it needs an interface that looks like a network.
 const veth = args[0] === "--veth";

@@ -28,8 +28,9 @@ const OPTIONS = {
 };
 
 function executablePath() {
-  const path = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  assert.ok(existsSync(path), `no Chromium at ${path}: install it, or name it in CHROMIUM`);
+  const usual = ["chromium", "chromium-browser", "google-chrome"].map((name) => `/usr/bin/${name}`);
+  const path = (process.env.CHROMIUM ? [process.env.CHROMIUM] : usual).find((file) => existsSync(file));
+  assert.ok(path !== undefined, "no Chromium: install it, or name it in CHROMIUM");
   return path;
 }
 
