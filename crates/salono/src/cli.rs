@@ -67,7 +67,8 @@ pub(crate) enum Command {
     /// Measure this program on this machine
     #[command(after_help = "Examples:\n  \
         salono bench startup\n  \
-        salono bench floor > floor.md")]
+        salono bench floor > floor.md\n  \
+        salono bench forward --subscribers 10,50,200 --runs 5")]
     Bench(BenchArgs),
 }
 

@@ -4,9 +4,11 @@ mod startup;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use salono_bench::floor::{self, FloorOptions};
+use salono_bench::forward::{self, ForwardOptions};
 
 use crate::cli::BenchArgs;
 use crate::failure::Failure;
@@ -18,6 +20,8 @@ pub(crate) enum Benchmark {
     Startup(StartupArgs),
     /// The least that forwarding one packet can cost on this machine, about half a minute
     Floor,
+    /// What forwarding costs in the media engine, beside the floor, about two minutes
+    Forward(ForwardArgs),
 }
 
 /// Of `salono bench startup`.
@@ -28,6 +32,20 @@ pub(crate) struct StartupArgs {
     pub(crate) runs: usize,
 }
 
+/// Of `salono bench forward`.
+#[derive(Debug, Args)]
+pub(crate) struct ForwardArgs {
+    /// Numbers of subscribers to one publisher
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',', default_values_t = [10, 50, 200])]
+    pub(crate) subscribers: Vec<usize>,
+    /// Runs with each number of subscribers, alternating with runs of the floor
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) runs: usize,
+    /// Length of one run
+    #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub(crate) seconds: u64,
+}
+
 /// Measures and prints.
 pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     let text = match &args.what {
@@ -35,6 +53,15 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         Benchmark::Floor => floor::run(&FloorOptions::default())
             .map_err(Failure::system("cannot measure"))?
             .print(),
+        Benchmark::Forward(args) => forward::run(&ForwardOptions {
+            subscribers: args.subscribers.clone(),
+            runs: args.runs,
+            length: Duration::from_secs(args.seconds),
+            ..ForwardOptions::default()
+        })
+        .map_err(io::Error::other)
+        .map_err(Failure::system("cannot measure"))?
+        .print(),
     };
     io::stdout()
         .write_all(text.as_bytes())
