@@ -67,7 +67,8 @@ test-js: $(client_modules) ## tests of the JavaScript client and of the page
 
 test-e2e: js $(e2e_modules) ## real browsers and other people's clients against the real program
 	$(CARGO) build --locked -p salono
-	cd e2e && SALONO_BIN=$(abspath $(target))/debug/salono $(NPM) test
+	node=$$(scripts/node-for-tests.sh $(target)/node) && cd e2e && \
+		PATH="$$node:$$PATH" SALONO_BIN=$(abspath $(target))/debug/salono $(NPM) test
 
 $(e2e_modules): e2e/package-lock.json
 	cd e2e && $(npm_ci)
