@@ -25,7 +25,8 @@ export class KurentoPeer {
    *
    * @param {import("playwright-core").Page} page any page of a secure origin
    * @param {object} endpoint a WebRtcEndpoint of the client
-   * @param {{send?: boolean, receive?: boolean, data?: boolean}} what
+   * @param {{send?: boolean, receive?: boolean, data?: boolean, bundled?: boolean, serverOffers?: boolean}} what
+   *   `bundled: false` lets every m-line have a transport of its own; `serverOffers` turns the roles round
    * @returns {Promise<KurentoPeer>}
    */
   static async connect(page, endpoint, what) {
@@ -43,10 +44,17 @@ export class KurentoPeer {
     await page.exposeFunction(`${peer.#name}Candidate`, async ({ candidate, sdpMid, sdpMLineIndex }) => {
       await endpoint.addIceCandidate(iceCandidate({ candidate, sdpMid, sdpMLineIndex }));
     });
-    const offer = await page.evaluate(offerIn, [peer.#name, what]);
-    const answer = await endpoint.processOffer(offer);
-    await endpoint.gatherCandidates();
-    await page.evaluate(acceptIn, [peer.#name, answer]);
+    if (what.serverOffers) {
+      const offer = await endpoint.generateOffer();
+      const answer = await page.evaluate(offerIn, [peer.#name, what, offer]);
+      await endpoint.processAnswer(answer);
+      await endpoint.gatherCandidates();
+    } else {
+      const offer = await page.evaluate(offerIn, [peer.#name, what, null]);
+      const answer = await endpoint.processOffer(what.bundled === false ? withoutBundle(offer) : offer);
+      await endpoint.gatherCandidates();
+      await page.evaluate(acceptIn, [peer.#name, answer]);
+    }
     answered = true;
     await Promise.all(fromServer.splice(0).map(deliver));
     await until(`${peer.#name} is connected`, () => page.evaluate(stateIn, peer.#name));
@@ -91,10 +99,16 @@ export class KurentoPeer {
   }
 }
 
+/** An offer whose m-lines are transports of their own, as before RFC 8843. */
+function withoutBundle(sdp) {
+  return sdp.replace(/^a=group:BUNDLE.*\r\n/m, "");
+}
+
 // The rest runs in the page.
 
-async function offerIn([name, { send = false, receive = false, data = false }]) {
-  const peer = new RTCPeerConnection();
+/** Makes an offer, or the answer to one. */
+async function offerIn([name, { send = false, receive = false, data = false, bundled = true }, offer]) {
+  const peer = new RTCPeerConnection({ bundlePolicy: bundled ? "balanced" : "max-compat" });
   const held = { peer, heard: [], channel: null };
   window[name] = held;
   peer.addEventListener("icecandidate", ({ candidate }) => {
@@ -107,9 +121,14 @@ async function offerIn([name, { send = false, receive = false, data = false }]) 
   if (send) {
     const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { frameRate: 30 } });
     for (const track of media.getTracks()) {
-      peer.addTransceiver(track, { direction: receive ? "sendrecv" : "sendonly", streams: [media] });
+      if (offer === null) {
+        peer.addTransceiver(track, { direction: receive ? "sendrecv" : "sendonly", streams: [media] });
+      } else {
+        // Unlike a transceiver of our own, an added track takes the m-line of the offer.
+        peer.addTrack(track, media);
+      }
     }
-  } else if (receive) {
+  } else if (receive && offer === null) {
     peer.addTransceiver("audio", { direction: "recvonly" });
     peer.addTransceiver("video", { direction: "recvonly" });
   }
@@ -124,6 +143,9 @@ async function offerIn([name, { send = false, receive = false, data = false }]) 
     video.srcObject = media;
     document.body.append(video);
     peer.addEventListener("track", ({ track }) => media.addTrack(track));
+  }
+  if (offer !== null) {
+    await peer.setRemoteDescription({ type: "offer", sdp: offer });
   }
   await peer.setLocalDescription();
   return peer.localDescription.sdp;

@@ -131,6 +131,32 @@ describe("kurento-client", () => {
     browsers.assertQuiet();
   });
 
+  test("carries a call over a transport for each m-line", async () => {
+    const pipeline = await client.create("MediaPipeline");
+    const endpoint = await pipeline.create("WebRtcEndpoint");
+    await endpoint.connect(endpoint);
+    const what = { send: true, receive: true, bundled: false };
+    const peer = await KurentoPeer.connect(await page(), endpoint, what);
+    await peer.watch(15);
+    await until("sound comes back", async () => (await peer.received()).energy > 0);
+    const transports = await endpoint.getIceConnectionState();
+    assert.equal(transports.length, 2, JSON.stringify(transports));
+    await pipeline.release();
+    browsers.assertQuiet();
+  });
+
+  test("carries a call that the server offers", async () => {
+    const pipeline = await client.create("MediaPipeline");
+    const endpoint = await pipeline.create("WebRtcEndpoint");
+    await endpoint.connect(endpoint);
+    const what = { send: true, receive: true, serverOffers: true };
+    const peer = await KurentoPeer.connect(await page(), endpoint, what);
+    await peer.watch(15);
+    await until("sound comes back", async () => (await peer.received()).energy > 0);
+    await pipeline.release();
+    browsers.assertQuiet();
+  });
+
   test("switches what a viewer sees in the middle of the call without a freeze", async () => {
     const pipeline = await client.create("MediaPipeline");
     const [red, blue, viewer] = [
