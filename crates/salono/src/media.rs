@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use salono_kurento_client::Client;
+use salono_kurento_client::{Client, Config as ClientConfig};
 use salono_kurento_model::Registry;
 use salono_kurento_server::{Config as ServerConfig, ListenerConfig, Server, ServerHandle};
 use salono_media_api::Event;
@@ -20,6 +20,10 @@ use crate::listeners::Bound;
 
 /// Events of the shards that wait for the object model; at the cap the shards keep theirs.
 const EVENT_QUEUE: usize = 1024;
+
+/// Longer than a room waits for any operation (30 s): what the object model made late is still
+/// answered, so that the room learns of it and releases it.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running media server.
 pub(crate) struct MediaServer {
@@ -68,7 +72,9 @@ impl MediaServer {
     pub(crate) async fn client(&self) -> Result<Client, Failure> {
         let session = self.server.open_session().await;
         let (requests, answers) = session.map_err(|_| Failure::MediaEnded)?;
-        let (client, driver) = Client::from_channel(requests, answers);
+        let mut config = ClientConfig::default();
+        config.request_timeout = REQUEST_TIMEOUT;
+        let (client, driver) = Client::from_channel_with(requests, answers, config);
         tokio::spawn(driver.run());
         Ok(client)
     }
