@@ -11,6 +11,8 @@ client_modules := $(client)/node_modules/.package-lock.json
 # What cargo embeds into the program.
 bundle := demo/static/js/salono-client.js
 e2e_modules := e2e/node_modules/.package-lock.json
+# Shell commands that put a Node.js and an npm before PATH that the end-to-end tests can use.
+node_for_tests = found=$$(scripts/node-for-tests.sh $(target)/node) && export PATH="$$found:$$PATH"
 npm_ci := $(NPM) ci --no-audit --no-fund --loglevel=error
 
 # Where cargo puts what it builds, also when CARGO_TARGET_DIR says otherwise.
@@ -67,11 +69,10 @@ test-js: $(client_modules) ## tests of the JavaScript client and of the page
 
 test-e2e: js $(e2e_modules) ## real browsers and other people's clients against the real program
 	$(CARGO) build --locked -p salono
-	node=$$(scripts/node-for-tests.sh $(target)/node) && cd e2e && \
-		PATH="$$node:$$PATH" SALONO_BIN=$(abspath $(target))/debug/salono $(NPM) test
+	$(node_for_tests) && cd e2e && SALONO_BIN=$(abspath $(target))/debug/salono $(NPM) test
 
 $(e2e_modules): e2e/package-lock.json
-	cd e2e && $(npm_ci)
+	$(node_for_tests) && cd e2e && $(npm_ci)
 	@touch $@
 
 bench-startup: build ## time from start to listening, idle memory
