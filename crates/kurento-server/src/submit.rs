@@ -3,9 +3,7 @@
 //! A shard's queue can be full for a moment. What it gives back is kept and tried again; commands
 //! for the same pipeline stay in order behind it, other pipelines go on.
 
-use salono_media_api::{
-    Command, CommandSink, Event, MediaError, MediaErrorKind, Op, PipelineKey, Token,
-};
+use salono_media_api::{Command, CommandSink, Event, MediaError, MediaErrorKind, PipelineKey};
 use std::collections::{BTreeSet, VecDeque};
 
 /// Commands that are kept at most. Beyond, those that are answered fail at once; the others are
@@ -41,7 +39,7 @@ impl Submitter {
             self.kept.push_back(refused);
             return None;
         }
-        let token = token_of(&refused.op);
+        let token = refused.op.token();
         tracing::error!(pipeline = refused.pipeline.0, "the media engine is stuck");
         token.map(|token| Event::Replied {
             token,
@@ -71,33 +69,10 @@ impl Submitter {
     }
 }
 
-/// The token of a command that is answered.
-fn token_of(op: &Op) -> Option<Token> {
-    match op {
-        Op::Create { token, .. }
-        | Op::GenerateOffer { token, .. }
-        | Op::ProcessOffer { token, .. }
-        | Op::ProcessAnswer { token, .. }
-        | Op::Description { token, .. }
-        | Op::GatherCandidates { token, .. }
-        | Op::AddIceCandidate { token, .. }
-        | Op::RequestKeyframe { token, .. }
-        | Op::CreateDataChannel { token, .. }
-        | Op::CloseDataChannel { token, .. }
-        | Op::Stats { token, .. } => Some(*token),
-        Op::CreatePipeline
-        | Op::ReleasePipeline
-        | Op::Release { .. }
-        | Op::Connect { .. }
-        | Op::Disconnect { .. }
-        | Op::SetBandwidth { .. }
-        | Op::SetExternalAddresses { .. } => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use salono_media_api::Op;
     use std::sync::mpsc;
 
     /// Takes commands of pipeline 2 only, until told otherwise.

@@ -155,6 +155,32 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// Ties the answer to this operation; `None` for what is not answered.
+    pub fn token(&self) -> Option<Token> {
+        match self {
+            Self::Create { token, .. }
+            | Self::GenerateOffer { token, .. }
+            | Self::ProcessOffer { token, .. }
+            | Self::ProcessAnswer { token, .. }
+            | Self::Description { token, .. }
+            | Self::GatherCandidates { token, .. }
+            | Self::AddIceCandidate { token, .. }
+            | Self::RequestKeyframe { token, .. }
+            | Self::CreateDataChannel { token, .. }
+            | Self::CloseDataChannel { token, .. }
+            | Self::Stats { token, .. } => Some(*token),
+            Self::CreatePipeline
+            | Self::ReleasePipeline
+            | Self::Release { .. }
+            | Self::Connect { .. }
+            | Self::Disconnect { .. }
+            | Self::SetBandwidth { .. }
+            | Self::SetExternalAddresses { .. } => None,
+        }
+    }
+}
+
 /// Where commands go: a bounded, lossless queue per shard.
 pub trait CommandSink: Send {
     /// Hands a command to the shard that carries its pipeline.

@@ -252,9 +252,10 @@ impl Peer {
         }
         let taken = if source.is_rtx {
             receive_repair(track, packet, &header, now)
-        } else {
-            track.set_ssrc(header.ssrc);
+        } else if track.takes_ssrc(header.ssrc, now) {
             track.receive(packet, &header, opened.seq, now)
+        } else {
+            return true;
         };
         if taken == Taken::First {
             router.mark_dirty(source.track);

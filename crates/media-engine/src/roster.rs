@@ -85,30 +85,6 @@ impl Roster {
     }
 }
 
-/// The token of a command that wants an answer.
-pub(crate) fn token_of(op: &Op) -> Option<Token> {
-    match op {
-        Op::Create { token, .. }
-        | Op::GenerateOffer { token, .. }
-        | Op::ProcessOffer { token, .. }
-        | Op::ProcessAnswer { token, .. }
-        | Op::Description { token, .. }
-        | Op::GatherCandidates { token, .. }
-        | Op::AddIceCandidate { token, .. }
-        | Op::RequestKeyframe { token, .. }
-        | Op::CreateDataChannel { token, .. }
-        | Op::CloseDataChannel { token, .. }
-        | Op::Stats { token, .. } => Some(*token),
-        Op::CreatePipeline
-        | Op::ReleasePipeline
-        | Op::Release { .. }
-        | Op::Connect { .. }
-        | Op::Disconnect { .. }
-        | Op::SetBandwidth { .. }
-        | Op::SetExternalAddresses { .. } => None,
-    }
-}
-
 /// The answer to a command that a bug kept from being carried out.
 pub(crate) fn failed_command(token: Token) -> Event {
     Event::Replied {

@@ -8,7 +8,7 @@ use crate::core::Core;
 use crate::mailbox::Mailbox;
 use crate::os::{self, Poller, Ready};
 use crate::outbox::Outbox;
-use crate::roster::{Roster, failed_command, token_of};
+use crate::roster::{Roster, failed_command};
 use crate::udp::{Receiver, SendReport, Sender, UdpSocket};
 use salono_media_api::{Command, Op, ShardMetrics, Token};
 use std::any::Any;
@@ -247,7 +247,7 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
         let mut worked = false;
         while let Some(command) = self.commands.pop_front() {
             worked = true;
-            self.in_hand = token_of(&command.op);
+            self.in_hand = command.op.token();
             self.roster.note_command(&command);
             self.core.handle_command(command, now);
             self.in_hand = None;
@@ -409,7 +409,7 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
         self.mailbox.close();
         while self.mailbox.take(COMMANDS, &mut self.commands).more {}
         for command in self.commands.drain(..) {
-            if let Some(token) = token_of(&command.op) {
+            if let Some(token) = command.op.token() {
                 self.outbox.push(failed_command(token));
             }
         }

@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 /// Packets of one batch and one track; a batch is smaller, the rest waits for the next.
 const MAX_FRESH: usize = 512;
 
+/// How long a stream must be silent before another SSRC takes its place.
+const SSRC_HOLD: Duration = Duration::from_millis(500);
+
 /// Identifiers of the header extensions that are read or handed on; 0 is none.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Extensions {
@@ -250,11 +253,18 @@ impl Inbound {
         self.last_packet
     }
 
-    /// The stream with this SSRC is the track from now on: a browser may change it at will, for
-    /// receivers it is a change of source.
-    pub(crate) fn set_ssrc(&mut self, ssrc: u32) {
+    /// Whether packets with this SSRC are the track. A browser may change it at will, which is a
+    /// change of source for receivers; but while one stream flows, others beside it are not taken:
+    /// a publisher that sends layers under one payload type would change the source per packet.
+    pub(crate) fn takes_ssrc(&mut self, ssrc: u32, now: Instant) -> bool {
         if self.ssrc == Some(ssrc) {
-            return;
+            return true;
+        }
+        let flows = self
+            .last_packet
+            .is_some_and(|at| now.saturating_duration_since(at) < SSRC_HOLD);
+        if flows {
+            return false;
         }
         if self.ssrc.is_some() {
             self.ring = PacketRing::new(self.ring_config);
@@ -267,6 +277,7 @@ impl Inbound {
         }
         self.ssrc = Some(ssrc);
         self.statistics = recv::Statistics::new(ssrc, self.clock_rate());
+        true
     }
 
     fn clock_rate(&self) -> u32 {
@@ -539,5 +550,57 @@ fn look_into(kind: CodecKind) -> Codec {
         CodecKind::Opus | CodecKind::Pcmu | CodecKind::Pcma | CodecKind::TelephoneEvent => {
             Codec::Opaque
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test may take the clock as its origin"
+)]
+mod tests {
+    use super::*;
+
+    fn track() -> Inbound {
+        let media = NegotiatedMedia {
+            index: 0,
+            kind: salono_sdp::MediaKind::Video,
+            mid: None,
+            rejection: None,
+            transport: Some(0),
+            send: false,
+            recv: true,
+            codecs: Vec::new(),
+            extensions: Vec::new(),
+            remote_sources: Vec::new(),
+            rids: Vec::new(),
+            rtcp_mux: true,
+            rtcp_rsize: true,
+            remote_address: None,
+            remote_rtcp: None,
+            sctp: None,
+        };
+        Inbound::new(
+            EndpointSlot::default(),
+            MediaKind::Video,
+            &media,
+            1,
+            &Limits::default(),
+        )
+    }
+
+    #[test]
+    fn a_second_stream_takes_over_only_once_the_first_is_silent() {
+        let mut track = track();
+        let start = Instant::now();
+        let packet = [0x80, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7, 1];
+        let header = Header::parse(&packet).unwrap();
+        assert!(track.takes_ssrc(7, start));
+        track.receive(&packet, &header, ExtSeq::new(1), start);
+        assert!(!track.takes_ssrc(8, start + SSRC_HOLD / 2));
+        assert_eq!(track.ssrc(), 7);
+        assert!(track.takes_ssrc(7, start + SSRC_HOLD / 2));
+        assert!(track.takes_ssrc(8, start + SSRC_HOLD));
+        assert_eq!(track.ssrc(), 8);
     }
 }
