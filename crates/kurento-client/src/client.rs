@@ -38,6 +38,9 @@ pub struct Config {
     pub reconnect_delay: Duration,
     /// Longest such pause.
     pub reconnect_delay_max: Duration,
+    /// Whom `wss://` connections believe; what the system knows.
+    #[cfg(feature = "ws")]
+    pub trust: crate::Trust,
 }
 
 impl Default for Config {
@@ -48,6 +51,8 @@ impl Default for Config {
             ping_interval: Duration::from_secs(60),
             reconnect_delay: Duration::from_millis(100),
             reconnect_delay_max: Duration::from_secs(10),
+            #[cfg(feature = "ws")]
+            trust: crate::Trust::default(),
         }
     }
 }

@@ -40,6 +40,8 @@ mod event;
 mod link;
 mod object;
 #[cfg(feature = "ws")]
+mod trust;
+#[cfg(feature = "ws")]
 mod ws;
 
 #[path = "gen/core.rs"]
@@ -77,6 +79,8 @@ pub use event::{EventError, EventStream, Events, OBJECT_EVENTS, SESSION_EVENTS, 
 pub use filters_module::*;
 pub use object::RemoteObject;
 pub use salono_kurento_model::{ErrorCode, Map, Value, events, types, wire};
+#[cfg(feature = "ws")]
+pub use trust::{Trust, TrustError};
 #[cfg(feature = "ws")]
 pub use ws::ConnectError;
 

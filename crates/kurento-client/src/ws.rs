@@ -13,11 +13,11 @@ use salono_kurento_model::{
 };
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async_with_config,
+    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
     tungstenite::{self, Message, protocol::WebSocketConfig},
 };
 
-use crate::{Client, Config, Driver, link::Link};
+use crate::{Client, Config, Driver, TrustError, link::Link};
 
 /// Longest message that a media server may send; the largest known one is a module descriptor of
 /// some hundred kilobytes.
@@ -35,10 +35,15 @@ pub enum ConnectError {
     /// The URL cannot be used, nobody listens there, or it is no WebSocket server.
     #[error(transparent)]
     WebSocket(Box<tungstenite::Error>),
+    /// TLS cannot be used as configured.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
 }
 
 impl Client {
     /// Connects to a media server, for example at `ws://127.0.0.1:8888/kurento`.
+    ///
+    /// With `wss://` the server must prove who it is, see [`Trust`](crate::Trust).
     ///
     /// The connection is kept alive and, once open, opened again whenever it is lost
     /// ([`SessionEvent`](crate::SessionEvent) tells of it).
@@ -63,7 +68,13 @@ pub(crate) async fn open(url: &str, config: &Config) -> Result<Link, ConnectErro
     let limits = WebSocketConfig::default()
         .max_message_size(Some(MAX_MESSAGE_BYTES))
         .max_frame_size(Some(MAX_MESSAGE_BYTES));
-    let opening = connect_async_with_config(url, Some(limits), true);
+    // Read only where it is needed: a system may have no certificates.
+    let connector = if is_secure(url) {
+        Connector::Rustls(config.trust.tls_config()?)
+    } else {
+        Connector::Plain
+    };
+    let opening = connect_async_tls_with_config(url, Some(limits), true, Some(connector));
     let (socket, _) = tokio::time::timeout(config.connect_timeout, opening)
         .await
         .map_err(|_| ConnectError::Timeout(config.connect_timeout))?
@@ -74,6 +85,11 @@ pub(crate) async fn open(url: &str, config: &Config) -> Result<Link, ConnectErro
         unflushed: false,
     };
     Ok(Link::socket(writer, Reader(stream)))
+}
+
+fn is_secure(url: &str) -> bool {
+    url.get(..4)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("wss:"))
 }
 
 /// The sending half.

@@ -5,8 +5,7 @@
 
 use std::{io, time::Duration};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     time::timeout,
 };
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -18,9 +17,9 @@ const MAX_HEAD_BYTES: usize = 8 * 1024;
 const HEAD_TIME: Duration = Duration::from_secs(5);
 
 /// A connection that may speak WebSocket now.
-pub(crate) struct Upgraded {
+pub(crate) struct Upgraded<S> {
     /// The connection, with the answer sent.
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: S,
     /// What the client sent behind its head already.
     pub(crate) rest: Vec<u8>,
     /// Path of the request, without the query.
@@ -31,10 +30,10 @@ pub(crate) struct Upgraded {
 ///
 /// # Errors
 /// Those of the connection; a head that is too slow or too long is an error too.
-pub(crate) async fn accept(
-    mut stream: TcpStream,
+pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
     origins: &[String],
-) -> io::Result<Option<Upgraded>> {
+) -> io::Result<Option<Upgraded<S>>> {
     let mut head = Vec::with_capacity(1_024);
     let end = timeout(HEAD_TIME, read_head(&mut stream, &mut head))
         .await
@@ -51,20 +50,31 @@ pub(crate) async fn accept(
         ),
         Verdict::Refuse(status) => (refusal(status), None),
     };
-    stream.write_all(answer.as_bytes()).await?;
+    timeout(HEAD_TIME, write(&mut stream, &answer, path.is_none()))
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     let Some(path) = path else {
-        stream.shutdown().await?;
         return Ok(None);
     };
     Ok(Some(Upgraded { stream, rest, path }))
 }
 
 /// Answers a connection that there is no room for.
-pub(crate) async fn refuse_overload(mut stream: TcpStream) -> io::Result<()> {
+pub(crate) async fn refuse_overload(mut stream: impl AsyncWrite + Unpin) -> io::Result<()> {
     let answer = refusal("503 Service Unavailable");
-    timeout(HEAD_TIME, stream.write_all(answer.as_bytes()))
+    timeout(HEAD_TIME, write(&mut stream, &answer, false))
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+async fn write(stream: &mut (impl AsyncWrite + Unpin), text: &str, last: bool) -> io::Result<()> {
+    stream.write_all(text.as_bytes()).await?;
+    // TLS keeps back what is not flushed.
+    stream.flush().await?;
+    if last {
+        stream.shutdown().await?;
+    }
+    Ok(())
 }
 
 fn refusal(status: &str) -> String {
@@ -72,7 +82,7 @@ fn refusal(status: &str) -> String {
 }
 
 /// Reads up to the empty line; returns where it ends.
-async fn read_head(stream: &mut TcpStream, head: &mut Vec<u8>) -> io::Result<usize> {
+async fn read_head(stream: &mut (impl AsyncRead + Unpin), head: &mut Vec<u8>) -> io::Result<usize> {
     loop {
         if stream.read_buf(head).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

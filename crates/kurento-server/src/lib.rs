@@ -17,4 +17,4 @@ mod listener;
 mod submit;
 
 pub use control::{Config, Counts, Server, ServerClosed, ServerHandle};
-pub use listener::{ListenerConfig, serve_listener};
+pub use listener::{ListenerConfig, serve_listener, serve_tls_listener};

@@ -1,4 +1,5 @@
-//! The Kurento Protocol over WebSocket: text frames in and out of a [`ServerHandle`].
+//! The Kurento Protocol over WebSocket, plain or in TLS: text frames in and out of a
+//! [`ServerHandle`].
 
 use crate::{
     ServerHandle,
@@ -12,11 +13,13 @@ use salono_kurento_model::{
 };
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::mpsc,
     task::JoinSet,
     time::{Instant, interval_at, timeout},
 };
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -56,8 +59,15 @@ impl Default for ListenerConfig {
     }
 }
 
-/// How long to wait after a connection could not be accepted (no descriptors left, for example).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// First pause after a connection could not be accepted (no descriptors left, for example); doubles
+/// while that lasts, so that a full process neither spins nor fills its log.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Longest such pause.
+const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// How long a client may take for its side of the TLS handshake.
+const TLS_TIME: Duration = Duration::from_secs(10);
 
 /// How long connections may take to close on shutdown.
 const CLOSE_TIME: Duration = Duration::from_secs(2);
@@ -65,30 +75,70 @@ const CLOSE_TIME: Duration = Duration::from_secs(2);
 /// Serves WebSocket connections until the server shuts down. One task per connection, none per
 /// message; dropping the future ends them all.
 pub async fn serve_listener(handle: ServerHandle, listener: TcpListener, config: ListenerConfig) {
+    accept_all(handle, listener, config, None).await;
+}
+
+/// As [`serve_listener`], over TLS (`wss://`).
+pub async fn serve_tls_listener(
+    handle: ServerHandle,
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    config: ListenerConfig,
+) {
+    accept_all(handle, listener, config, Some(TlsAcceptor::from(tls))).await;
+}
+
+async fn accept_all(
+    handle: ServerHandle,
+    listener: TcpListener,
+    config: ListenerConfig,
+    tls: Option<TlsAcceptor>,
+) {
     let config = Arc::new(config);
     let mut connections = JoinSet::new();
+    let mut pause = ACCEPT_PAUSE;
     loop {
         let accepted = tokio::select! {
             () = handle.stopping() => break,
             Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => accepted,
         };
-        match accepted {
+        let error = match accepted {
             Ok((stream, _)) if connections.len() >= config.connections => {
                 tracing::warn!("connection refused: too many");
-                connections.spawn(async move {
-                    // There is nothing to do for a client that does not take its refusal.
-                    let _ = handshake::refuse_overload(stream).await;
-                });
+                // Within TLS there is nothing to say before the handshake, which costs more than
+                // whoever is too much may cost.
+                if tls.is_none() {
+                    connections.spawn(async move {
+                        // There is nothing to do for a client that does not take its refusal.
+                        let _ = handshake::refuse_overload(stream).await;
+                    });
+                }
+                continue;
             }
             Ok((stream, peer)) => {
-                connections.spawn(serve(handle.clone(), stream, peer, config.clone()));
+                pause = ACCEPT_PAUSE;
+                connections.spawn(serve(
+                    handle.clone(),
+                    stream,
+                    peer,
+                    tls.clone(),
+                    config.clone(),
+                ));
+                continue;
             }
-            Err(error) => {
-                tracing::warn!(%error, "connection not accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+            Err(error) => error,
+        };
+        if is_of_the_client(&error) {
+            tracing::debug!(%error, "connection gone before it was accepted");
+            continue;
         }
+        tracing::warn!(%error, ?pause, "connection not accepted");
+        tokio::select! {
+            () = handle.stopping() => break,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = (pause * 2).min(ACCEPT_PAUSE_MAX);
     }
     drop(listener);
     let all = async { while connections.join_next().await.is_some() {} };
@@ -97,13 +147,37 @@ pub async fn serve_listener(handle: ServerHandle, listener: TcpListener, config:
     }
 }
 
+/// Whether accepting failed because of one client alone, so that the next can be accepted at once
+/// (accept(2), "Error handling").
+fn is_of_the_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}
+
 async fn serve(
     handle: ServerHandle,
     stream: TcpStream,
     peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
     config: Arc<ListenerConfig>,
 ) {
-    match serve_connection(handle, stream, &config).await {
+    let served = async {
+        stream.set_nodelay(true)?;
+        match tls {
+            None => serve_connection(handle, stream, &config).await,
+            Some(tls) => {
+                let stream = timeout(TLS_TIME, tls.accept(stream))
+                    .await
+                    .map_err(|_| Ended::Handshake(io::ErrorKind::TimedOut.into()))??;
+                serve_connection(handle, stream, &config).await
+            }
+        }
+    };
+    match served.await {
         Ok(()) => tracing::debug!(%peer, "connection closed"),
         Err(error) => tracing::debug!(%peer, %error, "connection ended"),
     }
@@ -120,12 +194,11 @@ enum Ended {
     Stuck,
 }
 
-async fn serve_connection(
+async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin>(
     handle: ServerHandle,
-    stream: TcpStream,
+    stream: S,
     config: &ListenerConfig,
 ) -> Result<(), Ended> {
-    stream.set_nodelay(true)?;
     let Some(Upgraded { stream, rest, path }) = handshake::accept(stream, &config.origins).await?
     else {
         return Ok(());
@@ -149,14 +222,14 @@ async fn serve_connection(
     connection.run(requests, answers, config).await
 }
 
-struct Connection {
-    socket: WebSocketStream<TcpStream>,
+struct Connection<S> {
+    socket: WebSocketStream<S>,
     send_time: Duration,
     /// An answer has named a session, which later requests may leave out.
     session_known: bool,
 }
 
-impl Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn run(
         &mut self,
         requests: mpsc::Sender<ClientMessage>,
