@@ -302,10 +302,13 @@ impl ObjectModel {
             settings.external_v6 = text.to_owned();
         }
         // A text that is no address is kept and has no effect, as in Kurento.
-        let v4 = settings.external_v4.parse().ok();
-        let v6 = settings.external_v6.parse().ok();
+        let settings = Box::new(salono_media_api::IceSettings {
+            external_v4: settings.external_v4.parse().ok(),
+            external_v6: settings.external_v6.parse().ok(),
+            ..salono_media_api::IceSettings::default()
+        });
         let element = ElementKey(call.object);
-        self.order(pipeline, Op::SetExternalAddresses { element, v4, v6 });
+        self.order(pipeline, Op::SetIce { element, settings });
         Ok(Outcome::VOID)
     }
 

@@ -117,6 +117,10 @@ impl ObjectModel {
                 let candidate = candidate_value(candidate);
                 self.raise_with(key, "IceCandidateFound", [("candidate", candidate)], now);
             }
+            ElementEvent::KeySoftLimit { kind } => {
+                let members = [("mediaType", media_type(kind).into())];
+                self.raise_with(key, "OnKeySoftLimit", members, now);
+            }
             ElementEvent::IceGatheringDone => {
                 self.raise(key, "IceGatheringDone", Map::new(), now);
             }

@@ -341,7 +341,8 @@ impl World {
             | Op::Connect { .. }
             | Op::Disconnect { .. }
             | Op::SetBandwidth { .. }
-            | Op::SetExternalAddresses { .. } => return,
+            | Op::Route { .. }
+            | Op::SetIce { .. } => return,
         };
         let result = self.failure.take().map_or(Ok(reply), Err);
         let event = Event::Replied { token, result };
@@ -506,6 +507,7 @@ fn statistics() -> ElementStats {
         }],
         data_channels_opened: Some(1),
         data_channels_closed: 0,
+        ..ElementStats::default()
     }
 }
 

@@ -1,8 +1,8 @@
 //! Commands: imperative, downwards.
 
 use crate::{
-    Bandwidth, DataChannelSpec, ElementKey, ElementSpec, IceCandidate, MediaKind, OfferKinds,
-    PipelineKey, Token,
+    Bandwidth, DataChannelSpec, ElementKey, ElementSpec, IceCandidate, IceSettings, MediaKind,
+    OfferKinds, PipelineKey, Token,
 };
 
 /// One order for the shard that carries a pipeline.
@@ -50,6 +50,16 @@ pub enum Op {
         source: ElementKey,
         /// Where it went to.
         sink: ElementKey,
+        /// Which kind.
+        kind: MediaKind,
+    },
+    /// Decides what leaves a hub port: one kind of what comes in at another port of its hub, or of
+    /// its own. Both are `ElementSpec::HubPort`.
+    Route {
+        /// The port that media leaves by.
+        port: ElementKey,
+        /// The port that media comes in by; `None` lets nothing out.
+        from: Option<ElementKey>,
         /// Which kind.
         kind: MediaKind,
     },
@@ -112,14 +122,12 @@ pub enum Op {
         /// The limit.
         bandwidth: Bandwidth,
     },
-    /// Replaces the addresses in host candidates (1:1 NAT) for this endpoint.
-    SetExternalAddresses {
+    /// Says how candidates are gathered from now on; what was gathered stays.
+    SetIce {
         /// The endpoint.
         element: ElementKey,
-        /// Announced instead of IPv4 host addresses.
-        v4: Option<std::net::Ipv4Addr>,
-        /// Announced instead of IPv6 host addresses.
-        v6: Option<std::net::Ipv6Addr>,
+        /// All settings; they replace the former ones.
+        settings: Box<IceSettings>,
     },
     /// Asks the sender of what this endpoint sends for a keyframe. Answered with `Reply::Done`.
     RequestKeyframe {
@@ -176,7 +184,8 @@ impl Op {
             | Self::Connect { .. }
             | Self::Disconnect { .. }
             | Self::SetBandwidth { .. }
-            | Self::SetExternalAddresses { .. } => None,
+            | Self::Route { .. }
+            | Self::SetIce { .. } => None,
         }
     }
 }

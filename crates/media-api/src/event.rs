@@ -101,6 +101,11 @@ pub enum ElementEvent {
         /// SCTP stream id.
         channel: u16,
     },
+    /// The SRTP key of a kind is used up so far that it should be replaced (RFC 3711 §9.2).
+    KeySoftLimit {
+        /// Of this kind.
+        kind: MediaKind,
+    },
     /// The element failed; it stays until it is released but does nothing more.
     Failed(MediaError),
 }

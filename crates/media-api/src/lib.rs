@@ -22,8 +22,13 @@ pub use event::{
 pub use key::{ElementKey, PipelineKey, Token};
 pub use metrics::ShardMetrics;
 pub use spec::{
-    Bandwidth, CertificateKind, DataChannelSpec, ElementSpec, IceCandidate, MediaKind,
-    OfferDirection, OfferKinds, WebRtcSpec,
+    Bandwidth, CertificateKind, CryptoSuite, DataChannelSpec, ElementSpec, IceCandidate,
+    IceSettings, MediaKind, OfferDirection, OfferKinds, RtpSpec, SdesKey, ServerAddress,
+    TurnServer, TurnTransport, WebRtcSpec,
 };
-pub use stats::{DataChannelState, DataChannelStats, ElementStats, StreamDirection, StreamStats};
+pub use stats::{
+    CandidatePairState, CandidatePairStats, CandidateStats, CertificateStats, CodecStats,
+    DataChannelState, DataChannelStats, ElementStats, LatencyStats, StreamDirection, StreamStats,
+    TransportStats,
+};
 pub use units::Bitrate;

@@ -1,6 +1,8 @@
 //! What an element is made from and what is asked of it.
 
 use crate::Bitrate;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
 
 /// The kind of media that a connection carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,8 +25,12 @@ impl MediaKind {
 pub enum ElementSpec {
     /// Talks WebRTC to one peer.
     WebRtc(WebRtcSpec),
+    /// Talks plain RTP or SDES-keyed SRTP to one peer.
+    Rtp(RtpSpec),
     /// Hands on what it receives; a fixed point to connect to.
     PassThrough,
+    /// A port of a hub: takes media in, and lets out what `Op::Route` says.
+    HubPort,
 }
 
 /// Constructor arguments of a WebRTC endpoint.
@@ -49,6 +55,132 @@ impl Default for WebRtcSpec {
             dscp: None,
         }
     }
+}
+
+/// Constructor arguments of an RTP endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RtpSpec {
+    /// Our SDES key (RFC 4568); `None` speaks plain RTP.
+    pub crypto: Option<SdesKey>,
+    /// Announce and use an IPv6 address.
+    pub ipv6: bool,
+    /// Local ports to choose from: an even one for RTP, the next for RTCP.
+    pub ports: RangeInclusive<u16>,
+}
+
+impl Default for RtpSpec {
+    fn default() -> Self {
+        Self {
+            crypto: None,
+            ipv6: false,
+            ports: 1_024..=65_535,
+        }
+    }
+}
+
+/// A key of SDES (RFC 4568 §6.1): the suite, and master key followed by master salt.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SdesKey {
+    /// Which transform.
+    pub suite: CryptoSuite,
+    /// 30 bytes with AES-128, 46 with AES-256.
+    pub key: Vec<u8>,
+}
+
+impl std::fmt::Debug for SdesKey {
+    // Keys stay out of logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SdesKey")
+            .field("suite", &self.suite)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Crypto suites of SDES (RFC 4568 §6.2, RFC 6188).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CryptoSuite {
+    /// `AES_CM_128_HMAC_SHA1_32`.
+    Aes128CmSha1_32,
+    /// `AES_CM_128_HMAC_SHA1_80`.
+    Aes128CmSha1_80,
+    /// `AES_256_CM_HMAC_SHA1_32`.
+    Aes256CmSha1_32,
+    /// `AES_256_CM_HMAC_SHA1_80`.
+    Aes256CmSha1_80,
+}
+
+/// How the candidates of one endpoint are gathered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IceSettings {
+    /// Names of network interfaces to use; empty means all that the engine has.
+    pub interfaces: Vec<String>,
+    /// Announced instead of IPv4 host addresses (1:1 NAT).
+    pub external_v4: Option<Ipv4Addr>,
+    /// Announced instead of IPv6 host addresses.
+    pub external_v6: Option<Ipv6Addr>,
+    /// Offer ICE-TCP candidates (RFC 6544) too.
+    pub tcp: bool,
+    /// Where to learn our reflexive address.
+    pub stun: Option<ServerAddress>,
+    /// Where to allocate a relayed address.
+    pub turn: Option<TurnServer>,
+}
+
+impl Default for IceSettings {
+    fn default() -> Self {
+        Self {
+            interfaces: Vec::new(),
+            external_v4: None,
+            external_v6: None,
+            tcp: true,
+            stun: None,
+            turn: None,
+        }
+    }
+}
+
+/// A server by name or IP address.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServerAddress {
+    /// Host name, or address without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+/// A TURN server (RFC 8656) with long-term credentials.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TurnServer {
+    /// Where it listens.
+    pub server: ServerAddress,
+    /// How it is reached.
+    pub transport: TurnTransport,
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: String,
+}
+
+impl std::fmt::Debug for TurnServer {
+    // Passwords stay out of logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TurnServer")
+            .field("server", &self.server)
+            .field("transport", &self.transport)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a TURN server is reached; the relayed transport is UDP always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TurnTransport {
+    /// Datagrams.
+    Udp,
+    /// A TCP connection.
+    Tcp,
+    /// A TLS connection.
+    Tls,
 }
 
 /// Direction of the m-lines in an offer that we make.

@@ -14,6 +14,118 @@ pub struct ElementStats {
     pub data_channels_opened: Option<u64>,
     /// Data channels closed so far.
     pub data_channels_closed: u64,
+    /// One entry per transport of an endpoint.
+    pub transports: Vec<TransportStats>,
+    /// Negotiated codecs.
+    pub codecs: Vec<CodecStats>,
+    /// Time from the arrival of a packet in this process until it entered this element; empty
+    /// where nothing was measured.
+    pub input_latency: Vec<LatencyStats>,
+    /// Time from the arrival of a packet in this process until this endpoint sent it.
+    pub end_to_end_latency: Vec<LatencyStats>,
+}
+
+/// An average latency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LatencyStats {
+    /// Of this kind of media.
+    pub kind: MediaKind,
+    /// Moving average: a quarter of each new value, as in Kurento.
+    pub average: Duration,
+}
+
+/// A codec of an m-line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodecStats {
+    /// Audio or video.
+    pub kind: MediaKind,
+    /// RTP payload type.
+    pub payload_type: u8,
+    /// Encoding name, as in `video/VP8` without the kind.
+    pub name: String,
+    /// Hertz.
+    pub clock_rate: u32,
+    /// Audio channels; 0 for video.
+    pub channels: u8,
+    /// Format parameters as in SDP.
+    pub parameters: String,
+}
+
+/// Counters of one transport.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TransportStats {
+    /// Index of the transport, from 1.
+    pub stream: u16,
+    /// Bytes sent, headers of RTP and STUN included.
+    pub bytes_sent: u64,
+    /// Bytes received.
+    pub bytes_received: u64,
+    /// Pairs that were checked, the selected one marked.
+    pub pairs: Vec<CandidatePairStats>,
+    /// Our certificate and the peer's.
+    pub certificates: Vec<CertificateStats>,
+}
+
+/// A candidate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CandidateStats {
+    /// Address without port.
+    pub address: String,
+    /// Port.
+    pub port: u16,
+    /// `udp` or `tcp`.
+    pub protocol: String,
+    /// `host`, `srflx`, `prflx` or `relay` (RFC 8839 §5.1).
+    pub kind: String,
+    /// Priority (RFC 8445 §5.1.2).
+    pub priority: u32,
+}
+
+/// A pair of candidates.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CandidatePairStats {
+    /// Ours.
+    pub local: CandidateStats,
+    /// The peer's.
+    pub remote: CandidateStats,
+    /// How far checks have come.
+    pub state: CandidatePairState,
+    /// Packets take it.
+    pub selected: bool,
+    /// Round-trip time of checks.
+    pub round_trip_time: Option<Duration>,
+    /// Estimated bandwidth towards the peer.
+    pub available_outgoing: Option<Bitrate>,
+    /// Estimated bandwidth from the peer.
+    pub available_incoming: Option<Bitrate>,
+}
+
+/// State of a pair (RFC 8445 §6.1.2.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CandidatePairState {
+    /// Waits for another one of its foundation.
+    Frozen,
+    /// Waits for its check.
+    Waiting,
+    /// Check under way.
+    InProgress,
+    /// Check answered.
+    Succeeded,
+    /// Check failed.
+    Failed,
+}
+
+/// A certificate of a DTLS session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateStats {
+    /// Ours, or the peer's.
+    pub local: bool,
+    /// Hexadecimal pairs with colons, as in SDP.
+    pub fingerprint: String,
+    /// Hash name, as in SDP: `sha-256`.
+    pub algorithm: String,
+    /// DER.
+    pub certificate: Vec<u8>,
 }
 
 /// Direction of a stream, from our side.

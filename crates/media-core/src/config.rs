@@ -1,23 +1,28 @@
 //! What a shard is told when it starts.
 
 use crate::Certificate;
+use crate::network::{SocketId, SocketKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One UDP socket of a shard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// One socket that a shard starts with.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalAddress {
     /// How the engine names the socket in datagrams both ways.
-    pub index: u8,
+    pub socket: SocketId,
+    /// What it speaks: `Udp` or `IceTcp`.
+    pub kind: SocketKind,
     /// What the socket is bound to; never the unspecified address.
     pub addr: SocketAddr,
+    /// Name of the network interface that has the address; empty when there is none known.
+    pub interface: String,
 }
 
 /// Everything a shard needs to know from outside.
 #[derive(Debug, Clone)]
 pub struct ShardConfig {
-    /// The sockets, one per local IP address.
+    /// The sockets: of each local IP address one for UDP and perhaps one for ICE-TCP.
     pub addresses: Vec<LocalAddress>,
     /// Announced in host candidates instead of local IPv4 addresses (1:1 NAT).
     pub announced_v4: Option<Ipv4Addr>,
@@ -76,11 +81,18 @@ impl Default for Limits {
 }
 
 impl ShardConfig {
-    /// The address of a socket.
-    pub(crate) fn address(&self, socket: u8) -> Option<SocketAddr> {
+    /// The sockets for UDP.
+    pub(crate) fn udp(&self) -> impl Iterator<Item = &LocalAddress> {
         self.addresses
             .iter()
-            .find(|local| local.index == socket)
+            .filter(|local| local.kind == SocketKind::Udp)
+    }
+
+    /// The address of a socket.
+    pub(crate) fn address(&self, socket: SocketId) -> Option<SocketAddr> {
+        self.addresses
+            .iter()
+            .find(|local| local.socket == socket)
             .map(|local| local.addr)
     }
 }

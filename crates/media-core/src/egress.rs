@@ -8,6 +8,7 @@
 //! Both the arena and the list are bounded; what does not fit is dropped and counted, never waited
 //! for. The arena is taken from the system zeroed and is resident only as far as it was ever used.
 
+use crate::network::SocketId;
 use std::net::SocketAddr;
 
 /// Bytes of the arena: a 5-packet frame of 1 228-byte packets for 2 700 receivers. At the cap
@@ -28,8 +29,8 @@ const TIGHT_DATAGRAMS: usize = 4_096;
 /// One datagram to send; its bytes are a range of [`Egress::bytes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outgoing {
-    /// Index of the local socket.
-    pub socket: u8,
+    /// The local socket.
+    pub socket: SocketId,
     /// Where it goes to.
     pub remote: SocketAddr,
     /// First byte in the arena.
@@ -77,7 +78,7 @@ impl Egress {
     /// called and the datagram is counted as dropped. Returns whether a datagram was queued.
     pub fn push_with(
         &mut self,
-        socket: u8,
+        socket: SocketId,
         remote: SocketAddr,
         dscp: u8,
         max_len: usize,
@@ -107,7 +108,13 @@ impl Egress {
     }
 
     /// Copies a finished datagram into the queue; see [`Egress::push_with`].
-    pub fn push(&mut self, socket: u8, remote: SocketAddr, dscp: u8, datagram: &[u8]) -> bool {
+    pub fn push(
+        &mut self,
+        socket: SocketId,
+        remote: SocketAddr,
+        dscp: u8,
+        datagram: &[u8],
+    ) -> bool {
         self.push_with(socket, remote, dscp, datagram.len(), |room| {
             room.copy_from_slice(datagram);
             datagram.len()
@@ -165,11 +172,11 @@ mod tests {
     #[test]
     fn successive_datagrams_lie_in_succession() {
         let mut egress = Egress::with_arena(1_000);
-        assert!(egress.push_with(0, peer(1), 0, 500, |room| {
+        assert!(egress.push_with(SocketId(0), peer(1), 0, 500, |room| {
             room[..3].copy_from_slice(b"abc");
             3
         }));
-        assert!(egress.push(0, peer(1), 0, b"de"));
+        assert!(egress.push(SocketId(0), peer(1), 0, b"de"));
         let ends: Vec<_> = egress
             .datagrams()
             .iter()
@@ -182,18 +189,22 @@ mod tests {
     #[test]
     fn full_arena_drops_and_counts_without_calling_the_writer() {
         let mut egress = Egress::with_arena(10);
-        assert!(egress.push(0, peer(1), 0, &[1; 8]));
-        assert!(!egress.push_with(0, peer(1), 0, 3, |_| panic!("there is no room")));
-        assert!(!egress.push_with(0, peer(1), 0, usize::MAX, |_| panic!("there is no room")));
+        assert!(egress.push(SocketId(0), peer(1), 0, &[1; 8]));
+        assert!(!egress.push_with(SocketId(0), peer(1), 0, 3, |_| panic!("there is no room")));
+        assert!(
+            !egress.push_with(SocketId(0), peer(1), 0, usize::MAX, |_| panic!(
+                "there is no room"
+            ))
+        );
         assert_eq!((egress.dropped(), egress.datagrams().len()), (2, 1));
         egress.clear();
-        assert!(egress.is_empty() && egress.push(0, peer(1), 0, &[1; 10]));
+        assert!(egress.is_empty() && egress.push(SocketId(0), peer(1), 0, &[1; 10]));
     }
 
     #[test]
     fn writer_that_declines_leaves_no_trace() {
         let mut egress = Egress::with_arena(10);
-        assert!(!egress.push_with(0, peer(1), 0, 5, |_| 0));
+        assert!(!egress.push_with(SocketId(0), peer(1), 0, 5, |_| 0));
         assert_eq!(
             (egress.dropped(), egress.bytes().len(), egress.is_empty()),
             (0, 0, true)
@@ -205,7 +216,7 @@ mod tests {
         let mut egress = Egress::with_arena(EGRESS_DATAGRAMS * 2);
         let mut queued = 0;
         for _ in 0..EGRESS_DATAGRAMS + 5 {
-            queued += usize::from(egress.push(0, peer(1), 0, b"x"));
+            queued += usize::from(egress.push(SocketId(0), peer(1), 0, b"x"));
         }
         assert_eq!((queued, egress.dropped()), (EGRESS_DATAGRAMS, 5));
     }
@@ -215,9 +226,9 @@ mod tests {
         let mut egress = Egress::new();
         assert!(!egress.is_tight());
         while !egress.is_tight() {
-            assert!(egress.push(0, peer(1), 0, &[0; 1_200]));
+            assert!(egress.push(SocketId(0), peer(1), 0, &[0; 1_200]));
         }
-        assert!(egress.push(0, peer(1), 0, &[0; 1_200]));
+        assert!(egress.push(SocketId(0), peer(1), 0, &[0; 1_200]));
         assert_eq!(egress.dropped(), 0);
     }
 }

@@ -1,8 +1,9 @@
 //! The element graph of one pipeline, and the question that routing asks of it.
 //!
 //! Elements connect per media kind; a sink takes one source per kind. Endpoints make and use media,
-//! PassThroughs only hand it on, so a route is the nearest endpoint upstream. Cycles are legal
-//! (loopback); a ring of PassThroughs alone carries nothing.
+//! PassThroughs only hand it on, and hub ports hand on what another port of their hub took in, so a
+//! route is the nearest endpoint upstream. Cycles are legal (loopback); a ring without an endpoint
+//! carries nothing.
 
 use salono_media_api::{ElementKey, MediaKind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,8 @@ pub(crate) enum NodeKind {
     Endpoint,
     /// Hands on what it receives.
     PassThrough,
+    /// Takes media in, and hands on what another port of its hub, or itself, took in.
+    HubPort,
 }
 
 #[derive(Debug)]
@@ -21,6 +24,10 @@ struct Node {
     kind: NodeKind,
     sources: [Option<ElementKey>; 3],
     sinks: [BTreeSet<ElementKey>; 3],
+    /// For hub ports: the port whose input leaves here.
+    from: [Option<ElementKey>; 3],
+    /// For hub ports: the ports that what comes in here leaves by.
+    to: [BTreeSet<ElementKey>; 3],
 }
 
 /// The elements of one pipeline and their connections.
@@ -48,6 +55,8 @@ impl Graph {
                 kind,
                 sources: [None; 3],
                 sinks: Default::default(),
+                from: [None; 3],
+                to: Default::default(),
             },
         );
     }
@@ -64,6 +73,7 @@ impl Graph {
         };
         let sources = node.sources;
         let sinks = node.sinks.clone();
+        let to = node.to.clone();
         for kind in MediaKind::ALL {
             if let Some(source) = sources[slot(kind)] {
                 affected.append(&mut self.disconnect(source, element, kind));
@@ -71,6 +81,10 @@ impl Graph {
             for sink in &sinks[slot(kind)] {
                 affected.append(&mut self.disconnect(element, *sink, kind));
             }
+            for port in &to[slot(kind)] {
+                affected.append(&mut self.route(*port, None, kind));
+            }
+            self.route(element, None, kind);
         }
         self.nodes.remove(&element);
         affected.retain(|(endpoint, _)| *endpoint != element);
@@ -118,6 +132,35 @@ impl Graph {
         self.downstream(sink, kind)
     }
 
+    /// Lets what comes in at `from` leave by `port`, in place of what left there before.
+    pub(crate) fn route(
+        &mut self,
+        port: ElementKey,
+        from: Option<ElementKey>,
+        kind: MediaKind,
+    ) -> Affected {
+        let is_port = |graph: &Self, key| {
+            graph
+                .nodes
+                .get(&key)
+                .is_some_and(|node| node.kind == NodeKind::HubPort)
+        };
+        if !is_port(self, port) || from.is_some_and(|from| !is_port(self, from)) {
+            return Affected::new();
+        }
+        let Some(node) = self.nodes.get_mut(&port) else {
+            return Affected::new();
+        };
+        let before = std::mem::replace(&mut node.from[slot(kind)], from);
+        if let Some(node) = before.and_then(|before| self.nodes.get_mut(&before)) {
+            node.to[slot(kind)].remove(&port);
+        }
+        if let Some(node) = from.and_then(|from| self.nodes.get_mut(&from)) {
+            node.to[slot(kind)].insert(port);
+        }
+        self.behind(port, kind)
+    }
+
     /// The endpoint whose media of this kind reaches `sink`.
     pub(crate) fn source_of(&self, sink: ElementKey, kind: MediaKind) -> Option<ElementKey> {
         let mut seen = BTreeSet::new();
@@ -132,20 +175,37 @@ impl Graph {
                     }
                     at = node.sources[slot(kind)]?;
                 }
+                NodeKind::HubPort => {
+                    if !seen.insert(at) {
+                        return None;
+                    }
+                    let from = self.nodes.get(&node.from[slot(kind)]?)?;
+                    at = from.sources[slot(kind)]?;
+                }
             }
         }
     }
 
     /// The endpoints that media of this kind leaving `source` reaches, in key order.
     pub(crate) fn sinks_of(&self, source: ElementKey, kind: MediaKind) -> Vec<ElementKey> {
-        let Some(node) = self.nodes.get(&source) else {
-            return Vec::new();
-        };
+        self.behind(source, kind)
+            .into_iter()
+            .map(|(endpoint, _)| endpoint)
+            .collect()
+    }
+
+    /// Endpoints that what leaves an element reaches.
+    fn behind(&self, source: ElementKey, kind: MediaKind) -> Affected {
         let mut found = Affected::new();
-        for sink in &node.sinks[slot(kind)] {
+        for sink in self
+            .nodes
+            .get(&source)
+            .into_iter()
+            .flat_map(|node| &node.sinks[slot(kind)])
+        {
             found.append(&mut self.downstream(*sink, kind));
         }
-        found.into_iter().map(|(endpoint, _)| endpoint).collect()
+        found
     }
 
     /// Endpoints at or behind `sink`, not looking past any endpoint.
@@ -164,6 +224,15 @@ impl Graph {
                 NodeKind::PassThrough => {
                     if seen.insert(at) {
                         todo.extend(&node.sinks[slot(kind)]);
+                    }
+                }
+                NodeKind::HubPort => {
+                    if seen.insert(at) {
+                        let outputs = node.to[slot(kind)].iter();
+                        let sinks = outputs
+                            .filter_map(|port| self.nodes.get(port))
+                            .flat_map(|port| &port.sinks[slot(kind)]);
+                        todo.extend(sinks);
                     }
                 }
             }
@@ -230,6 +299,40 @@ mod tests {
         graph.connect(Q, P, Video);
         graph.connect(P, B, Video);
         assert_eq!(graph.source_of(B, Video), None);
+    }
+
+    #[test]
+    fn what_comes_in_at_a_hub_port_leaves_by_the_ports_that_are_routed_from_it() {
+        let (one, two) = (P, Q);
+        let mut graph = Graph::default();
+        graph.add(A, NodeKind::Endpoint);
+        graph.add(B, NodeKind::Endpoint);
+        graph.add(one, NodeKind::HubPort);
+        graph.add(two, NodeKind::HubPort);
+        graph.connect(A, one, Video);
+        graph.connect(two, B, Video);
+        assert_eq!(graph.source_of(B, Video), None);
+        assert_eq!(
+            graph.route(two, Some(one), Video),
+            Affected::from([(B, Video)])
+        );
+        assert_eq!(graph.source_of(B, Video), Some(A));
+        assert_eq!(graph.sinks_of(A, Video), vec![B]);
+        assert_eq!(
+            graph.disconnect(A, one, Video),
+            Affected::from([(B, Video)])
+        );
+        graph.connect(A, one, Video);
+        assert_eq!(graph.remove(one), Affected::from([(B, Video)]));
+        assert_eq!(graph.source_of(B, Video), None);
+    }
+
+    #[test]
+    fn only_hub_ports_are_routed() {
+        let mut graph = graph();
+        graph.add(ElementKey(5), NodeKind::HubPort);
+        assert!(graph.route(P, Some(Q), Video).is_empty());
+        assert!(graph.route(ElementKey(5), Some(Q), Video).is_empty());
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! | `webrtc` | one endpoint: negotiation, ICE, DTLS, data channels |
 //! | `peer`, `feedback` | an endpoint with its tracks, and the RTCP of both |
 //! | `track` | RTP in, RTP out, and the forwarding loop between |
+//! | `network` | further sockets and names that a shard asks for |
 //! | `egress`, `timers` | what waits to be sent, who waits to be woken |
 
 mod certificate;
@@ -21,6 +22,7 @@ mod demux;
 mod egress;
 mod feedback;
 mod graph;
+mod network;
 mod peer;
 mod shard;
 mod timers;
@@ -30,4 +32,5 @@ mod webrtc;
 pub use certificate::{Certificate, CertificateError};
 pub use config::{Limits, LocalAddress, ShardConfig};
 pub use egress::{EGRESS_ARENA_BYTES, EGRESS_DATAGRAMS, Egress, Outgoing};
+pub use network::{NetworkEvent, NetworkRequest, RequestId, SocketId, SocketKind};
 pub use shard::{Shard, ShardError};

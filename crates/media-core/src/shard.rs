@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::demux::{Demux, EndpointSlot};
 use crate::egress::Egress;
 use crate::graph::{Affected, Graph};
+use crate::network::{NetworkEvent, NetworkRequest, Requests};
 use crate::peer::Peer;
 use crate::timers::Timers;
 use crate::track::{Clock, Router};
@@ -54,6 +55,7 @@ pub struct Shard {
     dirty: Vec<EndpointSlot>,
     metrics: ShardMetrics,
     clock: Clock,
+    requests: Requests,
 }
 
 impl Shard {
@@ -78,6 +80,7 @@ impl Shard {
             metrics: ShardMetrics::default(),
             clock: Clock::new(now, config.unix_time),
             config,
+            requests: Requests::default(),
         })
     }
 
@@ -117,6 +120,16 @@ impl Shard {
     /// When [`Shard::handle_timeout`] wants to be called; perhaps a little early.
     pub fn poll_timeout(&mut self) -> Option<Instant> {
         self.timers.next()
+    }
+
+    /// The next wish about sockets or names; see [`NetworkRequest`].
+    pub fn poll_network(&mut self) -> Option<NetworkRequest> {
+        self.requests.poll()
+    }
+
+    /// Takes in what became of a wish, or that a connection ended.
+    pub fn handle_network(&mut self, event: NetworkEvent, _now: Instant) {
+        tracing::debug!(?event, "nobody waits for this");
     }
 
     /// Datagrams to send; clear it after sending.

@@ -1,7 +1,7 @@
 //! What a shard thread drives.
 
 use salono_media_api::{Command, Event, ShardMetrics};
-use salono_media_core::{Egress, Shard};
+use salono_media_core::{Egress, NetworkEvent, NetworkRequest, Shard, SocketId};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -10,7 +10,13 @@ pub(crate) trait Core {
     /// Carries out one command.
     fn handle_command(&mut self, command: Command, now: Instant);
     /// Takes one datagram; works in place.
-    fn handle_datagram(&mut self, socket: u8, remote: SocketAddr, bytes: &mut [u8], now: Instant);
+    fn handle_datagram(
+        &mut self,
+        socket: SocketId,
+        remote: SocketAddr,
+        bytes: &mut [u8],
+        now: Instant,
+    );
     /// Ends a batch: what it caused goes to the egress.
     fn flush(&mut self, now: Instant);
     /// Does what is due.
@@ -19,6 +25,10 @@ pub(crate) trait Core {
     fn poll_event(&mut self) -> Option<Event>;
     /// When [`Core::handle_timeout`] wants to be called next.
     fn poll_timeout(&mut self) -> Option<Instant>;
+    /// The next wish about sockets or names.
+    fn poll_network(&mut self) -> Option<NetworkRequest>;
+    /// Takes in what became of a wish.
+    fn handle_network(&mut self, event: NetworkEvent, now: Instant);
     /// Datagrams to send.
     fn egress(&mut self) -> &mut Egress;
     /// Counters since the beginning.
@@ -30,7 +40,13 @@ impl Core for Shard {
         Self::handle_command(self, command, now);
     }
 
-    fn handle_datagram(&mut self, socket: u8, remote: SocketAddr, bytes: &mut [u8], now: Instant) {
+    fn handle_datagram(
+        &mut self,
+        socket: SocketId,
+        remote: SocketAddr,
+        bytes: &mut [u8],
+        now: Instant,
+    ) {
         Self::handle_datagram(self, socket, remote, bytes, now);
     }
 
@@ -48,6 +64,14 @@ impl Core for Shard {
 
     fn poll_timeout(&mut self) -> Option<Instant> {
         Self::poll_timeout(self)
+    }
+
+    fn poll_network(&mut self) -> Option<NetworkRequest> {
+        Self::poll_network(self)
+    }
+
+    fn handle_network(&mut self, event: NetworkEvent, now: Instant) {
+        Self::handle_network(self, event, now);
     }
 
     fn egress(&mut self) -> &mut Egress {

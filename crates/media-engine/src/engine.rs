@@ -10,7 +10,7 @@ use crate::placement::Placement;
 use crate::udp::UdpSocket;
 use crate::worker::{Worker, WorkerParts};
 use salono_media_api::{Command, CommandSink, Event, Op, ShardMetrics};
-use salono_media_core::{LocalAddress, Shard, ShardConfig};
+use salono_media_core::{LocalAddress, Shard, ShardConfig, SocketId, SocketKind};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, Once, PoisonError, mpsc};
@@ -204,10 +204,15 @@ where
     // From here on dropping `shared` ends what was started.
     for (index, sockets) in sockets.into_iter().enumerate() {
         let addresses: Vec<_> = sockets.iter().map(UdpSocket::local_addr).collect();
-        let locals = (0_u8..).zip(&addresses);
+        let locals = (0..).map(SocketId).zip(&addresses);
         let make = plan(
             locals
-                .map(|(index, addr)| LocalAddress { index, addr: *addr })
+                .map(|(socket, addr)| LocalAddress {
+                    socket,
+                    kind: SocketKind::Udp,
+                    addr: *addr,
+                    interface: String::new(),
+                })
                 .collect(),
         );
         let link = ShardLink {

@@ -47,7 +47,8 @@ impl Roster {
             | Op::GatherCandidates { .. }
             | Op::AddIceCandidate { .. }
             | Op::SetBandwidth { .. }
-            | Op::SetExternalAddresses { .. }
+            | Op::Route { .. }
+            | Op::SetIce { .. }
             | Op::RequestKeyframe { .. }
             | Op::CreateDataChannel { .. }
             | Op::CloseDataChannel { .. }

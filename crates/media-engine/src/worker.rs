@@ -11,6 +11,7 @@ use crate::outbox::Outbox;
 use crate::roster::{Roster, failed_command};
 use crate::udp::{Receiver, SendReport, Sender, UdpSocket};
 use salono_media_api::{Command, Op, ShardMetrics, Token};
+use salono_media_core::{NetworkEvent, NetworkRequest, SocketId};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
@@ -198,7 +199,7 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
             let now = Instant::now();
             let (core, socket) = (&mut self.core, &self.sockets[index]);
             let received = self.receiver.receive(socket, |remote, datagram| {
-                core.handle_datagram(index as u8, remote, datagram, now);
+                core.handle_datagram(SocketId(index as u16), remote, datagram, now);
             });
             let received = match received {
                 Ok(received) => received,
@@ -250,9 +251,25 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
             self.in_hand = command.op.token();
             self.roster.note_command(&command);
             self.core.handle_command(command, now);
+            self.serve_network(now);
             self.in_hand = None;
         }
         worked
+    }
+
+    /// Answers what the core asks of the network.
+    fn serve_network(&mut self, now: Instant) {
+        while let Some(asked) = self.core.poll_network() {
+            let (NetworkRequest::BindUdp { request, .. }
+            | NetworkRequest::Connect { request, .. }
+            | NetworkRequest::Resolve { request, .. }) = asked
+            else {
+                continue;
+            };
+            let reason = "the engine opens no further sockets".to_owned();
+            let event = NetworkEvent::Failed { request, reason };
+            self.core.handle_network(event, now);
+        }
     }
 
     /// Lets the core forward and sends what it has for the peers.
@@ -264,11 +281,13 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
                 return;
             }
             let mut report = SendReport::default();
-            let mut sockets = [false; 256];
+            let mut sockets = vec![false; self.sockets.len()];
             for datagram in egress.datagrams() {
-                sockets[usize::from(datagram.socket)] = true;
+                if let Some(used) = sockets.get_mut(usize::from(datagram.socket.0)) {
+                    *used = true;
+                }
             }
-            for ((index, socket), used) in (0_u8..).zip(&self.sockets).zip(sockets) {
+            for ((index, socket), used) in (0..).map(SocketId).zip(&self.sockets).zip(sockets) {
                 if used {
                     let (bytes, datagrams) = (egress.bytes(), egress.datagrams());
                     report.add(self.sender.send(socket, index, bytes, datagrams));

@@ -1,7 +1,7 @@
 //! A forwarder that does the indispensable and nothing else.
 
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use salono_media_core::Egress;
+use salono_media_core::{Egress, SocketId};
 use salono_media_engine::udp::{Sender, UdpSocket};
 use std::io;
 use std::net::SocketAddr;
@@ -118,10 +118,11 @@ impl Forwarder {
         let len = Viewer::packet_len(payload.len());
         for viewer in &mut self.viewers {
             for _ in 0..packets {
-                self.egress.push_with(0, viewer.remote, 0, len, |packet| {
-                    viewer.write_packet(payload, packet);
-                    viewer.seal(packet)
-                });
+                self.egress
+                    .push_with(SocketId(0), viewer.remote, 0, len, |packet| {
+                        viewer.write_packet(payload, packet);
+                        viewer.seal(packet)
+                    });
             }
         }
     }
@@ -130,7 +131,7 @@ impl Forwarder {
     pub(super) fn send_queued(&mut self) -> u64 {
         let (bytes, datagrams) = (self.egress.bytes(), self.egress.datagrams());
         self.sender
-            .send(&self.socket, 0, bytes, datagrams)
+            .send(&self.socket, SocketId(0), bytes, datagrams)
             .datagrams
     }
 

@@ -1,7 +1,7 @@
 //! A WebRTC peer that is not ours: str0m behind a socket of its own.
 
 use super::ForwardError;
-use salono_media_core::Egress;
+use salono_media_core::{Egress, SocketId};
 use salono_media_engine::udp::{Receiver, Sender, SocketOptions, UdpSocket};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -197,7 +197,9 @@ impl Peer {
         self.queue(buffers, report)?;
         let (bytes, datagrams) = (buffers.egress.bytes(), buffers.egress.datagrams());
         if !datagrams.is_empty() {
-            buffers.sender.send(&self.socket, 0, bytes, datagrams);
+            buffers
+                .sender
+                .send(&self.socket, SocketId(0), bytes, datagrams);
             buffers.egress.clear();
         }
         Ok(())
@@ -214,7 +216,7 @@ fn drain(
         match rtc.poll_output().map_err(failed)? {
             Output::Timeout(deadline) => return Ok(deadline),
             Output::Transmit(datagram) => {
-                egress.push(0, datagram.destination, 0, &datagram.contents);
+                egress.push(SocketId(0), datagram.destination, 0, &datagram.contents);
             }
             Output::Event(event) => report(event),
         }

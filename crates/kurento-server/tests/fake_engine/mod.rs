@@ -49,7 +49,8 @@ impl CommandSink for FakeEngine {
             | Op::Connect { .. }
             | Op::Disconnect { .. }
             | Op::SetBandwidth { .. }
-            | Op::SetExternalAddresses { .. } => {
+            | Op::Route { .. }
+            | Op::SetIce { .. } => {
                 let _ = self.commands.try_send(command);
                 return Ok(());
             }

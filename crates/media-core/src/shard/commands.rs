@@ -59,6 +59,14 @@ impl Shard {
                     .unwrap_or_default();
                 self.reroute(&affected);
             }
+            Op::Route { port, from, kind } => {
+                let affected = self
+                    .pipelines
+                    .get_mut(&pipeline)
+                    .map(|graph| graph.route(port, from, kind))
+                    .unwrap_or_default();
+                self.reroute(&affected);
+            }
             Op::GenerateOffer {
                 token,
                 element,
@@ -129,9 +137,9 @@ impl Shard {
                     peer.set_bandwidth(bandwidth, &mut self.router);
                 }
             }
-            Op::SetExternalAddresses { element, v4, v6 } => {
+            Op::SetIce { element, settings } => {
                 let _ = self.with_endpoint(element, now, |endpoint, _| {
-                    endpoint.set_external(v4, v6);
+                    endpoint.set_ice(*settings);
                     Ok(())
                 });
             }
@@ -195,6 +203,16 @@ impl Shard {
             ElementSpec::PassThrough => {
                 graph.add(element, NodeKind::PassThrough);
                 None
+            }
+            ElementSpec::HubPort => {
+                graph.add(element, NodeKind::HubPort);
+                None
+            }
+            ElementSpec::Rtp(_) => {
+                return Err(MediaError::new(
+                    MediaErrorKind::NotSupported,
+                    "plain RTP is not available",
+                ));
             }
             ElementSpec::WebRtc(spec) => {
                 graph.add(element, NodeKind::Endpoint);

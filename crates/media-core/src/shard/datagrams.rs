@@ -2,6 +2,7 @@
 
 use super::Shard;
 use crate::demux::{DatagramKind, Owner, classify};
+use crate::network::SocketId;
 use crate::peer::Peer;
 use crate::webrtc::Path;
 use is::stun::{StunMessage, StunPacket};
@@ -12,7 +13,7 @@ impl Shard {
     /// Takes in one datagram; RTP is decrypted in place.
     pub fn handle_datagram(
         &mut self,
-        socket: u8,
+        socket: SocketId,
         remote: SocketAddr,
         datagram: &mut [u8],
         now: Instant,

@@ -2,33 +2,34 @@
 
 use crate::config::ShardConfig;
 use is::Candidate;
-use salono_media_api::{MediaError, MediaErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use salono_media_api::{IceSettings, MediaError, MediaErrorKind};
+use std::net::{IpAddr, SocketAddr};
 
 /// Type preference of host candidates (RFC 8445 §5.1.2.2).
 const HOST_PREFERENCE: u32 = 126;
 
 /// One host candidate per socket, with the announced address in place of the local one.
-pub(super) fn local(
-    config: &ShardConfig,
-    external: (Option<Ipv4Addr>, Option<Ipv6Addr>),
-) -> Vec<(SocketAddr, String)> {
+pub(super) fn local(config: &ShardConfig, settings: &IceSettings) -> Vec<(SocketAddr, String)> {
+    let external_v4 = settings.external_v4.or(config.announced_v4);
+    let external_v6 = settings.external_v6.or(config.announced_v6);
     config
-        .addresses
-        .iter()
+        .udp()
+        .filter(|local| {
+            settings.interfaces.is_empty() || settings.interfaces.contains(&local.interface)
+        })
         .map(|local| {
             let ip = match local.addr.ip() {
-                IpAddr::V4(ip) => IpAddr::V4(external.0.unwrap_or(ip)),
-                IpAddr::V6(ip) => IpAddr::V6(external.1.unwrap_or(ip)),
+                IpAddr::V4(ip) => IpAddr::V4(external_v4.unwrap_or(ip)),
+                IpAddr::V6(ip) => IpAddr::V6(external_v6.unwrap_or(ip)),
             };
             let addr = SocketAddr::new(ip, local.addr.port());
             // RFC 8421 §4: IPv6 first, then in the order of the configuration.
             let family = if ip.is_ipv6() { 65_535 } else { 32_767 };
-            let local_preference = family - u32::from(local.index);
+            let local_preference = family - u32::from(local.socket.0);
             let priority = (HOST_PREFERENCE << 24) | (local_preference << 8) | 255;
             let line = format!(
                 "candidate:{} 1 UDP {priority} {} {} typ host",
-                u32::from(local.index) + 1,
+                u32::from(local.socket.0) + 1,
                 addr.ip(),
                 addr.port(),
             );

@@ -13,12 +13,11 @@ use crate::demux::{EndpointSlot, Owner};
 use is::{Candidate, IceConnectionState};
 use rand::{Rng, rngs::StdRng};
 use salono_media_api::{
-    ConnectionState, DataChannelSpec, DtlsState, ElementEvent, ElementKey, IceCandidate, IceState,
-    MediaError, MediaErrorKind, OfferKinds, PipelineKey, WebRtcSpec,
+    ConnectionState, DataChannelSpec, DtlsState, ElementEvent, ElementKey, IceCandidate,
+    IceSettings, IceState, MediaError, MediaErrorKind, OfferKinds, PipelineKey, WebRtcSpec,
 };
 use salono_sdp::MediaKind;
 use salono_sdp::negotiate::{DtlsRole, Negotiated, TransportParams};
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -44,7 +43,7 @@ pub(crate) struct Endpoint {
     srtp: Vec<Option<Srtp>>,
     ice_states: Vec<IceState>,
     paths: Vec<(Path, Owner)>,
-    external: (Option<Ipv4Addr>, Option<Ipv6Addr>),
+    ice_settings: IceSettings,
     remote_candidates: usize,
     gathered: bool,
     connection: ConnectionState,
@@ -73,7 +72,7 @@ impl Endpoint {
             srtp: Vec::new(),
             ice_states: Vec::new(),
             paths: Vec::new(),
-            external: (context.config.announced_v4, context.config.announced_v6),
+            ice_settings: IceSettings::default(),
             remote_candidates: 0,
             gathered: false,
             connection: ConnectionState::Disconnected,
@@ -150,8 +149,9 @@ impl Endpoint {
         self.negotiation.set_max_recv_kbps(kind, kbps);
     }
 
-    pub(crate) fn set_external(&mut self, v4: Option<Ipv4Addr>, v6: Option<Ipv6Addr>) {
-        self.external = (v4.or(self.external.0), v6.or(self.external.1));
+    /// Says how candidates are gathered from now on.
+    pub(crate) fn set_ice(&mut self, settings: IceSettings) {
+        self.ice_settings = settings;
     }
 
     // Negotiation.
@@ -246,8 +246,8 @@ impl Endpoint {
             self.dtls.clone(),
             self.dscp(),
         );
-        for local in &context.config.addresses {
-            transport.add_local(local.index, local.addr);
+        for local in context.config.udp() {
+            transport.add_local(local.socket, local.addr);
         }
         self.transports.push(transport);
         self.srtp.push(None);
@@ -293,7 +293,7 @@ impl Endpoint {
         if self.transports.is_empty() || self.gathered {
             return Ok(());
         }
-        let found = candidates::local(context.config, self.external);
+        let found = candidates::local(context.config, &self.ice_settings);
         if found.is_empty() {
             return Err(MediaError::new(
                 MediaErrorKind::Gather,

@@ -8,6 +8,7 @@
 use super::data::DataChannels;
 use crate::certificate::{self, Certificate};
 use crate::egress::Egress;
+use crate::network::SocketId;
 use dimpl::{Dtls, KeyingMaterial, Output, SrtpProfile};
 use is::stun::StunPacket;
 use is::{Candidate, IceAgent, IceAgentEvent, IceConnectionState, IceCreds};
@@ -30,7 +31,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 /// A way to the peer: our socket and its address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Path {
-    pub(crate) socket: u8,
+    pub(crate) socket: SocketId,
     pub(crate) remote: SocketAddr,
 }
 
@@ -78,7 +79,7 @@ pub(crate) struct Transport {
     fingerprint_matched: bool,
     early: VecDeque<Vec<u8>>,
     path: Option<Path>,
-    locals: Vec<(u8, SocketAddr)>,
+    locals: Vec<(SocketId, SocketAddr)>,
     data: Option<DataChannels>,
     certificate: Arc<Certificate>,
     dtls_config: Arc<dimpl::Config>,
@@ -145,7 +146,7 @@ impl Transport {
     }
 
     /// Makes a socket known to ICE; returns its candidate line.
-    pub(crate) fn add_local(&mut self, socket: u8, addr: SocketAddr) -> Option<String> {
+    pub(crate) fn add_local(&mut self, socket: SocketId, addr: SocketAddr) -> Option<String> {
         let candidate = Candidate::host(addr, "udp").ok()?;
         self.locals.push((socket, addr));
         self.ice
@@ -336,7 +337,7 @@ impl Transport {
         }
     }
 
-    fn socket_of(&self, source: SocketAddr) -> Option<u8> {
+    fn socket_of(&self, source: SocketAddr) -> Option<SocketId> {
         self.locals
             .iter()
             .find(|(_, addr)| *addr == source)

@@ -195,9 +195,12 @@ fn a_flood_from_spoofed_addresses_leaves_no_trace() {
         for number in 0..100_000u32 {
             let mut bytes = datagrams[number as usize % 4].to_vec();
             let now = world.now;
-            world
-                .shard
-                .handle_datagram(0, stranger(number), &mut bytes, now);
+            world.shard.handle_datagram(
+                salono_media_core::SocketId(0),
+                stranger(number),
+                &mut bytes,
+                now,
+            );
             assert!(world.shard.egress().is_empty());
         }
         world.shard.flush(world.now);

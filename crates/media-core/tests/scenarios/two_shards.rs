@@ -20,7 +20,12 @@ impl Side {
     fn new(host: u8, now: Instant, spec: WebRtcSpec) -> Self {
         let addr = SocketAddr::from((Ipv4Addr::new(127, 0, 0, host), 4000));
         let config = ShardConfig {
-            addresses: vec![LocalAddress { index: 0, addr }],
+            addresses: vec![LocalAddress {
+                socket: SocketId(0),
+                kind: SocketKind::Udp,
+                addr,
+                interface: String::new(),
+            }],
             announced_v4: None,
             announced_v6: None,
             certificate: Arc::new(Certificate::generate().expect("a certificate")),
@@ -127,7 +132,8 @@ fn run(a: &mut Side, b: &mut Side, now: &mut Instant, done: impl Fn(&Side, &Side
                 for (remote, mut datagram) in from.sent() {
                     quiet = false;
                     if remote == to.addr {
-                        to.shard.handle_datagram(0, from.addr, &mut datagram, *now);
+                        to.shard
+                            .handle_datagram(SocketId(0), from.addr, &mut datagram, *now);
                     }
                 }
                 to.shard.flush(*now);

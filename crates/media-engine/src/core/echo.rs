@@ -6,7 +6,7 @@ use salono_media_api::{
     Command, ElementKey, Event, MediaError, MediaErrorKind, Op, PipelineKey, Reply, ShardMetrics,
     Token,
 };
-use salono_media_core::Egress;
+use salono_media_core::{Egress, NetworkEvent, NetworkRequest, SocketId};
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ pub(crate) const DELAY: Duration = Duration::from_millis(30);
 /// Echoes datagrams; `Op::Stats` panics, `Op::RequestKeyframe` is answered after [`DELAY`].
 pub(crate) struct Echo {
     egress: Egress,
-    datagrams: Vec<(u8, SocketAddr, Vec<u8>)>,
+    datagrams: Vec<(SocketId, SocketAddr, Vec<u8>)>,
     events: VecDeque<Event>,
     pipelines: BTreeSet<PipelineKey>,
     elements: BTreeSet<ElementKey>,
@@ -73,7 +73,13 @@ impl Core for Echo {
         }
     }
 
-    fn handle_datagram(&mut self, socket: u8, remote: SocketAddr, bytes: &mut [u8], _: Instant) {
+    fn handle_datagram(
+        &mut self,
+        socket: SocketId,
+        remote: SocketAddr,
+        bytes: &mut [u8],
+        _: Instant,
+    ) {
         assert_ne!(bytes, PANIC_DATAGRAM, "told to");
         self.datagrams.push((socket, remote, bytes.to_vec()));
     }
@@ -97,6 +103,12 @@ impl Core for Echo {
     fn poll_timeout(&mut self) -> Option<Instant> {
         self.timers.front().map(|(due, _)| *due)
     }
+
+    fn poll_network(&mut self) -> Option<NetworkRequest> {
+        None
+    }
+
+    fn handle_network(&mut self, _: NetworkEvent, _: Instant) {}
 
     fn egress(&mut self) -> &mut Egress {
         &mut self.egress

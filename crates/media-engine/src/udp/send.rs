@@ -3,7 +3,7 @@
 
 use super::sockaddr::RawAddress;
 use super::{MAX_DATAGRAM_BYTES, MAX_SEGMENTS, UdpSocket};
-use salono_media_core::Outgoing;
+use salono_media_core::{Outgoing, SocketId};
 use std::io;
 use std::mem::{MaybeUninit, size_of, zeroed};
 use std::ptr;
@@ -79,7 +79,7 @@ impl Sender {
     pub fn send(
         &mut self,
         socket: &UdpSocket,
-        index: u8,
+        index: SocketId,
         arena: &[u8],
         datagrams: &[Outgoing],
     ) -> SendReport {

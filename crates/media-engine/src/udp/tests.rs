@@ -3,7 +3,7 @@
 use super::*;
 use crate::os::{Poller, Ready};
 use proptest::prelude::*;
-use salono_media_core::Egress;
+use salono_media_core::{Egress, SocketId};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -67,10 +67,10 @@ fn check_transport(ip: &str, segmentation: bool, coalescing: bool, sizes: &[(usi
     let mut expected = vec![Vec::new(); to.len()];
     for (number, (receiver, len, dscp)) in sizes.iter().enumerate() {
         let bytes = datagram(number, *len);
-        assert!(egress.push(3, to[*receiver].local_addr(), *dscp, &bytes));
+        assert!(egress.push(SocketId(3), to[*receiver].local_addr(), *dscp, &bytes));
         expected[*receiver].push((from.local_addr(), bytes));
     }
-    let report = Sender::new().send(&from, 3, egress.bytes(), egress.datagrams());
+    let report = Sender::new().send(&from, SocketId(3), egress.bytes(), egress.datagrams());
     let total: usize = sizes.iter().map(|(_, len, _)| len).sum();
     assert_eq!(
         (report.datagrams, report.bytes),
@@ -121,15 +121,15 @@ fn run_of_equal_datagrams_is_one_message() {
     );
     let mut egress = Egress::with_arena(1 << 20);
     for number in 0..5 {
-        egress.push(0, to.local_addr(), 0, &datagram(number, 1_200));
+        egress.push(SocketId(0), to.local_addr(), 0, &datagram(number, 1_200));
     }
-    egress.push(0, to.local_addr(), 0, &datagram(5, 700));
-    egress.push(0, to.local_addr(), 0, &datagram(6, 701));
+    egress.push(SocketId(0), to.local_addr(), 0, &datagram(5, 700));
+    egress.push(SocketId(0), to.local_addr(), 0, &datagram(6, 701));
     for segmentation in [true, false] {
         let run = run_lengths(&egress, segmentation);
         assert_eq!(run, if segmentation { vec![6, 1] } else { vec![1; 7] });
     }
-    let report = Sender::new().send(&from, 0, egress.bytes(), egress.datagrams());
+    let report = Sender::new().send(&from, SocketId(0), egress.bytes(), egress.datagrams());
     assert_eq!((report.datagrams, report.calls), (7, 1));
     assert_eq!(receive_all(&to, 7).len(), 7);
 }
@@ -154,9 +154,9 @@ fn datagrams_of_other_sockets_are_left_alone() {
     );
     let mut egress = Egress::with_arena(1 << 20);
     for (number, socket) in [0, 1, 1, 0, 1].into_iter().enumerate() {
-        egress.push(socket, to.local_addr(), 0, &datagram(number, 50));
+        egress.push(SocketId(socket), to.local_addr(), 0, &datagram(number, 50));
     }
-    let report = Sender::new().send(&from, 1, egress.bytes(), egress.datagrams());
+    let report = Sender::new().send(&from, SocketId(1), egress.bytes(), egress.datagrams());
     assert_eq!(report.datagrams, 3);
     let expected: Vec<_> = [1, 2, 4]
         .map(|n| (from.local_addr(), datagram(n, 50)))
@@ -173,15 +173,20 @@ fn datagram_that_cannot_be_sent_costs_only_itself() {
     let nowhere: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let v6: SocketAddr = "[::1]:9".parse().unwrap();
     let mut egress = Egress::with_arena(1 << 20);
-    egress.push(0, to.local_addr(), 0, &datagram(0, 50));
+    egress.push(SocketId(0), to.local_addr(), 0, &datagram(0, 50));
     for number in 0..3 {
-        egress.push(0, nowhere, 0, &datagram(number, 50));
+        egress.push(SocketId(0), nowhere, 0, &datagram(number, 50));
     }
-    egress.push(0, to.local_addr(), 0, &datagram(1, 50));
-    egress.push(0, v6, 0, &datagram(2, 50));
-    egress.push(0, to.local_addr(), 0, &vec![0; MAX_DATAGRAM_BYTES + 1]);
-    egress.push(0, to.local_addr(), 0, &datagram(3, 50));
-    let report = Sender::new().send(&from, 0, egress.bytes(), egress.datagrams());
+    egress.push(SocketId(0), to.local_addr(), 0, &datagram(1, 50));
+    egress.push(SocketId(0), v6, 0, &datagram(2, 50));
+    egress.push(
+        SocketId(0),
+        to.local_addr(),
+        0,
+        &vec![0; MAX_DATAGRAM_BYTES + 1],
+    );
+    egress.push(SocketId(0), to.local_addr(), 0, &datagram(3, 50));
+    let report = Sender::new().send(&from, SocketId(0), egress.bytes(), egress.datagrams());
     assert_eq!((report.datagrams, report.refused, report.full), (3, 5, 0));
     assert!(
         from.segments(),
@@ -212,9 +217,9 @@ fn code_point_reaches_the_wire_only_when_set() {
         let (from, to) = (socket(ip, true, false), socket(ip, true, false));
         set_option(to.fd(), level, ask, 1).unwrap();
         let mut egress = Egress::with_arena(1 << 20);
-        egress.push(0, to.local_addr(), 0, b"a");
-        egress.push(0, to.local_addr(), 46, b"b");
-        Sender::new().send(&from, 0, egress.bytes(), egress.datagrams());
+        egress.push(SocketId(0), to.local_addr(), 0, b"a");
+        egress.push(SocketId(0), to.local_addr(), 46, b"b");
+        Sender::new().send(&from, SocketId(0), egress.bytes(), egress.datagrams());
         let classes: Vec<_> = (0..2).map(|_| receive::traffic_class(&to)).collect();
         assert_eq!(classes, [0, 46 << 2], "{ip}");
     }

@@ -59,7 +59,12 @@ impl World {
         let now = Instant::now();
         let addr = SocketAddr::from(([10, 0, 0, 1], 4_000));
         let config = ShardConfig {
-            addresses: vec![LocalAddress { index: 0, addr }],
+            addresses: vec![LocalAddress {
+                socket: SocketId(0),
+                kind: SocketKind::Udp,
+                addr,
+                interface: String::new(),
+            }],
             announced_v4: None,
             announced_v6: None,
             certificate: Arc::new(Certificate::generate().expect("a certificate")),
@@ -361,8 +366,12 @@ impl World {
         while let Some(mut datagram) = self.network.pop(self.now) {
             match datagram.to {
                 To::Shard => {
-                    self.shard
-                        .handle_datagram(0, datagram.from, &mut datagram.bytes, self.now);
+                    self.shard.handle_datagram(
+                        SocketId(0),
+                        datagram.from,
+                        &mut datagram.bytes,
+                        self.now,
+                    );
                 }
                 To::Peer(index) => {
                     self.peers[index].receive(datagram.from, &datagram.bytes, self.now);
@@ -425,7 +434,8 @@ impl World {
     /// Hands a datagram straight to the shard, from any address.
     pub(crate) fn inject(&mut self, from: SocketAddr, datagram: &[u8]) {
         let mut bytes = datagram.to_vec();
-        self.shard.handle_datagram(0, from, &mut bytes, self.now);
+        self.shard
+            .handle_datagram(SocketId(0), from, &mut bytes, self.now);
         self.shard.flush(self.now);
         self.collect();
     }

@@ -1,0 +1,138 @@
+//! What a shard asks of its sockets beyond those that it was started with, and what it is told.
+//!
+//! A shard never calls the system. It leaves [`NetworkRequest`]s in a queue; whoever drives it
+//! takes them out with `Shard::poll_network` **after every command and every `handle_*` call**,
+//! carries them out and hands the result in with `Shard::handle_network`. Binding and closing are
+//! immediate, so their result is handed in before the next command; connecting and looking up names
+//! take their time and are answered when they are done.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+
+/// How the engine names a socket in datagrams both ways. The sockets that a shard starts with have
+/// the first ids; ids of closed sockets are given out again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SocketId(pub u16);
+
+/// What a socket speaks, and so what a "datagram" of it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SocketKind {
+    /// UDP: one datagram is one packet.
+    Udp,
+    /// A TCP listener for ICE (RFC 6544 passive candidates): one datagram is one frame of RFC 4571
+    /// on the connection with the remote address; the engine frames and deframes.
+    IceTcp,
+    /// A connection that was asked for with [`NetworkRequest::Connect`]: a datagram is a piece of
+    /// the byte stream, of any size, in order.
+    Stream,
+}
+
+/// Ties an answer to a [`NetworkRequest`]; handed out by the shard, never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// One wish of a shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetworkRequest {
+    /// Bind UDP sockets. Answered at once with `Bound` or `Failed`.
+    BindUdp {
+        /// Ties the answer to this request.
+        request: RequestId,
+        /// Local address, never the unspecified one.
+        ip: IpAddr,
+        /// Ports to choose from.
+        ports: RangeInclusive<u16>,
+        /// Bind an even port and the next odd one (RFC 3550 §11) instead of any one port.
+        pair: bool,
+    },
+    /// Connect a TCP stream. Answered with `Connected` or `Failed` later.
+    Connect {
+        /// Ties the answer to this request.
+        request: RequestId,
+        /// Where to.
+        remote: SocketAddr,
+        /// Speak TLS and expect a certificate for this name.
+        tls: Option<String>,
+    },
+    /// Look a host name up. Answered with `Resolved` or `Failed` later.
+    Resolve {
+        /// Ties the answer to this request.
+        request: RequestId,
+        /// The name.
+        host: String,
+    },
+    /// Close a socket that was bound or connected by request. Not answered; its id is free at once.
+    Close {
+        /// Which.
+        socket: SocketId,
+    },
+}
+
+/// What the engine reports of sockets and names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetworkEvent {
+    /// Sockets are bound: one, or for a pair RTP's and RTCP's.
+    Bound {
+        /// Of the request.
+        request: RequestId,
+        /// Id and address of each.
+        sockets: Vec<(SocketId, SocketAddr)>,
+    },
+    /// A stream is connected (and its TLS handshake done).
+    Connected {
+        /// Of the request.
+        request: RequestId,
+        /// Its id.
+        socket: SocketId,
+        /// Our end.
+        local: SocketAddr,
+    },
+    /// A name has addresses, at least one.
+    Resolved {
+        /// Of the request.
+        request: RequestId,
+        /// In order of preference.
+        addresses: Vec<IpAddr>,
+    },
+    /// A request came to nothing.
+    Failed {
+        /// Of the request.
+        request: RequestId,
+        /// Text for the log.
+        reason: String,
+    },
+    /// A stream has ended. For [`SocketKind::IceTcp`] it names the connection by `remote` and the
+    /// listener lives on; a [`SocketKind::Stream`] is closed and its id free.
+    Ended {
+        /// Which.
+        socket: SocketId,
+        /// The other end.
+        remote: SocketAddr,
+    },
+}
+
+/// Wishes that wait to be taken out.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    queue: VecDeque<NetworkRequest>,
+    last: u64,
+}
+
+impl Requests {
+    /// An id for a new request.
+    #[expect(dead_code, reason = "nothing asks for further sockets yet")]
+    pub(crate) fn next_id(&mut self) -> RequestId {
+        self.last += 1;
+        RequestId(self.last)
+    }
+
+    #[expect(dead_code, reason = "nothing asks for further sockets yet")]
+    pub(crate) fn push(&mut self, request: NetworkRequest) {
+        self.queue.push_back(request);
+    }
+
+    pub(crate) fn poll(&mut self) -> Option<NetworkRequest> {
+        self.queue.pop_front()
+    }
+}
