@@ -72,7 +72,9 @@ pub fn request(
     let params = &mut params;
     let request = match method {
         "connect" => Request::Connect,
-        "ping" => Request::Ping,
+        "ping" => Request::Ping {
+            interval_ms: params.get("interval").and_then(Value::as_u64),
+        },
         "create" => Request::Create {
             class: string(params, "type")?,
             params: params.remove("constructorParams"),
@@ -169,6 +171,27 @@ pub fn error_object(error: &Error) -> ErrorObject {
 
 /// Text of a request of ours.
 pub fn encode_request(id: impl Into<Value>, request: &Request, session: Option<&str>) -> String {
+    let (method, params) = method_and_params(request, session);
+    frame::encode_request(Some(&id.into()), method, Value::Object(params))
+}
+
+/// A request of ours as an operation of a transaction, which lends it its session.
+pub fn encode_operation(index: usize, request: &Request) -> Value {
+    let (method, params) = method_and_params(request, None);
+    let members = [
+        ("jsonrpc", "2.0".into()),
+        ("id", index.into()),
+        ("method", method.into()),
+        ("params", Value::Object(params)),
+    ];
+    let members = members.map(|(name, value)| (name.to_owned(), value));
+    Value::Object(Map::from_iter(members))
+}
+
+fn method_and_params(
+    request: &Request,
+    session: Option<&str>,
+) -> (&'static str, Map<String, Value>) {
     let mut params = Map::new();
     let mut put = |name: &str, value: Value| {
         params.insert(name.to_owned(), value);
@@ -178,7 +201,12 @@ pub fn encode_request(id: impl Into<Value>, request: &Request, session: Option<&
     }
     let method = match request {
         Request::Connect => "connect",
-        Request::Ping => "ping",
+        Request::Ping { interval_ms } => {
+            if let Some(interval) = interval_ms {
+                put("interval", (*interval).into());
+            }
+            "ping"
+        }
         Request::Create {
             class,
             params: constructor,
@@ -240,7 +268,7 @@ pub fn encode_request(id: impl Into<Value>, request: &Request, session: Option<&
             "transaction"
         }
     };
-    frame::encode_request(Some(&id.into()), method, Value::Object(params))
+    (method, params)
 }
 
 /// What a client hears from a media server.
@@ -397,7 +425,10 @@ mod tests {
         let name = |name: &str| name.to_owned();
         vec![
             Request::Connect,
-            Request::Ping,
+            Request::Ping { interval_ms: None },
+            Request::Ping {
+                interval_ms: Some(60_000),
+            },
             Request::Create {
                 class: name("PassThrough"),
                 params: Some(json!({"mediaPipeline":"P"})),

@@ -6,7 +6,6 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use salono_kurento_model::{
@@ -15,47 +14,15 @@ use salono_kurento_model::{
     wire::{ClientMessage, Request, ServerMessage},
 };
 use serde::de::DeserializeOwned;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 
 use crate::{
-    Driver, Error, EventStream, Events, SessionEvent, driver::Op, event::SESSION_EVENTS, link::Link,
+    Config, Driver, Error, EventStream, SessionEvent, Subscribe, Transaction, TransactionError,
+    args::Origin, driver::Op, event::SESSION_EVENTS, link::Link,
 };
 
 /// Requests that wait for the driver; callers wait beyond it.
-const OPERATIONS: usize = 256;
-
-/// How a client behaves.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Config {
-    /// Longest wait for an answer; 20 s as Kurento's own clients have it.
-    pub request_timeout: Duration,
-    /// Longest wait for a WebSocket to open; 5 s.
-    pub connect_timeout: Duration,
-    /// How often a WebSocket is proven alive by a `ping`; 60 s. Keeps the session alive as well.
-    pub ping_interval: Duration,
-    /// First pause before a lost WebSocket is opened again; doubles at each failure.
-    pub reconnect_delay: Duration,
-    /// Longest such pause.
-    pub reconnect_delay_max: Duration,
-    /// Whom `wss://` connections believe; what the system knows.
-    #[cfg(feature = "ws")]
-    pub trust: crate::Trust,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            request_timeout: Duration::from_secs(20),
-            connect_timeout: Duration::from_secs(5),
-            ping_interval: Duration::from_secs(60),
-            reconnect_delay: Duration::from_millis(100),
-            reconnect_delay_max: Duration::from_secs(10),
-            #[cfg(feature = "ws")]
-            trust: crate::Trust::default(),
-        }
-    }
-}
+pub const WAITING_REQUESTS: usize = 256;
 
 /// One session with a media server. Clones share it.
 ///
@@ -66,7 +33,18 @@ impl Default for Config {
 pub struct Client {
     pub(crate) ops: mpsc::Sender<Op>,
     events: broadcast::WeakSender<SessionEvent>,
-    routes: Arc<AtomicU64>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What handles and the driver both look at.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    /// Numbers of streams and transactions.
+    numbers: AtomicU64,
+    /// How many sessions were lost.
+    pub(crate) epoch: AtomicU64,
+    /// A stream was dropped that the driver could not be told of.
+    pub(crate) dropped: Notify,
 }
 
 impl Client {
@@ -90,26 +68,35 @@ impl Client {
     }
 
     pub(crate) fn over(link: Link, address: Option<Arc<str>>, config: Config) -> (Self, Driver) {
-        let (ops, queue) = mpsc::channel(OPERATIONS);
+        let (ops, queue) = mpsc::channel(WAITING_REQUESTS);
         let (events, _) = broadcast::channel(SESSION_EVENTS);
+        let shared = Arc::<Shared>::default();
         let client = Self {
             ops,
             events: events.downgrade(),
-            routes: Arc::default(),
+            shared: shared.clone(),
         };
-        (client, Driver::new(queue, events, link, address, config))
+        let driver = Driver::new(queue, events, shared, link, address, config);
+        (client, driver)
     }
 
     /// Sends a request and waits for its answer: the member `value` of the result or, where there
     /// is none (`describe`, `connect`), the result itself.
     ///
     /// # Errors
-    /// Every [`Error`] except [`Error::UnexpectedAnswer`].
+    /// [`Error::Server`] when the server refuses it, [`Error::Timeout`], [`Error::Disconnected`],
+    /// [`Error::SessionLost`] and [`Error::Closed`].
     pub async fn request(&self, request: Request) -> Result<Value, Error> {
         let (reply, answer) = oneshot::channel();
-        let op = Op::Request { request, reply };
+        let op = Op::Request {
+            request,
+            epoch: None,
+            routes: Vec::new(),
+            reply,
+        };
         self.ops.send(op).await.map_err(|_| Error::Closed)?;
-        answer.await.map_err(|_| Error::Closed)?
+        let answer = answer.await.map_err(|_| Error::Closed)??;
+        Ok(answer.value)
     }
 
     /// Creates an object of a class (simple or qualified name); answers its id.
@@ -119,7 +106,7 @@ impl Client {
     pub async fn create(&self, class: &str, params: Map<String, Value>) -> Result<String, Error> {
         let request = Request::Create {
             class: class.to_owned(),
-            params: Some(Value::Object(params)),
+            params: (!params.is_empty()).then_some(Value::Object(params)),
         };
         text(self.request(request).await?)
     }
@@ -143,20 +130,13 @@ impl Client {
         .await
     }
 
-    /// Destroys an object and its children. Typed streams of theirs end.
+    /// Destroys an object and its children, for every session. Typed streams of theirs end.
     ///
     /// # Errors
     /// As [`Client::request`]; an object that is gone already is no error.
     pub async fn release(&self, object: &str) -> Result<(), Error> {
-        let request = Request::Release {
-            object: object.to_owned(),
-        };
-        self.request(request).await?;
-        let object = Arc::from(object);
-        self.ops
-            .send(Op::Forget { object })
-            .await
-            .map_err(|_| Error::Closed)
+        let object = object.to_owned();
+        self.request(Request::Release { object }).await.map(drop)
     }
 
     /// Subscribes the session to an event of an object; answers the subscription's id.
@@ -186,10 +166,59 @@ impl Client {
         self.request(request).await.map(drop)
     }
 
+    /// Subscribes to an event of an object and delivers it typed.
+    ///
+    /// # Errors
+    /// As [`Client::create`].
+    pub fn stream<E: EventData>(&self, object: &str) -> Subscribe<E> {
+        Subscribe::new(self, object, Origin::Anywhere)
+    }
+
+    /// Begins a transaction: typed operations that are sent together and run in order.
+    pub fn begin_transaction(&self) -> Transaction {
+        Transaction::new(self)
+    }
+
+    /// Builds a transaction and carries it out; every operation must succeed.
+    ///
+    /// What `build` returns is given back once all is done: handles of created objects, and
+    /// [`Queued`](crate::Queued) results that are ready.
+    ///
+    /// ```no_run
+    /// # use salono_kurento_client::{Client, MediaPipeline, TransactionError, WebRtcEndpoint};
+    /// # async fn stage(client: &Client) -> Result<(), TransactionError> {
+    /// let (pipeline, endpoint) = client
+    ///     .transact(|tx| {
+    ///         let pipeline = tx.create(MediaPipeline::create(client));
+    ///         let endpoint = tx.create(WebRtcEndpoint::create(&pipeline));
+    ///         tx.add(endpoint.connect(&endpoint));
+    ///         (pipeline, endpoint)
+    ///     })
+    ///     .await?;
+    /// # drop((pipeline, endpoint));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`TransactionError::Call`] when nothing is known to have been done,
+    /// [`TransactionError::Operation`] with the first operation that failed: the ones before it
+    /// were carried out and are not undone.
+    pub async fn transact<R>(
+        &self,
+        build: impl FnOnce(&mut Transaction) -> R,
+    ) -> Result<R, TransactionError> {
+        let mut transaction = self.begin_transaction();
+        let built = build(&mut transaction);
+        transaction.commit().await?.succeeded()?;
+        Ok(built)
+    }
+
     /// Runs raw JSON-RPC requests in order on the server, up to the first that fails.
     ///
     /// Each is `{"jsonrpc":"2.0","id":<its index>,"method":…,"params":…}`; `"newref:N"` stands for
     /// the value that the N-th one answered. Answers the raw responses, perhaps fewer.
+    /// [`Client::begin_transaction`] is the typed form.
     ///
     /// # Errors
     /// As [`Client::create`].
@@ -204,35 +233,65 @@ impl Client {
         }
     }
 
+    /// Asks the server for a sign of life.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub async fn ping(&self) -> Result<(), Error> {
+        let interval_ms = None;
+        self.request(Request::Ping { interval_ms }).await.map(drop)
+    }
+
+    /// Marks the session as in use, so that the server keeps it for another period. A connected
+    /// WebSocket does that by itself.
+    ///
+    /// # Errors
+    /// As [`Client::request`]; [`ErrorCode::InvalidSession`](crate::ErrorCode::InvalidSession)
+    /// when the server does not know the session.
+    pub async fn keep_alive(&self) -> Result<(), Error> {
+        self.request(Request::KeepAlive).await.map(drop)
+    }
+
+    /// Ends the session on the server; the next request begins a new one on the same connection.
+    ///
+    /// With `release` its objects are destroyed for everybody, otherwise only those that no other
+    /// session refers to. Typed streams end, and handles fail with [`Error::SessionLost`].
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub async fn close_session(&self, release: bool) -> Result<(), Error> {
+        let request = Request::CloseSession { release };
+        self.request(request).await.map(drop)
+    }
+
+    /// The session's id on the server; `None` before the first request that opens it, and when
+    /// the client is closed.
+    pub async fn session_id(&self) -> Option<String> {
+        let (reply, answer) = oneshot::channel();
+        self.ops.send(Op::Session { reply }).await.ok()?;
+        answer.await.ok()?
+    }
+
     /// Everything that happens to the session from now on.
     #[must_use]
     pub fn events(&self) -> EventStream {
         EventStream(self.events.upgrade().map(|events| events.subscribe()))
     }
 
-    /// Subscribes to an event of an object and delivers it typed.
-    ///
-    /// # Errors
-    /// As [`Client::create`].
-    pub async fn stream<E: EventData>(&self, object: &str) -> Result<Events<E>, Error> {
-        let object: Arc<str> = object.into();
-        let route = self.routes.fetch_add(1, Ordering::Relaxed);
-        let (stream, route) = Events::new(self.clone(), object.clone(), route);
-        // The route stands before the server can raise the first event.
-        let op = Op::Route {
-            object: object.clone(),
-            event: E::NAME,
-            route,
-        };
-        self.ops.send(op).await.map_err(|_| Error::Closed)?;
-        stream.subscribed(self.subscribe(&object, E::NAME).await?);
-        Ok(stream)
-    }
-
     /// Closes the session for all clones: requests fail from now on, event streams end.
     pub async fn close(&self) {
         // A driver that has ended is closed already.
         let _ = self.ops.send(Op::Close).await;
+    }
+
+    /// How many sessions were lost so far.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.shared.epoch.load(Ordering::Relaxed)
+    }
+
+    /// A number that no stream or transaction of this client has.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.shared.numbers.fetch_add(1, Ordering::Relaxed)
     }
 }
 
@@ -245,6 +304,6 @@ fn text(value: Value) -> Result<String, Error> {
     read(value)
 }
 
-fn unexpected(value: &impl Debug) -> Error {
+pub(crate) fn unexpected(value: &impl Debug) -> Error {
     Error::UnexpectedAnswer(format!("{value:?}"))
 }

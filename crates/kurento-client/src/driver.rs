@@ -5,25 +5,39 @@
 //! message waits for room in the connection no new requests are taken, so a slow server slows its
 //! callers down instead of filling memory; answers and events are read all the time.
 
+mod pending;
+mod reconnect;
+mod routes;
+
 use std::{
-    collections::{BTreeMap, VecDeque},
     future::pending,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use salono_kurento_model::{
-    Error as ServerError, ErrorCode, Value,
-    wire::{ClientMessage, Notification, Request, ServerMessage},
+    Error as ServerError, Value,
+    wire::{Notification, Request, ServerMessage},
 };
 use tokio::{
     sync::{broadcast, mpsc, oneshot},
     time::{Instant, sleep_until},
 };
 
-use crate::{Config, Error, SessionEvent, event::Route, link::Link};
+use self::{
+    pending::{Outstanding, Pending, Stream, Waiter},
+    routes::Routes,
+};
+use crate::{
+    Config, Error, SessionEvent,
+    call::{Answer, Reply},
+    client::Shared,
+    event::Route,
+    link::{Link, Sent},
+};
 
 /// Requests without an answer; no further ones are taken beyond it.
-const MAX_OUTSTANDING: usize = 4096;
+pub const UNANSWERED_REQUESTS: usize = 4096;
 
 /// What handles ask of the driver.
 #[derive(Debug)]
@@ -31,47 +45,39 @@ pub(crate) enum Op {
     /// Send a request and answer it.
     Request {
         request: Request,
-        reply: oneshot::Sender<Result<Value, Error>>,
+        /// The session that the objects in it belong to, if any.
+        epoch: Option<u64>,
+        /// Streams that begin with it.
+        routes: Vec<PlannedRoute>,
+        reply: Reply,
     },
-    /// Deliver an event of an object here.
-    Route {
-        object: Arc<str>,
-        event: &'static str,
-        route: Route,
+    /// Nobody reads this stream any more.
+    Unroute { route: u64 },
+    /// Tell the session's id.
+    Session {
+        reply: oneshot::Sender<Option<String>>,
     },
-    /// Nobody reads this route any more.
-    Unroute {
-        object: Arc<str>,
-        event: &'static str,
-        route: u64,
-        subscription: Option<String>,
-    },
-    /// The object and its children were released.
-    Forget { object: Arc<str> },
     /// End the session.
     Close,
 }
 
-/// Who waits for an answer.
+/// A stream that a request subscribes.
 #[derive(Debug)]
-enum Waiter {
-    /// A caller, and whether the request ends the session.
-    Caller {
-        reply: oneshot::Sender<Result<Value, Error>>,
-        closes: bool,
-    },
-    /// Proof that the connection is alive.
-    Ping,
-    /// The session is being resumed.
-    Resume,
-    /// Nobody: the end of a subscription.
-    Nobody,
+pub(crate) struct PlannedRoute {
+    /// Which operation of a transaction subscribes it; otherwise the request itself does.
+    pub(crate) operation: Option<usize>,
+    pub(crate) object: RouteTarget,
+    pub(crate) event: &'static str,
+    pub(crate) route: Route,
 }
 
+/// The object of a stream.
 #[derive(Debug)]
-struct Outstanding {
-    deadline: Instant,
-    waiter: Waiter,
+pub(crate) enum RouteTarget {
+    /// By its id.
+    Known(Arc<str>),
+    /// What this operation of the same transaction creates.
+    New(usize),
 }
 
 /// Why the driver stopped serving a connection.
@@ -88,6 +94,7 @@ enum Step {
     Incoming(Option<ServerMessage>),
     Outgoing(bool),
     Op(Option<Op>),
+    Dropped,
     Expired,
     Ping,
 }
@@ -98,42 +105,46 @@ enum Step {
 pub struct Driver {
     ops: mpsc::Receiver<Op>,
     events: broadcast::Sender<SessionEvent>,
+    shared: Arc<Shared>,
     link: Option<Link>,
     /// URL to open again; an in-process connection has none.
     address: Option<Arc<str>>,
     config: Config,
     session: Option<String>,
-    next_id: u64,
-    /// By request id. Ids and deadlines grow together, so the first one expires first.
-    outstanding: BTreeMap<u64, Outstanding>,
-    outbox: VecDeque<ClientMessage>,
-    routes: BTreeMap<(Arc<str>, &'static str), Vec<Route>>,
+    pending: Pending,
+    routes: Routes,
     ping_at: Instant,
+    /// The session is being resumed: nothing else is sent until the server knows it again.
     resuming: bool,
+    /// The connection proved useful since it was opened.
+    connected: bool,
+    /// Next pause before a lost connection is opened again.
+    delay: Duration,
 }
 
 impl Driver {
     pub(crate) fn new(
         ops: mpsc::Receiver<Op>,
         events: broadcast::Sender<SessionEvent>,
+        shared: Arc<Shared>,
         link: Link,
         address: Option<Arc<str>>,
         config: Config,
     ) -> Self {
-        let ping_at = Instant::now() + config.ping_interval;
         Self {
             ops,
             events,
+            shared,
             link: Some(link),
             address,
-            config,
             session: None,
-            next_id: 0,
-            outstanding: BTreeMap::new(),
-            outbox: VecDeque::new(),
-            routes: BTreeMap::new(),
-            ping_at,
+            pending: Pending::default(),
+            routes: Routes::default(),
+            ping_at: Instant::now() + config.ping_interval,
             resuming: false,
+            connected: true,
+            delay: config.reconnect_delay,
+            config,
         }
     }
 
@@ -148,10 +159,8 @@ impl Driver {
                     return;
                 }
                 Ended::Lost => {
-                    tracing::info!(address = self.address.as_deref(), "connection lost");
-                    self.fail_outstanding();
-                    self.publish(SessionEvent::Disconnected);
                     drop(link);
+                    self.lost();
                     self.link = self.redial().await;
                 }
             }
@@ -169,85 +178,211 @@ impl Driver {
                     }
                 }
                 Step::Outgoing(true) => {
-                    if !link.outbound.send(&mut self.outbox) {
+                    if !self.send_front(link) {
                         return Ended::Lost;
                     }
                 }
                 Step::Op(None | Some(Op::Close)) => return Ended::Closed,
                 Step::Op(Some(op)) => self.take(op),
+                Step::Dropped => self.sweep(),
                 Step::Expired => {
                     if !self.expire() {
                         return Ended::Lost;
                     }
                 }
-                Step::Ping => {
-                    self.ping_at = Instant::now() + self.config.ping_interval;
-                    self.enqueue(Request::Ping, Waiter::Ping);
-                }
+                Step::Ping => self.ping(),
             }
         }
     }
 
     async fn step(&mut self, link: &mut Link) -> Step {
-        let waiting = !self.outbox.is_empty();
-        let takes = !waiting && !self.resuming && self.outstanding.len() < MAX_OUTSTANDING;
-        let deadline = self.outstanding.values().next().map(|first| first.deadline);
+        let waiting = self.pending.has_unsent();
+        let takes = !waiting && !self.resuming && self.pending.len() < UNANSWERED_REQUESTS;
+        let deadline = self.pending.deadline();
         let remote = link.outbound.is_remote();
         tokio::select! {
             incoming = link.inbound.recv() => Step::Incoming(incoming),
             sent = link.outbound.progress(waiting) => Step::Outgoing(sent),
             op = self.ops.recv(), if takes => Step::Op(op),
+            () = self.shared.dropped.notified(), if takes => Step::Dropped,
             () = until(deadline) => Step::Expired,
             () = sleep_until(self.ping_at), if remote => Step::Ping,
         }
     }
 
+    /// Sends what waits longest if there is room; `false` when the connection is lost.
+    fn send_front(&mut self, link: &mut Link) -> bool {
+        let Some(front) = self.pending.front() else {
+            return true;
+        };
+        match link.outbound.send(&front.message) {
+            Sent::Yes => {
+                self.pending.front_sent();
+                true
+            }
+            Sent::Full => true,
+            Sent::Lost => false,
+        }
+    }
+
+    /// Takes in what a handle asks for.
     fn take(&mut self, op: Op) {
         match op {
-            Op::Request { request, reply } => {
-                let closes = matches!(request, Request::CloseSession { .. });
-                self.enqueue(request, Waiter::Caller { reply, closes });
+            Op::Request {
+                request,
+                epoch,
+                routes,
+                reply,
+            } => {
+                if epoch.is_some_and(|epoch| epoch != self.epoch()) {
+                    let _ = reply.send(Err(Error::SessionLost));
+                    return;
+                }
+                let streams = routes.into_iter().map(|planned| self.open(planned));
+                let streams = streams.collect();
+                self.enqueue(request, Waiter::Caller { reply, streams });
             }
-            Op::Route {
-                object,
-                event,
-                route,
-            } => self.routes.entry((object, event)).or_default().push(route),
-            Op::Unroute {
-                object,
-                event,
-                route,
-                subscription,
-            } => self.unroute(object, event, route, subscription),
-            Op::Forget { object } => {
-                self.routes.retain(|(routed, _), _| {
-                    let rest = routed.strip_prefix(&*object);
-                    !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-                });
+            Op::Unroute { route } => self.unroute(route),
+            Op::Session { reply } => {
+                let _ = reply.send(self.session.clone());
             }
             // `serve` ends at it.
             Op::Close => {}
         }
     }
 
-    fn unroute(
-        &mut self,
-        object: Arc<str>,
-        event: &'static str,
-        id: u64,
-        subscription: Option<String>,
-    ) {
-        let key = (object, event);
-        let Some(routes) = self.routes.get_mut(&key) else {
-            // Released or of a lost session: there is no subscription any more.
-            return;
-        };
-        routes.retain(|route| route.id != id);
-        if routes.is_empty() {
-            self.routes.remove(&key);
+    fn enqueue(&mut self, request: Request, waiter: Waiter) {
+        let session = self.session.clone();
+        let timeout = self.config.request_timeout;
+        self.pending.push(request, session, waiter, timeout);
+    }
+
+    /// A stream of a known object stands before the server can raise the first event.
+    fn open(&mut self, planned: PlannedRoute) -> Stream {
+        let PlannedRoute {
+            operation,
+            object,
+            event,
+            route,
+        } = planned;
+        match object {
+            RouteTarget::Known(object) => {
+                let id = route.id;
+                self.routes.insert(object, event, route);
+                Stream::Open {
+                    operation,
+                    route: id,
+                }
+            }
+            RouteTarget::New(object) => Stream::Late {
+                operation: operation.unwrap_or_default(),
+                object,
+                event,
+                route,
+            },
         }
-        if let Some(subscription) = subscription {
-            let object = key.0.to_string();
+    }
+
+    /// Takes an answer in; `false` when the connection is of no use.
+    fn answered(&mut self, id: Option<Value>, result: Result<Value, ServerError>) -> bool {
+        let id = id.as_ref().and_then(Value::as_u64);
+        let Some(outstanding) = id.and_then(|id| self.pending.answered(id)) else {
+            tracing::debug!(?id, "an answer that nobody waits for");
+            return true;
+        };
+        let Outstanding {
+            waiter, message, ..
+        } = outstanding;
+        let result = result.map(|value| self.unwrap(value));
+        match waiter {
+            Waiter::Caller { reply, streams } => {
+                // What the caller was told counts for the session in which it asked.
+                let epoch = self.epoch();
+                self.settle(streams, &result);
+                if let Ok(value) = &result {
+                    self.conclude(&message.request, value);
+                }
+                let answer = result.map(|value| Answer { value, epoch });
+                // A caller that gave up does not want it.
+                let _ = reply.send(answer.map_err(Error::Server));
+                true
+            }
+            Waiter::Ping | Waiter::Nobody => true,
+            Waiter::Resume => self.resumed(result),
+        }
+    }
+
+    /// What a successful request changes here.
+    fn conclude(&mut self, request: &Request, value: &Value) {
+        match request {
+            Request::Release { object } => self.routes.forget(object),
+            Request::CloseSession { .. } => self.forget_session(),
+            Request::Transaction { operations } => {
+                for (operation, response) in operations.iter().zip(items(value)) {
+                    let releases = operation["method"] == "release";
+                    if releases && response.get("result").is_some() {
+                        let object = operation["params"]["object"].as_str();
+                        self.routes.forget(object.unwrap_or_default());
+                    }
+                }
+            }
+            Request::Connect
+            | Request::Ping { .. }
+            | Request::Create { .. }
+            | Request::Describe { .. }
+            | Request::Invoke { .. }
+            | Request::Subscribe { .. }
+            | Request::Unsubscribe { .. }
+            | Request::Ref { .. }
+            | Request::Unref { .. }
+            | Request::KeepAlive => {}
+        }
+    }
+
+    /// Streams begin with the answer to their subscription, or end with it.
+    fn settle(&mut self, streams: Vec<Stream>, result: &Result<Value, ServerError>) {
+        for stream in streams {
+            match stream {
+                Stream::Open { operation, route } => {
+                    let subscription = result.as_ref().ok().and_then(|value| match operation {
+                        Some(operation) => created(value, operation),
+                        None => value.as_str(),
+                    });
+                    self.subscribed(route, subscription);
+                }
+                Stream::Late {
+                    operation,
+                    object,
+                    event,
+                    route,
+                } => {
+                    let Ok(value) = result else { continue };
+                    let id = route.id;
+                    let subscription = created(value, operation);
+                    if let (Some(object), Some(_)) = (created(value, object), subscription) {
+                        self.routes.insert_late(Arc::from(object), event, route);
+                        self.subscribed(id, subscription);
+                    }
+                }
+            }
+        }
+        if !self.pending.creates_streams() {
+            self.routes.drop_held();
+        }
+    }
+
+    fn subscribed(&mut self, route: u64, subscription: Option<&str>) {
+        let read = subscription
+            .is_some_and(|subscription| self.routes.subscribed(route, subscription.to_owned()));
+        if !read {
+            self.unroute(route);
+        }
+    }
+
+    fn unroute(&mut self, route: u64) {
+        // Without a subscription: it is not answered yet, and that will be noticed when it is.
+        if let Some((object, Some(subscription))) = self.routes.remove(route) {
+            let object = object.to_string();
             let request = Request::Unsubscribe {
                 object,
                 subscription,
@@ -256,57 +391,11 @@ impl Driver {
         }
     }
 
-    fn enqueue(&mut self, request: Request, waiter: Waiter) {
-        let id = self.next_id;
-        self.next_id += 1;
-        let deadline = Instant::now() + self.config.request_timeout;
-        self.outstanding
-            .insert(id, Outstanding { deadline, waiter });
-        self.outbox.push_back(ClientMessage {
-            id: Some(Value::from(id)),
-            session: self.session.clone(),
-            request,
-        });
-    }
-
-    /// Takes an answer in; `false` when the connection is of no use.
-    fn answered(&mut self, id: Option<Value>, result: Result<Value, ServerError>) -> bool {
-        let id = id.as_ref().and_then(Value::as_u64);
-        let Some(Outstanding { waiter, .. }) = id.and_then(|id| self.outstanding.remove(&id))
-        else {
-            tracing::debug!(?id, "an answer that nobody waits for");
-            return true;
-        };
-        let result = result.map(|value| self.unwrap(value));
-        match waiter {
-            Waiter::Caller { reply, closes } => {
-                if closes && result.is_ok() {
-                    self.forget_session();
-                }
-                // A caller that gave up does not want it.
-                let _ = reply.send(result.map_err(Error::Server));
-                true
-            }
-            Waiter::Ping | Waiter::Nobody => true,
-            Waiter::Resume => self.resumed(result),
+    /// Ends the subscriptions of all streams that nobody reads any more.
+    fn sweep(&mut self) {
+        for route in self.routes.closed() {
+            self.unroute(route);
         }
-    }
-
-    fn resumed(&mut self, result: Result<Value, ServerError>) -> bool {
-        let same_session = match result {
-            Ok(_) => true,
-            Err(error) if error.code == ErrorCode::InvalidSession => {
-                self.forget_session();
-                false
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the session could not be resumed");
-                return false;
-            }
-        };
-        self.resuming = false;
-        self.publish(SessionEvent::Reconnected { same_session });
-        true
     }
 
     /// Takes the session's id out of a result and finds what the caller asked for.
@@ -325,58 +414,58 @@ impl Driver {
 
     fn deliver(&mut self, event: Notification) {
         let event = Arc::new(event);
-        let mut orphans = Vec::new();
-        // Event names come from the generated types; the wire's text only selects among them.
-        for ((object, name), routes) in self
-            .routes
-            .range_mut((Arc::from(event.object.as_str()), "")..)
-            .take_while(|((object, _), _)| **object == *event.object)
-            .filter(|((_, name), _)| **name == *event.event)
-        {
-            for route in routes.iter() {
-                if !route.deliver(&event) {
-                    let subscription = route.subscription.get().cloned();
-                    orphans.push((object.clone(), *name, route.id, subscription));
-                }
-            }
+        for route in self.routes.deliver(&event) {
+            self.unroute(route);
         }
-        for (object, name, id, subscription) in orphans {
-            self.unroute(object, name, id, subscription);
+        if self.pending.creates_streams() {
+            self.routes.hold(event.clone());
         }
         self.publish(SessionEvent::Notification(event));
     }
 
     /// Gives up on the oldest request; `false` when it proves the connection dead.
     fn expire(&mut self) -> bool {
-        let Some((_, Outstanding { waiter, .. })) = self.outstanding.pop_first() else {
+        let Some(Outstanding { waiter, .. }) = self.pending.expire() else {
             return true;
         };
+        let dead = matches!(waiter, Waiter::Ping | Waiter::Resume);
+        self.fail(waiter, Error::Timeout(self.config.request_timeout));
+        !dead
+    }
+
+    /// A request gets no answer: its streams end.
+    fn fail(&mut self, waiter: Waiter, error: Error) {
         match waiter {
-            Waiter::Caller { reply, .. } => {
-                let _ = reply.send(Err(Error::Timeout(self.config.request_timeout)));
-                true
-            }
-            Waiter::Nobody => true,
-            Waiter::Ping | Waiter::Resume => false,
-        }
-    }
-
-    fn fail_outstanding(&mut self) {
-        self.outbox.clear();
-        self.resuming = false;
-        for (_, Outstanding { waiter, .. }) in std::mem::take(&mut self.outstanding) {
-            match waiter {
-                Waiter::Caller { reply, .. } => {
-                    let _ = reply.send(Err(Error::Disconnected));
+            Waiter::Caller { reply, streams } => {
+                for stream in streams {
+                    if let Stream::Open { route, .. } = stream {
+                        self.routes.remove(route);
+                    }
                 }
-                Waiter::Ping | Waiter::Resume | Waiter::Nobody => {}
+                // A caller that gave up does not want to know.
+                let _ = reply.send(Err(error));
             }
+            Waiter::Ping | Waiter::Resume | Waiter::Nobody => {}
         }
     }
 
+    fn ping(&mut self) {
+        self.ping_at = Instant::now() + self.config.ping_interval;
+        let interval = self.config.ping_interval.as_millis();
+        let interval_ms = u64::try_from(interval).ok();
+        self.enqueue(Request::Ping { interval_ms }, Waiter::Ping);
+    }
+
+    /// The session is gone on the server: handles and streams of it end.
     fn forget_session(&mut self) {
         self.session = None;
         self.routes.clear();
+        self.shared.epoch.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many sessions were lost so far. The driver alone counts.
+    fn epoch(&self) -> u64 {
+        self.shared.epoch.load(Ordering::Relaxed)
     }
 
     fn publish(&self, event: SessionEvent) {
@@ -384,118 +473,34 @@ impl Driver {
         let _ = self.events.send(event);
     }
 
-    /// Opens a lost connection again, as long as anybody holds the client.
-    async fn redial(&mut self) -> Option<Link> {
-        let address = self.address.clone()?;
-        let mut delay = self.config.reconnect_delay;
-        loop {
-            if !self.refuse_until(Instant::now() + delay).await {
-                return None;
-            }
-            delay = (delay * 2).min(self.config.reconnect_delay_max);
-            match self.dial(&address).await {
-                Dialed::Open(link) => {
-                    self.ping_at = Instant::now() + self.config.ping_interval;
-                    if self.session.is_some() {
-                        self.resuming = true;
-                        self.enqueue(Request::Connect, Waiter::Resume);
-                    } else {
-                        self.publish(SessionEvent::Reconnected { same_session: true });
-                    }
-                    return Some(link);
-                }
-                Dialed::Failed => {}
-                Dialed::Closed => return None,
-            }
-        }
-    }
-
-    /// Opens the connection while requests are refused.
-    async fn dial(&mut self, address: &str) -> Dialed {
-        let config = self.config.clone();
-        let opening = open(address, &config);
-        tokio::pin!(opening);
-        loop {
-            tokio::select! {
-                link = &mut opening => return link.map_or(Dialed::Failed, Dialed::Open),
-                op = self.ops.recv() => if !self.refuse(op) {
-                    return Dialed::Closed;
-                },
-            }
-        }
-    }
-
-    /// Refuses requests for a while; `false` when nobody holds the client any more.
-    async fn refuse_until(&mut self, end: Instant) -> bool {
-        loop {
-            tokio::select! {
-                () = sleep_until(end) => return true,
-                op = self.ops.recv() => if !self.refuse(op) {
-                    return false;
-                },
-            }
-        }
-    }
-
-    /// Handles what can be handled without a connection; `false` at the end of the client.
-    fn refuse(&mut self, op: Option<Op>) -> bool {
-        match op {
-            None | Some(Op::Close) => return false,
-            Some(Op::Request { reply, .. }) => {
-                let _ = reply.send(Err(Error::Disconnected));
-            }
-            Some(op @ (Op::Route { .. } | Op::Unroute { .. } | Op::Forget { .. })) => {
-                self.take(op);
-                // There is no server to tell of ended subscriptions.
-                self.outbox.clear();
-                self.outstanding.clear();
-            }
-        }
-        true
-    }
-
     /// Closes the session on the server, as far as that goes without waiting for long.
     async fn say_goodbye(&mut self, link: &mut Link) {
         if self.session.is_some() {
-            let (reply, _) = oneshot::channel();
-            let closes = true;
             let request = Request::CloseSession { release: false };
-            self.enqueue(request, Waiter::Caller { reply, closes });
+            self.enqueue(request, Waiter::Nobody);
         }
+        let patience = self.config.connect_timeout;
         let farewell = async {
-            while !self.outbox.is_empty() {
-                if !link.outbound.progress(true).await || !link.outbound.send(&mut self.outbox) {
+            while self.pending.has_unsent() {
+                if !link.outbound.progress(true).await || !self.send_front(link) {
                     return;
                 }
             }
             link.outbound.close().await;
         };
-        let patience = self.config.connect_timeout;
         let _ = tokio::time::timeout(patience, farewell).await;
     }
 }
 
-enum Dialed {
-    Open(Link),
-    Failed,
-    Closed,
+/// The responses of a transaction.
+fn items(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
 }
 
-#[cfg(feature = "ws")]
-async fn open(address: &str, config: &Config) -> Option<Link> {
-    match crate::ws::open(address, config).await {
-        Ok(link) => Some(link),
-        Err(error) => {
-            tracing::debug!(address, %error, "cannot connect");
-            None
-        }
-    }
-}
-
-/// Without WebSockets no driver has an address to dial.
-#[cfg(not(feature = "ws"))]
-async fn open(_: &str, _: &Config) -> Option<Link> {
-    pending().await
+/// What an operation of a transaction answered, if that is an id.
+fn created(responses: &Value, operation: usize) -> Option<&str> {
+    let response = items(responses).get(operation)?;
+    response.get("result")?.get("value")?.as_str()
 }
 
 async fn until(deadline: Option<Instant>) {

@@ -6,7 +6,7 @@
 use std::{
     marker::PhantomData,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -74,10 +74,7 @@ pub enum EventError {
 #[must_use = "dropping the stream ends the subscription"]
 pub struct Events<E> {
     client: Client,
-    object: Arc<str>,
-    event: &'static str,
     route: u64,
-    subscription: Arc<OnceLock<String>>,
     received: mpsc::Receiver<Arc<Notification>>,
     lost: Arc<AtomicU64>,
     data: PhantomData<fn() -> E>,
@@ -87,8 +84,8 @@ pub struct Events<E> {
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) id: u64,
-    /// Set once the server has answered the subscription.
-    pub(crate) subscription: Arc<OnceLock<String>>,
+    /// Known once the server has answered the subscription.
+    pub(crate) subscription: Option<String>,
     sink: mpsc::Sender<Arc<Notification>>,
     lost: Arc<AtomicU64>,
 }
@@ -105,36 +102,32 @@ impl Route {
             Err(mpsc::error::TrySendError::Closed(_)) => false,
         }
     }
+
+    /// Whether nobody reads any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sink.is_closed()
+    }
 }
 
 impl<E: EventData> Events<E> {
     /// A stream and the driver's end of it; not subscribed yet.
-    pub(crate) fn new(client: Client, object: Arc<str>, route: u64) -> (Self, Route) {
+    pub(crate) fn new(client: Client) -> (Self, Route) {
         let (sink, received) = mpsc::channel(OBJECT_EVENTS);
         let lost = Arc::new(AtomicU64::new(0));
         let route = Route {
-            id: route,
-            subscription: Arc::default(),
+            id: client.next_number(),
+            subscription: None,
             sink,
             lost: lost.clone(),
         };
         let stream = Self {
             client,
-            object,
-            event: E::NAME,
             route: route.id,
-            subscription: route.subscription.clone(),
             received,
             lost,
             data: PhantomData,
         };
         (stream, route)
-    }
-
-    pub(crate) fn subscribed(&self, subscription: String) {
-        self.subscription
-            .set(subscription)
-            .expect("a stream subscribes once");
     }
 
     /// The next event; `None` when the object was released through this client, the session is
@@ -162,12 +155,11 @@ impl<E: EventData> Events<E> {
 
 impl<E> Drop for Events<E> {
     fn drop(&mut self) {
-        // With a full queue the driver notices at the next event that nobody reads.
-        let _ = self.client.ops.try_send(Op::Unroute {
-            object: self.object.clone(),
-            event: self.event,
-            route: self.route,
-            subscription: self.subscription.get().cloned(),
-        });
+        self.received.close();
+        let route = self.route;
+        if self.client.ops.try_send(Op::Unroute { route }).is_err() {
+            // The queue is full: the driver looks for closed streams instead.
+            self.client.shared.dropped.notify_one();
+        }
     }
 }

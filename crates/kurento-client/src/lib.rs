@@ -33,12 +33,16 @@
 //! # }
 //! ```
 
+mod args;
+mod call;
 mod client;
+mod config;
 mod driver;
 mod error;
 mod event;
 mod link;
 mod object;
+mod transaction;
 #[cfg(feature = "ws")]
 mod trust;
 #[cfg(feature = "ws")]
@@ -70,21 +74,24 @@ pub mod pointerdetector;
 #[path = "gen/videosampler.rs"]
 pub mod videosampler;
 
-pub use client::{Client, Config};
+pub use call::{Call, Create, Subscribe};
+pub use client::{Client, WAITING_REQUESTS};
+pub use config::{Config, OnDisconnect};
 pub use core_module::*;
-pub use driver::Driver;
+pub use driver::{Driver, UNANSWERED_REQUESTS};
 pub use elements_module::*;
 pub use error::Error;
 pub use event::{EventError, EventStream, Events, OBJECT_EVENTS, SESSION_EVENTS, SessionEvent};
 pub use filters_module::*;
-pub use object::RemoteObject;
+pub use object::{Description, RemoteObject};
 pub use salono_kurento_model::{ErrorCode, Map, Value, events, types, wire};
+pub use transaction::{Failure, Outcome, Queued, Transaction, TransactionError};
 #[cfg(feature = "ws")]
 pub use trust::{Trust, TrustError};
 #[cfg(feature = "ws")]
 pub use ws::ConnectError;
 
-pub(crate) use object::Args;
+pub(crate) use args::Args;
 
 /// Id of the one object that every media server has.
 const SERVER_MANAGER: &str = "manager_ServerManager";
@@ -93,6 +100,7 @@ impl Client {
     /// The media server itself: version, modules, load, and events about objects.
     #[must_use]
     pub fn server_manager(&self) -> ServerManager {
-        ServerManager::attach(self, SERVER_MANAGER)
+        // It outlives every session.
+        RemoteObject::known(self, SERVER_MANAGER.to_owned(), args::Origin::Anywhere).into()
     }
 }

@@ -1,6 +1,6 @@
 //! A connection to an object model: two queues in this process, or a WebSocket.
 
-use std::{collections::VecDeque, future::pending};
+use std::future::pending;
 
 use salono_kurento_model::wire::{ClientMessage, ServerMessage};
 use tokio::sync::mpsc;
@@ -18,6 +18,17 @@ pub(crate) enum Outbound {
     Channel(mpsc::Sender<ClientMessage>),
     #[cfg(feature = "ws")]
     Socket(crate::ws::Writer),
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// It is on its way.
+    Yes,
+    /// There is no room at the moment.
+    Full,
+    /// The connection is lost.
+    Lost,
 }
 
 /// The receiving half.
@@ -62,22 +73,25 @@ impl Outbound {
         }
     }
 
-    /// Sends the front of the queue if there is room; `false` when the connection is lost.
-    pub(crate) fn send(&mut self, outbox: &mut VecDeque<ClientMessage>) -> bool {
-        let Some(message) = outbox.pop_front() else {
-            return true;
-        };
+    /// Sends a message if there is room.
+    pub(crate) fn send(&mut self, message: &ClientMessage) -> Sent {
         match self {
-            Self::Channel(requests) => match requests.try_send(message) {
-                Ok(()) => true,
-                Err(mpsc::error::TrySendError::Full(message)) => {
-                    outbox.push_front(message);
-                    true
+            Self::Channel(requests) => match requests.try_reserve() {
+                Ok(permit) => {
+                    permit.send(message.clone());
+                    Sent::Yes
                 }
-                Err(mpsc::error::TrySendError::Closed(_)) => false,
+                Err(mpsc::error::TrySendError::Full(())) => Sent::Full,
+                Err(mpsc::error::TrySendError::Closed(())) => Sent::Lost,
             },
             #[cfg(feature = "ws")]
-            Self::Socket(writer) => writer.send(&message),
+            Self::Socket(writer) => {
+                if writer.send(message) {
+                    Sent::Yes
+                } else {
+                    Sent::Lost
+                }
+            }
         }
     }
 

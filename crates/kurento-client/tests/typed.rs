@@ -105,7 +105,8 @@ async fn typed_calls_become_the_requests_of_the_protocol() {
     let pipeline = with(MediaPipeline::create(&client), async || {
         let message = peer.expect().await;
         assert_eq!(message.session, None);
-        assert_eq!(message.request, create("MediaPipeline", json!({})));
+        let (class, params) = ("MediaPipeline".to_owned(), None);
+        assert_eq!(message.request, Request::Create { class, params });
         peer.answer(&message, json!("p")).await;
     });
     let pipeline = pipeline.await.unwrap();
@@ -154,7 +155,8 @@ async fn typed_calls_become_the_requests_of_the_protocol() {
     with(endpoint.add_ice_candidate(&candidate), async || {
         let message = peer.expect().await;
         let params = json!({
-            "candidate": {"candidate": "candidate:1", "sdpMid": "0", "sdpMLineIndex": 0}
+            "candidate": {"candidate": "candidate:1", "sdpMid": "0", "sdpMLineIndex": 0,
+                "__module__": "kurento", "__type__": "IceCandidate"}
         });
         assert_eq!(
             message.request,

@@ -89,7 +89,7 @@ impl ObjectModel {
                 }
                 false
             }
-            Request::Ping => false,
+            Request::Ping { .. } => false,
             Request::Connect => {
                 return Executed::Done(self.connect_session(origin));
             }
@@ -103,7 +103,7 @@ impl ObjectModel {
         if needs_session {
             origin.session = Some(self.random.uuid().into());
         }
-        if let Request::Ping = request {
+        if let Request::Ping { .. } = request {
             return Executed::Done(Ok(with_session(origin, Some("pong".into()))));
         }
         let session = origin
@@ -111,7 +111,7 @@ impl ObjectModel {
             .clone()
             .expect("every method but ping has a session by now");
         match request {
-            Request::Connect | Request::Ping => Executed::Begun,
+            Request::Connect | Request::Ping { .. } => Executed::Begun,
             Request::Create { class, params } => {
                 let outcome = self.create(&session, &class, params.as_ref(), now);
                 self.outcome(origin, outcome, now)

@@ -56,7 +56,10 @@ pub enum Request {
     /// Opens a session, or resumes the one named in [`ClientMessage::session`].
     Connect,
     /// Keep-alive of the connection; creates no session.
-    Ping,
+    Ping {
+        /// How long until the next one, in milliseconds; servers make no use of it.
+        interval_ms: Option<u64>,
+    },
     /// Creates a media object.
     Create {
         /// Simple or qualified class name.

@@ -153,7 +153,7 @@ async fn a_client_that_does_not_read_loses_its_connection_and_nobody_else_notice
         let message = ClientMessage {
             id: Some(json!(id)),
             session: None,
-            request: Request::Ping,
+            request: Request::Ping { interval_ms: None },
         };
         if requests.send(message).await.is_err() {
             break;
@@ -165,7 +165,10 @@ async fn a_client_that_does_not_read_loses_its_connection_and_nobody_else_notice
         heard += 1;
     }
     assert!(heard < 64);
-    assert_eq!(patient.value(Request::Ping).await, "pong");
+    assert_eq!(
+        patient.value(Request::Ping { interval_ms: None }).await,
+        "pong"
+    );
 }
 
 #[tokio::test]

@@ -334,7 +334,7 @@ impl World {
             }),
             Request::Subscribe { .. } => Ok("subscription".into()),
             other @ (Request::Connect
-            | Request::Ping
+            | Request::Ping { .. }
             | Request::Describe { .. }
             | Request::Unsubscribe { .. }
             | Request::Ref { .. }

@@ -27,8 +27,8 @@ pub(crate) fn render(source: &Source, module: &Module) -> String {
         out.push_str("use std::collections::BTreeMap;\n");
     }
     out.push_str("use std::ops::Deref;\n\n");
-    let mut uses = vec!["Client", "Error", "RemoteObject"];
-    for name in ["Events", "Args"] {
+    let mut uses = vec!["Client", "RemoteObject"];
+    for name in ["Args", "Call", "Create", "Subscribe"] {
         if body.contains(&format!("{name}<")) || body.contains(&format!("{name}::")) {
             uses.push(name);
         }
@@ -119,9 +119,9 @@ impl Handle<'_> {
         out.push_str("///\n/// # Errors\n/// As [`Client::create`].\n");
         let _ = writeln!(
             out,
-            "pub async fn create({client}{arguments}) -> Result<Self, Error> {{\n\
+            "pub fn create({client}{arguments}) -> Create<Self> {{\n\
              let args = Args::new(){put};\n\
-             RemoteObject::create({source}, \"{class}\", args).await.map(Self::from)\n}}"
+             Create::new({source}, \"{class}\", args)\n}}"
         );
         if params.iter().any(|param| param.optional) {
             let name = &self.class.name;
@@ -173,8 +173,8 @@ impl Handle<'_> {
         let _ = writeln!(
             out,
             "/// Creates the object.\n///\n/// # Errors\n/// As [`Client::create`].\n\
-             pub async fn create(self) -> Result<{name}, Error> {{\n\
-             RemoteObject::create(&self.client, \"{class}\", self.args).await.map({name}::from)\n}}\n}}\n"
+             pub fn create(self) -> Create<{name}> {{\n\
+             Create::new(&self.client, \"{class}\", self.args)\n}}\n}}\n"
         );
     }
 
@@ -196,8 +196,8 @@ impl Handle<'_> {
         let (returns, read) = self.answer(&kind);
         let _ = writeln!(
             out,
-            "pub async fn {name}(&self) -> Result<{returns}, Error> {{\n\
-             self.{read}(\"get{capital}\", Args::new()).await\n}}"
+            "pub fn {name}(&self) -> Call<{returns}> {{\n\
+             self.{read}(\"get{capital}\", Args::new())\n}}"
         );
         if property.is_final || property.read_only {
             return;
@@ -211,8 +211,8 @@ impl Handle<'_> {
         let _ = write!(out, "\n/// Sets [`{}::{name}`].\n{ERRORS}", self.class.name);
         let _ = writeln!(
             out,
-            "pub async fn set_{name}(&self, {}) -> Result<(), Error> {{\n\
-             self.run(\"set{capital}\", Args::new(){}).await\n}}",
+            "pub fn set_{name}(&self, {}) -> Call<()> {{\n\
+             self.run(\"set{capital}\", Args::new(){})\n}}",
             self.arguments(&[&param], false),
             put(&[&param], false)
         );
@@ -239,8 +239,8 @@ impl Handle<'_> {
         }
         let _ = writeln!(
             out,
-            "pub async fn {name}(&self, {}) -> Result<{returns}, Error> {{\n\
-             self.{read}(\"{}\", Args::new(){}).await\n}}",
+            "pub fn {name}(&self, {}) -> Call<{returns}> {{\n\
+             self.{read}(\"{}\", Args::new(){})\n}}",
             self.arguments(&required, false),
             method.name,
             put(&required, false)
@@ -261,8 +261,8 @@ impl Handle<'_> {
         out.push_str(ERRORS);
         let _ = writeln!(
             out,
-            "pub async fn {name}_with(&self, {}) -> Result<{returns}, Error> {{\n\
-             self.{read}(\"{}\", Args::new(){}).await\n}}",
+            "pub fn {name}_with(&self, {}) -> Call<{returns}> {{\n\
+             self.{read}(\"{}\", Args::new(){})\n}}",
             self.arguments(&all, true),
             method.name,
             put(&all, true)
@@ -311,7 +311,7 @@ impl Handle<'_> {
         out.push_str("///\n/// # Errors\n/// As [`Client::stream`].\n");
         let _ = writeln!(
             out,
-            "pub async fn on_{}(&self) -> Result<Events<{path}>, Error> {{\nself.stream().await\n}}",
+            "pub fn on_{}(&self) -> Subscribe<{path}> {{\nself.stream()\n}}",
             snake(event)
         );
     }
@@ -434,15 +434,18 @@ fn put(params: &[&Param], optional: bool) -> String {
     let mut text = String::new();
     for param in params {
         let value = field(&param.name);
-        let value = match (optional && param.optional, is_object(&param.kind)) {
-            (false, true) => format!("{value}.id()"),
-            (true, true) => format!("{value}.map(|object| object.id())"),
-            (false | true, false) => value,
-        };
-        let verb = if optional && param.optional {
-            "maybe"
-        } else {
-            "with"
+        let verb = match (optional && param.optional, is_object(&param.kind)) {
+            (false, true) => "object",
+            (true, true) => {
+                let _ = write!(
+                    text,
+                    ".maybe_object(\"{}\", {value}.map(|object| &***object))",
+                    param.name
+                );
+                continue;
+            }
+            (false, false) => "with",
+            (true, false) => "maybe",
         };
         let _ = write!(text, ".{verb}(\"{}\", {value})", param.name);
     }

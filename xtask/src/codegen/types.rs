@@ -19,7 +19,7 @@ pub(crate) fn render(source: &Source) -> String {
          //! Members that the descriptors call optional are `Option`s. Objects are named by their ids.\n\
          //! Types of modules outside the `kurento` namespace are in a module of that name.\n\n\
          use std::collections::BTreeMap;\n\n\
-         use serde::{Deserialize, Deserializer, Serialize, de::Error as _};\n\
+         use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeMap as _};\n\
          use serde_json::Value;\n\n",
     );
     for module in source.modules.iter().filter(|module| module.is_built_in()) {
@@ -29,8 +29,14 @@ pub(crate) fn render(source: &Source) -> String {
     for module in others.filter(|module| !module.descriptor.complex_types.is_empty()) {
         let name = &module.descriptor.name;
         let _ = writeln!(out, "/// Types of the module `{name}`.\npub mod {name} {{");
-        out.push_str("use serde::{Deserialize, Serialize};\n");
-        module_types(source, module, "super", &mut out);
+        let mut body = String::new();
+        module_types(source, module, "super", &mut body);
+        out.push_str("use serde::{Deserialize, Serialize");
+        if body.contains("Serializer") {
+            out.push_str(", Serializer, ser::SerializeMap as _");
+        }
+        out.push_str("};\n");
+        out.push_str(&body);
         out.push_str("}\n\n");
     }
     out
@@ -52,6 +58,7 @@ fn module_types(source: &Source, module: &Module, root: &str, out: &mut String) 
                     declared,
                     &resolved.fields,
                     &docs,
+                    &module.namespace,
                     root,
                     out,
                 );
@@ -128,10 +135,12 @@ fn structure(
     declared: &descriptor::ComplexType,
     fields: &[Param],
     docs: &[String],
+    namespace: &str,
     root: &str,
     out: &mut String,
 ) {
-    out.push_str(&doc(&declared.doc, &declared.name));
+    let name = &declared.name;
+    out.push_str(&doc(&declared.doc, name));
     let default = if fields.iter().all(|field| field.optional) {
         "Default, "
     } else {
@@ -139,8 +148,7 @@ fn structure(
     };
     let _ = writeln!(
         out,
-        "#[derive(Debug, Clone, {default}PartialEq, Serialize, Deserialize)]\npub struct {} {{",
-        declared.name
+        "#[derive(Debug, Clone, {default}PartialEq, Deserialize)]\npub struct {name} {{"
     );
     for (member, text) in fields.iter().zip(docs) {
         out.push_str(&doc(text, &member.name));
@@ -154,6 +162,35 @@ fn structure(
         let _ = writeln!(out, "pub {}: {},", field(&member.name), local(&kind));
     }
     out.push_str("}\n\n");
+    serialize(name, fields, namespace, out);
+}
+
+/// Structs say on the wire what they are, as those of Kurento's own clients do.
+fn serialize(name: &str, fields: &[Param], namespace: &str, out: &mut String) {
+    let _ = writeln!(
+        out,
+        "impl Serialize for {name} {{\n\
+         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {{\n\
+         let mut members = serializer.serialize_map(None)?;"
+    );
+    for member in fields {
+        let (wire, rust) = (&member.name, field(&member.name));
+        let _ = if member.optional {
+            writeln!(
+                out,
+                "if let Some(value) = &self.{rust} {{\n\
+                 members.serialize_entry(\"{wire}\", value)?;\n}}"
+            )
+        } else {
+            writeln!(out, "members.serialize_entry(\"{wire}\", &self.{rust})?;")
+        };
+    }
+    let _ = writeln!(
+        out,
+        "members.serialize_entry(\"__module__\", \"{namespace}\")?;\n\
+         members.serialize_entry(\"__type__\", \"{name}\")?;\n\
+         members.end()\n}}\n}}\n"
+    );
 }
 
 /// Types of the same Rust module need no path.

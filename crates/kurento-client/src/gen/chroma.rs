@@ -3,7 +3,7 @@
 
 use std::ops::Deref;
 
-use crate::{self as root, Args, Client, Error, RemoteObject};
+use crate::{self as root, Args, Call, Client, Create, RemoteObject};
 use salono_kurento_model::types;
 
 /// Replaces a plain background with a picture or makes it transparent. The background's
@@ -36,16 +36,14 @@ impl ChromaFilter {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(
+    pub fn create(
         media_pipeline: &root::MediaPipeline,
         window: &types::chroma::WindowParam,
-    ) -> Result<Self, Error> {
+    ) -> Create<Self> {
         let args = Args::new()
-            .with("mediaPipeline", media_pipeline.id())
+            .object("mediaPipeline", media_pipeline)
             .with("window", window);
-        RemoteObject::create(media_pipeline.client(), "chroma.ChromaFilter", args)
-            .await
-            .map(Self::from)
+        Create::new(media_pipeline.client(), "chroma.ChromaFilter", args)
     }
 
     /// As [`ChromaFilter::create`], with optional parameters.
@@ -54,7 +52,7 @@ impl ChromaFilter {
         window: &types::chroma::WindowParam,
     ) -> ChromaFilterBuilder {
         let args = Args::new()
-            .with("mediaPipeline", media_pipeline.id())
+            .object("mediaPipeline", media_pipeline)
             .with("window", window);
         ChromaFilterBuilder {
             client: media_pipeline.client().clone(),
@@ -68,17 +66,16 @@ impl ChromaFilter {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_background(&self, uri: &str) -> Result<(), Error> {
+    pub fn set_background(&self, uri: &str) -> Call<()> {
         self.run("setBackground", Args::new().with("uri", uri))
-            .await
     }
 
     /// Takes the picture away.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn unset_background(&self) -> Result<(), Error> {
-        self.run("unsetBackground", Args::new()).await
+    pub fn unset_background(&self) -> Call<()> {
+        self.run("unsetBackground", Args::new())
     }
 }
 
@@ -101,9 +98,7 @@ impl ChromaFilterBuilder {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(self) -> Result<ChromaFilter, Error> {
-        RemoteObject::create(&self.client, "chroma.ChromaFilter", self.args)
-            .await
-            .map(ChromaFilter::from)
+    pub fn create(self) -> Create<ChromaFilter> {
+        Create::new(&self.client, "chroma.ChromaFilter", self.args)
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
-use crate::{self as root, Args, Client, Error, Events, RemoteObject};
+use crate::{self as root, Args, Call, Client, Create, RemoteObject, Subscribe};
 use salono_kurento_model::events;
 use salono_kurento_model::types;
 
@@ -40,8 +40,8 @@ impl MediaObject {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn media_pipeline(&self) -> Result<Option<root::MediaPipeline>, Error> {
-        self.object("getMediaPipeline", Args::new()).await
+    pub fn media_pipeline(&self) -> Call<Option<root::MediaPipeline>> {
+        self.object("getMediaPipeline", Args::new())
     }
 
     /// The object above in the tree: the pipeline of an element, the hub of a hub port; `null`
@@ -49,60 +49,59 @@ impl MediaObject {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn parent(&self) -> Result<Option<root::MediaObject>, Error> {
-        self.object("getParent", Args::new()).await
+    pub fn parent(&self) -> Call<Option<root::MediaObject>> {
+        self.object("getParent", Args::new())
     }
 
     /// The objects directly below in the tree, ordered by id; empty for elements.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn children(&self) -> Result<Vec<root::MediaObject>, Error> {
-        self.objects("getChildren", Args::new()).await
+    pub fn children(&self) -> Call<Vec<root::MediaObject>> {
+        self.objects("getChildren", Args::new())
     }
 
     /// A name for people. It is the id until it is set, and the server gives it no meaning.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn name(&self) -> Result<String, Error> {
-        self.get("getName", Args::new()).await
+    pub fn name(&self) -> Call<String> {
+        self.get("getName", Args::new())
     }
 
     /// Sets [`MediaObject::name`].
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_name(&self, name: &str) -> Result<(), Error> {
-        self.run("setName", Args::new().with("name", name)).await
+    pub fn set_name(&self, name: &str) -> Call<()> {
+        self.run("setName", Args::new().with("name", name))
     }
 
     /// Whether events of this object carry its tags. `false` at first.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn send_tags_in_events(&self) -> Result<bool, Error> {
-        self.get("getSendTagsInEvents", Args::new()).await
+    pub fn send_tags_in_events(&self) -> Call<bool> {
+        self.get("getSendTagsInEvents", Args::new())
     }
 
     /// Sets [`MediaObject::send_tags_in_events`].
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_send_tags_in_events(&self, send_tags_in_events: bool) -> Result<(), Error> {
+    pub fn set_send_tags_in_events(&self, send_tags_in_events: bool) -> Call<()> {
         self.run(
             "setSendTagsInEvents",
             Args::new().with("sendTagsInEvents", send_tags_in_events),
         )
-        .await
     }
 
     /// When the object was created, in seconds since 1970-01-01 UTC.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn creation_time(&self) -> Result<i32, Error> {
-        self.get("getCreationTime", Args::new()).await
+    pub fn creation_time(&self) -> Call<i32> {
+        self.get("getCreationTime", Args::new())
     }
 
     /// Attaches a text to the object under a key. A key that is there already gets the new text.
@@ -112,9 +111,8 @@ impl MediaObject {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn add_tag(&self, key: &str, value: &str) -> Result<(), Error> {
+    pub fn add_tag(&self, key: &str, value: &str) -> Call<()> {
         self.run("addTag", Args::new().with("key", key).with("value", value))
-            .await
     }
 
     /// Removes a tag. A key that is not there is no error.
@@ -123,8 +121,8 @@ impl MediaObject {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn remove_tag(&self, key: &str) -> Result<(), Error> {
-        self.run("removeTag", Args::new().with("key", key)).await
+    pub fn remove_tag(&self, key: &str) -> Call<()> {
+        self.run("removeTag", Args::new().with("key", key))
     }
 
     /// Looks a tag up. Fails with `MEDIA_OBJECT_TAG_KEY_NOT_FOUND` (40110) when the key is not
@@ -136,8 +134,8 @@ impl MediaObject {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_tag(&self, key: &str) -> Result<String, Error> {
-        self.get("getTag", Args::new().with("key", key)).await
+    pub fn get_tag(&self, key: &str) -> Call<String> {
+        self.get("getTag", Args::new().with("key", key))
     }
 
     /// Lists the object's tags.
@@ -146,16 +144,16 @@ impl MediaObject {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_tags(&self) -> Result<Vec<types::Tag>, Error> {
-        self.get("getTags", Args::new()).await
+    pub fn get_tags(&self) -> Call<Vec<types::Tag>> {
+        self.get("getTags", Args::new())
     }
 
     /// Something went wrong in an object without a request that could be refused.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_error(&self) -> Result<Events<events::Error>, Error> {
-        self.stream().await
+    pub fn on_error(&self) -> Subscribe<events::Error> {
+        self.stream()
     }
 }
 
@@ -190,32 +188,32 @@ impl ServerManager {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn info(&self) -> Result<types::ServerInfo, Error> {
-        self.get("getInfo", Args::new()).await
+    pub fn info(&self) -> Call<types::ServerInfo> {
+        self.get("getInfo", Args::new())
     }
 
     /// All pipelines of the server, whichever session created them.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn pipelines(&self) -> Result<Vec<root::MediaPipeline>, Error> {
-        self.objects("getPipelines", Args::new()).await
+    pub fn pipelines(&self) -> Call<Vec<root::MediaPipeline>> {
+        self.objects("getPipelines", Args::new())
     }
 
     /// Ids of all sessions of the server.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn sessions(&self) -> Result<Vec<String>, Error> {
-        self.get("getSessions", Args::new()).await
+    pub fn sessions(&self) -> Call<Vec<String>> {
+        self.get("getSessions", Args::new())
     }
 
     /// The member `metadata` of the configuration as JSON text; empty when there is none.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn metadata(&self) -> Result<String, Error> {
-        self.get("getMetadata", Args::new()).await
+    pub fn metadata(&self) -> Call<String> {
+        self.get("getMetadata", Args::new())
     }
 
     /// Fetches the descriptor of a module. Fails with code 40500 when no module has the name.
@@ -226,9 +224,8 @@ impl ServerManager {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_kmd(&self, module_name: &str) -> Result<String, Error> {
+    pub fn get_kmd(&self, module_name: &str) -> Call<String> {
         self.get("getKmd", Args::new().with("moduleName", module_name))
-            .await
     }
 
     /// Counts the processors that the server may use.
@@ -237,8 +234,8 @@ impl ServerManager {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_cpu_count(&self) -> Result<i32, Error> {
-        self.get("getCpuCount", Args::new()).await
+    pub fn get_cpu_count(&self) -> Call<i32> {
+        self.get("getCpuCount", Args::new())
     }
 
     /// Measures the server's processor load. The answer comes when the interval is over; other
@@ -250,9 +247,8 @@ impl ServerManager {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_used_cpu(&self, interval: i32) -> Result<f64, Error> {
+    pub fn get_used_cpu(&self, interval: i32) -> Call<f64> {
         self.get("getUsedCpu", Args::new().with("interval", interval))
-            .await
     }
 
     /// Measures the server's memory.
@@ -261,24 +257,24 @@ impl ServerManager {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_used_memory(&self) -> Result<i64, Error> {
-        self.get("getUsedMemory", Args::new()).await
+    pub fn get_used_memory(&self) -> Call<i64> {
+        self.get("getUsedMemory", Args::new())
     }
 
     /// An object was created, by whichever session.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_object_created(&self) -> Result<Events<events::ObjectCreated>, Error> {
-        self.stream().await
+    pub fn on_object_created(&self) -> Subscribe<events::ObjectCreated> {
+        self.stream()
     }
 
     /// An object was destroyed, by whichever session.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_object_destroyed(&self) -> Result<Events<events::ObjectDestroyed>, Error> {
-        self.stream().await
+    pub fn on_object_destroyed(&self) -> Subscribe<events::ObjectDestroyed> {
+        self.stream()
     }
 }
 
@@ -311,10 +307,8 @@ impl SessionEndpoint {
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_media_session_terminated(
-        &self,
-    ) -> Result<Events<events::MediaSessionTerminated>, Error> {
-        self.stream().await
+    pub fn on_media_session_terminated(&self) -> Subscribe<events::MediaSessionTerminated> {
+        self.stream()
     }
 
     /// The exchange of media with the outside has begun, for example because a negotiation
@@ -322,10 +316,8 @@ impl SessionEndpoint {
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_media_session_started(
-        &self,
-    ) -> Result<Events<events::MediaSessionStarted>, Error> {
-        self.stream().await
+    pub fn on_media_session_started(&self) -> Subscribe<events::MediaSessionStarted> {
+        self.stream()
     }
 }
 
@@ -361,8 +353,8 @@ impl Hub {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_gstreamer_dot(&self) -> Result<String, Error> {
-        self.get("getGstreamerDot", Args::new()).await
+    pub fn get_gstreamer_dot(&self) -> Call<String> {
+        self.get("getGstreamerDot", Args::new())
     }
 
     /// As [`Hub::get_gstreamer_dot`], with optional parameters: those after the first `None` do not count.
@@ -371,12 +363,11 @@ impl Hub {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_gstreamer_dot_with(
+    pub fn get_gstreamer_dot_with(
         &self,
         details: Option<types::GstreamerDotDetails>,
-    ) -> Result<String, Error> {
+    ) -> Call<String> {
         self.get("getGstreamerDot", Args::new().maybe("details", details))
-            .await
     }
 
     /// Writes the graph to a file named after the time and the object's id, in the folder that
@@ -384,8 +375,8 @@ impl Hub {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn dump_gstreamer_dot(&self) -> Result<(), Error> {
-        self.run("dumpGstreamerDot", Args::new()).await
+    pub fn dump_gstreamer_dot(&self) -> Call<()> {
+        self.run("dumpGstreamerDot", Args::new())
     }
 
     /// As [`Hub::dump_gstreamer_dot`], with optional parameters: those after the first `None` do not count.
@@ -394,12 +385,8 @@ impl Hub {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn dump_gstreamer_dot_with(
-        &self,
-        details: Option<types::GstreamerDotDetails>,
-    ) -> Result<(), Error> {
+    pub fn dump_gstreamer_dot_with(&self, details: Option<types::GstreamerDotDetails>) -> Call<()> {
         self.run("dumpGstreamerDot", Args::new().maybe("details", details))
-            .await
     }
 }
 
@@ -486,11 +473,9 @@ impl HubPort {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(hub: &root::Hub) -> Result<Self, Error> {
-        let args = Args::new().with("hub", hub.id());
-        RemoteObject::create(hub.client(), "HubPort", args)
-            .await
-            .map(Self::from)
+    pub fn create(hub: &root::Hub) -> Create<Self> {
+        let args = Args::new().object("hub", hub);
+        Create::new(hub.client(), "HubPort", args)
     }
 }
 
@@ -524,11 +509,9 @@ impl PassThrough {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(media_pipeline: &root::MediaPipeline) -> Result<Self, Error> {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
-        RemoteObject::create(media_pipeline.client(), "PassThrough", args)
-            .await
-            .map(Self::from)
+    pub fn create(media_pipeline: &root::MediaPipeline) -> Create<Self> {
+        let args = Args::new().object("mediaPipeline", media_pipeline);
+        Create::new(media_pipeline.client(), "PassThrough", args)
     }
 }
 
@@ -562,16 +545,16 @@ impl UriEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn uri(&self) -> Result<String, Error> {
-        self.get("getUri", Args::new()).await
+    pub fn uri(&self) -> Call<String> {
+        self.get("getUri", Args::new())
     }
 
     /// Whether it is stopped, moving or paused. `STOP` at first.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn state(&self) -> Result<types::UriEndpointState, Error> {
-        self.get("getState", Args::new()).await
+    pub fn state(&self) -> Call<types::UriEndpointState> {
+        self.get("getState", Args::new())
     }
 
     /// Halts the flow without giving the position up. Ignored in a state in which there is
@@ -579,26 +562,24 @@ impl UriEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn pause(&self) -> Result<(), Error> {
-        self.run("pause", Args::new()).await
+    pub fn pause(&self) -> Call<()> {
+        self.run("pause", Args::new())
     }
 
     /// Ends the flow. Ignored when it is stopped.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn stop(&self) -> Result<(), Error> {
-        self.run("stop", Args::new()).await
+    pub fn stop(&self) -> Call<()> {
+        self.run("stop", Args::new())
     }
 
     /// The endpoint was started, paused or stopped.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_uri_endpoint_state_changed(
-        &self,
-    ) -> Result<Events<events::UriEndpointStateChanged>, Error> {
-        self.stream().await
+    pub fn on_uri_endpoint_state_changed(&self) -> Subscribe<events::UriEndpointStateChanged> {
+        self.stream()
     }
 }
 
@@ -632,11 +613,9 @@ impl MediaPipeline {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(client: &Client) -> Result<Self, Error> {
+    pub fn create(client: &Client) -> Create<Self> {
         let args = Args::new();
-        RemoteObject::create(client, "MediaPipeline", args)
-            .await
-            .map(Self::from)
+        Create::new(client, "MediaPipeline", args)
     }
 
     /// Whether elements measure how long media takes through them (see `ElementStats`). `false`
@@ -644,20 +623,19 @@ impl MediaPipeline {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn latency_stats(&self) -> Result<bool, Error> {
-        self.get("getLatencyStats", Args::new()).await
+    pub fn latency_stats(&self) -> Call<bool> {
+        self.get("getLatencyStats", Args::new())
     }
 
     /// Sets [`MediaPipeline::latency_stats`].
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_latency_stats(&self, latency_stats: bool) -> Result<(), Error> {
+    pub fn set_latency_stats(&self, latency_stats: bool) -> Call<()> {
         self.run(
             "setLatencyStats",
             Args::new().with("latencyStats", latency_stats),
         )
-        .await
     }
 
     /// Draws the pipeline's elements and connections as a graph in the DOT language, for finding
@@ -667,8 +645,8 @@ impl MediaPipeline {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_gstreamer_dot(&self) -> Result<String, Error> {
-        self.get("getGstreamerDot", Args::new()).await
+    pub fn get_gstreamer_dot(&self) -> Call<String> {
+        self.get("getGstreamerDot", Args::new())
     }
 
     /// As [`MediaPipeline::get_gstreamer_dot`], with optional parameters: those after the first `None` do not count.
@@ -677,12 +655,11 @@ impl MediaPipeline {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_gstreamer_dot_with(
+    pub fn get_gstreamer_dot_with(
         &self,
         details: Option<types::GstreamerDotDetails>,
-    ) -> Result<String, Error> {
+    ) -> Call<String> {
         self.get("getGstreamerDot", Args::new().maybe("details", details))
-            .await
     }
 
     /// Writes the graph to a file named after the time and the object's id, in the folder that
@@ -690,8 +667,8 @@ impl MediaPipeline {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn dump_gstreamer_dot(&self) -> Result<(), Error> {
-        self.run("dumpGstreamerDot", Args::new()).await
+    pub fn dump_gstreamer_dot(&self) -> Call<()> {
+        self.run("dumpGstreamerDot", Args::new())
     }
 
     /// As [`MediaPipeline::dump_gstreamer_dot`], with optional parameters: those after the first `None` do not count.
@@ -700,12 +677,8 @@ impl MediaPipeline {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn dump_gstreamer_dot_with(
-        &self,
-        details: Option<types::GstreamerDotDetails>,
-    ) -> Result<(), Error> {
+    pub fn dump_gstreamer_dot_with(&self, details: Option<types::GstreamerDotDetails>) -> Call<()> {
         self.run("dumpGstreamerDot", Args::new().maybe("details", details))
-            .await
     }
 }
 
@@ -742,23 +715,19 @@ impl SdpEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn max_audio_recv_bandwidth(&self) -> Result<i32, Error> {
-        self.get("getMaxAudioRecvBandwidth", Args::new()).await
+    pub fn max_audio_recv_bandwidth(&self) -> Call<i32> {
+        self.get("getMaxAudioRecvBandwidth", Args::new())
     }
 
     /// Sets [`SdpEndpoint::max_audio_recv_bandwidth`].
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_max_audio_recv_bandwidth(
-        &self,
-        max_audio_recv_bandwidth: i32,
-    ) -> Result<(), Error> {
+    pub fn set_max_audio_recv_bandwidth(&self, max_audio_recv_bandwidth: i32) -> Call<()> {
         self.run(
             "setMaxAudioRecvBandwidth",
             Args::new().with("maxAudioRecvBandwidth", max_audio_recv_bandwidth),
         )
-        .await
     }
 
     /// Most video that the other side is asked to send, in kbit/s; 0 asks for nothing. Counts if
@@ -766,23 +735,19 @@ impl SdpEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn max_video_recv_bandwidth(&self) -> Result<i32, Error> {
-        self.get("getMaxVideoRecvBandwidth", Args::new()).await
+    pub fn max_video_recv_bandwidth(&self) -> Call<i32> {
+        self.get("getMaxVideoRecvBandwidth", Args::new())
     }
 
     /// Sets [`SdpEndpoint::max_video_recv_bandwidth`].
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_max_video_recv_bandwidth(
-        &self,
-        max_video_recv_bandwidth: i32,
-    ) -> Result<(), Error> {
+    pub fn set_max_video_recv_bandwidth(&self, max_video_recv_bandwidth: i32) -> Call<()> {
         self.run(
             "setMaxVideoRecvBandwidth",
             Args::new().with("maxVideoRecvBandwidth", max_video_recv_bandwidth),
         )
-        .await
     }
 
     /// Makes the offer of a negotiation that this endpoint begins; give the other side's answer
@@ -793,8 +758,8 @@ impl SdpEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn generate_offer(&self) -> Result<String, Error> {
-        self.get("generateOffer", Args::new()).await
+    pub fn generate_offer(&self) -> Call<String> {
+        self.get("generateOffer", Args::new())
     }
 
     /// As [`SdpEndpoint::generate_offer`], with optional parameters: those after the first `None` do not count.
@@ -803,12 +768,8 @@ impl SdpEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn generate_offer_with(
-        &self,
-        options: Option<&types::OfferOptions>,
-    ) -> Result<String, Error> {
+    pub fn generate_offer_with(&self, options: Option<&types::OfferOptions>) -> Call<String> {
         self.get("generateOffer", Args::new().maybe("options", options))
-            .await
     }
 
     /// Takes the other side's offer and answers it. Fails with `SDP_PARSE_ERROR` (40201) when the
@@ -821,9 +782,8 @@ impl SdpEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn process_offer(&self, offer: &str) -> Result<String, Error> {
+    pub fn process_offer(&self, offer: &str) -> Call<String> {
         self.get("processOffer", Args::new().with("offer", offer))
-            .await
     }
 
     /// Takes the answer to the offer that `generateOffer` made. Fails with
@@ -837,9 +797,8 @@ impl SdpEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn process_answer(&self, answer: &str) -> Result<String, Error> {
+    pub fn process_answer(&self, answer: &str) -> Call<String> {
         self.get("processAnswer", Args::new().with("answer", answer))
-            .await
     }
 
     /// Fetches the local description with everything that was added since, such as candidates.
@@ -849,8 +808,8 @@ impl SdpEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_local_session_descriptor(&self) -> Result<String, Error> {
-        self.get("getLocalSessionDescriptor", Args::new()).await
+    pub fn get_local_session_descriptor(&self) -> Call<String> {
+        self.get("getLocalSessionDescriptor", Args::new())
     }
 
     /// Fetches the description that the other side gave. Fails with
@@ -860,8 +819,8 @@ impl SdpEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_remote_session_descriptor(&self) -> Result<String, Error> {
-        self.get("getRemoteSessionDescriptor", Args::new()).await
+    pub fn get_remote_session_descriptor(&self) -> Call<String> {
+        self.get("getRemoteSessionDescriptor", Args::new())
     }
 }
 
@@ -896,23 +855,19 @@ impl BaseRtpEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn min_video_recv_bandwidth(&self) -> Result<i32, Error> {
-        self.get("getMinVideoRecvBandwidth", Args::new()).await
+    pub fn min_video_recv_bandwidth(&self) -> Call<i32> {
+        self.get("getMinVideoRecvBandwidth", Args::new())
     }
 
     /// Sets [`BaseRtpEndpoint::min_video_recv_bandwidth`].
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_min_video_recv_bandwidth(
-        &self,
-        min_video_recv_bandwidth: i32,
-    ) -> Result<(), Error> {
+    pub fn set_min_video_recv_bandwidth(&self, min_video_recv_bandwidth: i32) -> Call<()> {
         self.run(
             "setMinVideoRecvBandwidth",
             Args::new().with("minVideoRecvBandwidth", min_video_recv_bandwidth),
         )
-        .await
     }
 
     /// Least video bandwidth to send with, in kbit/s, even if the receiver reports less; 0 sets
@@ -920,78 +875,70 @@ impl BaseRtpEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn min_video_send_bandwidth(&self) -> Result<i32, Error> {
-        self.get("getMinVideoSendBandwidth", Args::new()).await
+    pub fn min_video_send_bandwidth(&self) -> Call<i32> {
+        self.get("getMinVideoSendBandwidth", Args::new())
     }
 
     /// Sets [`BaseRtpEndpoint::min_video_send_bandwidth`].
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_min_video_send_bandwidth(
-        &self,
-        min_video_send_bandwidth: i32,
-    ) -> Result<(), Error> {
+    pub fn set_min_video_send_bandwidth(&self, min_video_send_bandwidth: i32) -> Call<()> {
         self.run(
             "setMinVideoSendBandwidth",
             Args::new().with("minVideoSendBandwidth", min_video_send_bandwidth),
         )
-        .await
     }
 
     /// Most video bandwidth to send with, in kbit/s; 0 sets none. 500 at first.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn max_video_send_bandwidth(&self) -> Result<i32, Error> {
-        self.get("getMaxVideoSendBandwidth", Args::new()).await
+    pub fn max_video_send_bandwidth(&self) -> Call<i32> {
+        self.get("getMaxVideoSendBandwidth", Args::new())
     }
 
     /// Sets [`BaseRtpEndpoint::max_video_send_bandwidth`].
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_max_video_send_bandwidth(
-        &self,
-        max_video_send_bandwidth: i32,
-    ) -> Result<(), Error> {
+    pub fn set_max_video_send_bandwidth(&self, max_video_send_bandwidth: i32) -> Call<()> {
         self.run(
             "setMaxVideoSendBandwidth",
             Args::new().with("maxVideoSendBandwidth", max_video_send_bandwidth),
         )
-        .await
     }
 
     /// Whether media is exchanged with the other side.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn media_state(&self) -> Result<types::MediaState, Error> {
-        self.get("getMediaState", Args::new()).await
+    pub fn media_state(&self) -> Call<types::MediaState> {
+        self.get("getMediaState", Args::new())
     }
 
     /// Whether all transports to the other side are established.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn connection_state(&self) -> Result<types::ConnectionState, Error> {
-        self.get("getConnectionState", Args::new()).await
+    pub fn connection_state(&self) -> Call<types::ConnectionState> {
+        self.get("getConnectionState", Args::new())
     }
 
     /// Longest RTP packet to send, in bytes. 1200 at first.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn mtu(&self) -> Result<i32, Error> {
-        self.get("getMtu", Args::new()).await
+    pub fn mtu(&self) -> Call<i32> {
+        self.get("getMtu", Args::new())
     }
 
     /// Sets [`BaseRtpEndpoint::mtu`].
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_mtu(&self, mtu: i32) -> Result<(), Error> {
-        self.run("setMtu", Args::new().with("mtu", mtu)).await
+    pub fn set_mtu(&self, mtu: i32) -> Call<()> {
+        self.run("setMtu", Args::new().with("mtu", mtu))
     }
 
     /// How the receiver's bandwidth estimate moves. The getter answers what was set explicitly;
@@ -999,17 +946,16 @@ impl BaseRtpEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn remb_params(&self) -> Result<types::RembParams, Error> {
-        self.get("getRembParams", Args::new()).await
+    pub fn remb_params(&self) -> Call<types::RembParams> {
+        self.get("getRembParams", Args::new())
     }
 
     /// Sets [`BaseRtpEndpoint::remb_params`].
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_remb_params(&self, remb_params: &types::RembParams) -> Result<(), Error> {
+    pub fn set_remb_params(&self, remb_params: &types::RembParams) -> Call<()> {
         self.run("setRembParams", Args::new().with("rembParams", remb_params))
-            .await
     }
 
     /// Asks whatever feeds this endpoint's video for a key frame. Call it on an endpoint that
@@ -1017,26 +963,24 @@ impl BaseRtpEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn request_keyframe(&self) -> Result<(), Error> {
-        self.run("requestKeyframe", Args::new()).await
+    pub fn request_keyframe(&self) -> Call<()> {
+        self.run("requestKeyframe", Args::new())
     }
 
     /// Media has begun or ceased to be exchanged with the other side.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_media_state_changed(&self) -> Result<Events<events::MediaStateChanged>, Error> {
-        self.stream().await
+    pub fn on_media_state_changed(&self) -> Subscribe<events::MediaStateChanged> {
+        self.stream()
     }
 
     /// The transports to the other side were established or lost.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_connection_state_changed(
-        &self,
-    ) -> Result<Events<events::ConnectionStateChanged>, Error> {
-        self.stream().await
+    pub fn on_connection_state_changed(&self) -> Subscribe<events::ConnectionStateChanged> {
+        self.stream()
     }
 }
 
@@ -1072,40 +1016,38 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn encoder_bitrate(&self) -> Result<i32, Error> {
-        self.get("getEncoderBitrate", Args::new()).await
+    pub fn encoder_bitrate(&self) -> Call<i32> {
+        self.get("getEncoderBitrate", Args::new())
     }
 
     /// Sets [`MediaElement::encoder_bitrate`].
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_encoder_bitrate(&self, encoder_bitrate: i32) -> Result<(), Error> {
+    pub fn set_encoder_bitrate(&self, encoder_bitrate: i32) -> Call<()> {
         self.run(
             "setEncoderBitrate",
             Args::new().with("encoderBitrate", encoder_bitrate),
         )
-        .await
     }
 
     /// Least bit rate for encoding, in bit/s. 0 at first; kept at or below the upper limit.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn min_encoder_bitrate(&self) -> Result<i32, Error> {
-        self.get("getMinEncoderBitrate", Args::new()).await
+    pub fn min_encoder_bitrate(&self) -> Call<i32> {
+        self.get("getMinEncoderBitrate", Args::new())
     }
 
     /// Sets [`MediaElement::min_encoder_bitrate`].
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_min_encoder_bitrate(&self, min_encoder_bitrate: i32) -> Result<(), Error> {
+    pub fn set_min_encoder_bitrate(&self, min_encoder_bitrate: i32) -> Call<()> {
         self.run(
             "setMinEncoderBitrate",
             Args::new().with("minEncoderBitrate", min_encoder_bitrate),
         )
-        .await
     }
 
     /// Most bit rate for encoding, in bit/s. 2147483647 at first; kept at or above the lower
@@ -1113,20 +1055,19 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn max_encoder_bitrate(&self) -> Result<i32, Error> {
-        self.get("getMaxEncoderBitrate", Args::new()).await
+    pub fn max_encoder_bitrate(&self) -> Call<i32> {
+        self.get("getMaxEncoderBitrate", Args::new())
     }
 
     /// Sets [`MediaElement::max_encoder_bitrate`].
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_max_encoder_bitrate(&self, max_encoder_bitrate: i32) -> Result<(), Error> {
+    pub fn set_max_encoder_bitrate(&self, max_encoder_bitrate: i32) -> Call<()> {
         self.run(
             "setMaxEncoderBitrate",
             Args::new().with("maxEncoderBitrate", max_encoder_bitrate),
         )
-        .await
     }
 
     /// Lists the connections through which media comes into this element.
@@ -1135,8 +1076,8 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_source_connections(&self) -> Result<Vec<types::ElementConnectionData>, Error> {
-        self.get("getSourceConnections", Args::new()).await
+    pub fn get_source_connections(&self) -> Call<Vec<types::ElementConnectionData>> {
+        self.get("getSourceConnections", Args::new())
     }
 
     /// As [`MediaElement::get_source_connections`], with optional parameters: those after the first `None` do not count.
@@ -1146,18 +1087,17 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_source_connections_with(
+    pub fn get_source_connections_with(
         &self,
         media_type: Option<types::MediaType>,
         description: Option<&str>,
-    ) -> Result<Vec<types::ElementConnectionData>, Error> {
+    ) -> Call<Vec<types::ElementConnectionData>> {
         self.get(
             "getSourceConnections",
             Args::new()
                 .maybe("mediaType", media_type)
                 .maybe("description", description),
         )
-        .await
     }
 
     /// Lists the connections through which media goes out of this element.
@@ -1166,8 +1106,8 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_sink_connections(&self) -> Result<Vec<types::ElementConnectionData>, Error> {
-        self.get("getSinkConnections", Args::new()).await
+    pub fn get_sink_connections(&self) -> Call<Vec<types::ElementConnectionData>> {
+        self.get("getSinkConnections", Args::new())
     }
 
     /// As [`MediaElement::get_sink_connections`], with optional parameters: those after the first `None` do not count.
@@ -1177,18 +1117,17 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_sink_connections_with(
+    pub fn get_sink_connections_with(
         &self,
         media_type: Option<types::MediaType>,
         description: Option<&str>,
-    ) -> Result<Vec<types::ElementConnectionData>, Error> {
+    ) -> Call<Vec<types::ElementConnectionData>> {
         self.get(
             "getSinkConnections",
             Args::new()
                 .maybe("mediaType", media_type)
                 .maybe("description", description),
         )
-        .await
     }
 
     /// Feeds another element with this one's media: audio, video and data, or one type only. May
@@ -1200,9 +1139,8 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn connect(&self, sink: &root::MediaElement) -> Result<(), Error> {
-        self.run("connect", Args::new().with("sink", sink.id()))
-            .await
+    pub fn connect(&self, sink: &root::MediaElement) -> Call<()> {
+        self.run("connect", Args::new().object("sink", sink))
     }
 
     /// As [`MediaElement::connect`], with optional parameters: those after the first `None` do not count.
@@ -1213,22 +1151,21 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn connect_with(
+    pub fn connect_with(
         &self,
         sink: &root::MediaElement,
         media_type: Option<types::MediaType>,
         source_media_description: Option<&str>,
         sink_media_description: Option<&str>,
-    ) -> Result<(), Error> {
+    ) -> Call<()> {
         self.run(
             "connect",
             Args::new()
-                .with("sink", sink.id())
+                .object("sink", sink)
                 .maybe("mediaType", media_type)
                 .maybe("sourceMediaDescription", source_media_description)
                 .maybe("sinkMediaDescription", sink_media_description),
         )
-        .await
     }
 
     /// Stops feeding another element. Raises `ElementDisconnected` for each type, connected or
@@ -1238,9 +1175,8 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn disconnect(&self, sink: &root::MediaElement) -> Result<(), Error> {
-        self.run("disconnect", Args::new().with("sink", sink.id()))
-            .await
+    pub fn disconnect(&self, sink: &root::MediaElement) -> Call<()> {
+        self.run("disconnect", Args::new().object("sink", sink))
     }
 
     /// As [`MediaElement::disconnect`], with optional parameters: those after the first `None` do not count.
@@ -1251,22 +1187,21 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn disconnect_with(
+    pub fn disconnect_with(
         &self,
         sink: &root::MediaElement,
         media_type: Option<types::MediaType>,
         source_media_description: Option<&str>,
         sink_media_description: Option<&str>,
-    ) -> Result<(), Error> {
+    ) -> Call<()> {
         self.run(
             "disconnect",
             Args::new()
-                .with("sink", sink.id())
+                .object("sink", sink)
                 .maybe("mediaType", media_type)
                 .maybe("sourceMediaDescription", source_media_description)
                 .maybe("sinkMediaDescription", sink_media_description),
         )
-        .await
     }
 
     /// Fixes the format of the audio that leaves the element, converting it if needed.
@@ -1275,9 +1210,8 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_audio_format(&self, caps: &types::AudioCaps) -> Result<(), Error> {
+    pub fn set_audio_format(&self, caps: &types::AudioCaps) -> Call<()> {
         self.run("setAudioFormat", Args::new().with("caps", caps))
-            .await
     }
 
     /// Fixes the format of the video that leaves the element, converting it if needed.
@@ -1286,9 +1220,8 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_video_format(&self, caps: &types::VideoCaps) -> Result<(), Error> {
+    pub fn set_video_format(&self, caps: &types::VideoCaps) -> Call<()> {
         self.run("setVideoFormat", Args::new().with("caps", caps))
-            .await
     }
 
     /// Writes the graph to a file named after the time and the object's id, in the folder that
@@ -1296,8 +1229,8 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn dump_gstreamer_dot(&self) -> Result<(), Error> {
-        self.run("dumpGstreamerDot", Args::new()).await
+    pub fn dump_gstreamer_dot(&self) -> Call<()> {
+        self.run("dumpGstreamerDot", Args::new())
     }
 
     /// As [`MediaElement::dump_gstreamer_dot`], with optional parameters: those after the first `None` do not count.
@@ -1306,12 +1239,8 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn dump_gstreamer_dot_with(
-        &self,
-        details: Option<types::GstreamerDotDetails>,
-    ) -> Result<(), Error> {
+    pub fn dump_gstreamer_dot_with(&self, details: Option<types::GstreamerDotDetails>) -> Call<()> {
         self.run("dumpGstreamerDot", Args::new().maybe("details", details))
-            .await
     }
 
     /// Draws the element as a graph in the DOT language, for finding faults.
@@ -1320,8 +1249,8 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_gstreamer_dot(&self) -> Result<String, Error> {
-        self.get("getGstreamerDot", Args::new()).await
+    pub fn get_gstreamer_dot(&self) -> Call<String> {
+        self.get("getGstreamerDot", Args::new())
     }
 
     /// As [`MediaElement::get_gstreamer_dot`], with optional parameters: those after the first `None` do not count.
@@ -1330,12 +1259,11 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_gstreamer_dot_with(
+    pub fn get_gstreamer_dot_with(
         &self,
         details: Option<types::GstreamerDotDetails>,
-    ) -> Result<String, Error> {
+    ) -> Call<String> {
         self.get("getGstreamerDot", Args::new().maybe("details", details))
-            .await
     }
 
     /// Takes the element's statistics.
@@ -1344,8 +1272,8 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_stats(&self) -> Result<BTreeMap<String, types::AnyStats>, Error> {
-        self.map("getStats", Args::new()).await
+    pub fn get_stats(&self) -> Call<BTreeMap<String, types::AnyStats>> {
+        self.map("getStats", Args::new())
     }
 
     /// As [`MediaElement::get_stats`], with optional parameters: those after the first `None` do not count.
@@ -1354,12 +1282,11 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_stats_with(
+    pub fn get_stats_with(
         &self,
         media_type: Option<types::MediaType>,
-    ) -> Result<BTreeMap<String, types::AnyStats>, Error> {
+    ) -> Call<BTreeMap<String, types::AnyStats>> {
         self.map("getStats", Args::new().maybe("mediaType", media_type))
-            .await
     }
 
     /// Tells whether media has come in within the last two seconds. Fails with
@@ -1371,12 +1298,11 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn is_media_flowing_in(&self, media_type: types::MediaType) -> Result<bool, Error> {
+    pub fn is_media_flowing_in(&self, media_type: types::MediaType) -> Call<bool> {
         self.get(
             "isMediaFlowingIn",
             Args::new().with("mediaType", media_type),
         )
-        .await
     }
 
     /// As [`MediaElement::is_media_flowing_in`], with optional parameters: those after the first `None` do not count.
@@ -1385,18 +1311,17 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn is_media_flowing_in_with(
+    pub fn is_media_flowing_in_with(
         &self,
         media_type: types::MediaType,
         sink_media_description: Option<&str>,
-    ) -> Result<bool, Error> {
+    ) -> Call<bool> {
         self.get(
             "isMediaFlowingIn",
             Args::new()
                 .with("mediaType", media_type)
                 .maybe("sinkMediaDescription", sink_media_description),
         )
-        .await
     }
 
     /// Tells whether media has gone out within the last two seconds, connected or not. Fails with
@@ -1408,12 +1333,11 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn is_media_flowing_out(&self, media_type: types::MediaType) -> Result<bool, Error> {
+    pub fn is_media_flowing_out(&self, media_type: types::MediaType) -> Call<bool> {
         self.get(
             "isMediaFlowingOut",
             Args::new().with("mediaType", media_type),
         )
-        .await
     }
 
     /// As [`MediaElement::is_media_flowing_out`], with optional parameters: those after the first `None` do not count.
@@ -1422,18 +1346,17 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn is_media_flowing_out_with(
+    pub fn is_media_flowing_out_with(
         &self,
         media_type: types::MediaType,
         source_media_description: Option<&str>,
-    ) -> Result<bool, Error> {
+    ) -> Call<bool> {
         self.get(
             "isMediaFlowingOut",
             Args::new()
                 .with("mediaType", media_type)
                 .maybe("sourceMediaDescription", source_media_description),
         )
-        .await
     }
 
     /// Tells whether media leaving the element is decoded and encoded again for some receiver.
@@ -1445,12 +1368,11 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn is_media_transcoding(&self, media_type: types::MediaType) -> Result<bool, Error> {
+    pub fn is_media_transcoding(&self, media_type: types::MediaType) -> Call<bool> {
         self.get(
             "isMediaTranscoding",
             Args::new().with("mediaType", media_type),
         )
-        .await
     }
 
     /// As [`MediaElement::is_media_transcoding`], with optional parameters: those after the first `None` do not count.
@@ -1459,65 +1381,58 @@ impl MediaElement {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn is_media_transcoding_with(
+    pub fn is_media_transcoding_with(
         &self,
         media_type: types::MediaType,
         bin_name: Option<&str>,
-    ) -> Result<bool, Error> {
+    ) -> Call<bool> {
         self.get(
             "isMediaTranscoding",
             Args::new()
                 .with("mediaType", media_type)
                 .maybe("binName", bin_name),
         )
-        .await
     }
 
     /// The element feeds another one from now on.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_element_connected(&self) -> Result<Events<events::ElementConnected>, Error> {
-        self.stream().await
+    pub fn on_element_connected(&self) -> Subscribe<events::ElementConnected> {
+        self.stream()
     }
 
     /// The element feeds another one no longer.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_element_disconnected(
-        &self,
-    ) -> Result<Events<events::ElementDisconnected>, Error> {
-        self.stream().await
+    pub fn on_element_disconnected(&self) -> Subscribe<events::ElementDisconnected> {
+        self.stream()
     }
 
     /// Media has begun to leave an output of the element, or none has for two seconds.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_media_flow_out_state_changed(
-        &self,
-    ) -> Result<Events<events::MediaFlowOutStateChanged>, Error> {
-        self.stream().await
+    pub fn on_media_flow_out_state_changed(&self) -> Subscribe<events::MediaFlowOutStateChanged> {
+        self.stream()
     }
 
     /// Media has begun to reach an input of the element, or none has for two seconds.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_media_flow_in_state_changed(
-        &self,
-    ) -> Result<Events<events::MediaFlowInStateChanged>, Error> {
-        self.stream().await
+    pub fn on_media_flow_in_state_changed(&self) -> Subscribe<events::MediaFlowInStateChanged> {
+        self.stream()
     }
 
     /// Media that leaves the element is converted for some receiver, or is not.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_media_transcoding_state_changed(
+    pub fn on_media_transcoding_state_changed(
         &self,
-    ) -> Result<Events<events::MediaTranscodingStateChanged>, Error> {
-        self.stream().await
+    ) -> Subscribe<events::MediaTranscodingStateChanged> {
+        self.stream()
     }
 }

@@ -3,7 +3,7 @@
 
 use std::ops::Deref;
 
-use crate::{self as root, Args, Client, Error, Events, RemoteObject};
+use crate::{self as root, Args, Call, Client, Create, RemoteObject, Subscribe};
 use salono_kurento_model::events;
 use salono_kurento_model::types;
 
@@ -36,20 +36,18 @@ impl CrowdDetectorFilter {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(
+    pub fn create(
         media_pipeline: &root::MediaPipeline,
         rois: &[types::crowddetector::RegionOfInterest],
-    ) -> Result<Self, Error> {
+    ) -> Create<Self> {
         let args = Args::new()
-            .with("mediaPipeline", media_pipeline.id())
+            .object("mediaPipeline", media_pipeline)
             .with("rois", rois);
-        RemoteObject::create(
+        Create::new(
             media_pipeline.client(),
             "crowddetector.CrowdDetectorFilter",
             args,
         )
-        .await
-        .map(Self::from)
     }
 
     /// Width to which frames are scaled before they are examined, in pixels. Smaller is faster
@@ -57,49 +55,48 @@ impl CrowdDetectorFilter {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn processing_width(&self) -> Result<i32, Error> {
-        self.get("getProcessingWidth", Args::new()).await
+    pub fn processing_width(&self) -> Call<i32> {
+        self.get("getProcessingWidth", Args::new())
     }
 
     /// Sets [`CrowdDetectorFilter::processing_width`].
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_processing_width(&self, processing_width: i32) -> Result<(), Error> {
+    pub fn set_processing_width(&self, processing_width: i32) -> Call<()> {
         self.run(
             "setProcessingWidth",
             Args::new().with("processingWidth", processing_width),
         )
-        .await
     }
 
     /// People move more or less freely in a region.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_crowd_detector_fluidity(
+    pub fn on_crowd_detector_fluidity(
         &self,
-    ) -> Result<Events<events::crowddetector::CrowdDetectorFluidity>, Error> {
-        self.stream().await
+    ) -> Subscribe<events::crowddetector::CrowdDetectorFluidity> {
+        self.stream()
     }
 
     /// A region is more or less crowded.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_crowd_detector_occupancy(
+    pub fn on_crowd_detector_occupancy(
         &self,
-    ) -> Result<Events<events::crowddetector::CrowdDetectorOccupancy>, Error> {
-        self.stream().await
+    ) -> Subscribe<events::crowddetector::CrowdDetectorOccupancy> {
+        self.stream()
     }
 
     /// People move in another direction in a region.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_crowd_detector_direction(
+    pub fn on_crowd_detector_direction(
         &self,
-    ) -> Result<Events<events::crowddetector::CrowdDetectorDirection>, Error> {
-        self.stream().await
+    ) -> Subscribe<events::crowddetector::CrowdDetectorDirection> {
+        self.stream()
     }
 }

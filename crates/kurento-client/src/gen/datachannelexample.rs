@@ -3,7 +3,7 @@
 
 use std::ops::Deref;
 
-use crate::{self as root, Args, Client, Error, RemoteObject};
+use crate::{self as root, Args, Client, Create, RemoteObject};
 
 /// Shows what arrives as data. An example of an element with data.
 #[derive(Debug, Clone)]
@@ -34,15 +34,13 @@ impl KmsShowData {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(media_pipeline: &root::MediaPipeline) -> Result<Self, Error> {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
-        RemoteObject::create(
+    pub fn create(media_pipeline: &root::MediaPipeline) -> Create<Self> {
+        let args = Args::new().object("mediaPipeline", media_pipeline);
+        Create::new(
             media_pipeline.client(),
             "datachannelexample.KmsShowData",
             args,
         )
-        .await
-        .map(Self::from)
     }
 }
 
@@ -75,15 +73,13 @@ impl KmsSendData {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(media_pipeline: &root::MediaPipeline) -> Result<Self, Error> {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
-        RemoteObject::create(
+    pub fn create(media_pipeline: &root::MediaPipeline) -> Create<Self> {
+        let args = Args::new().object("mediaPipeline", media_pipeline);
+        Create::new(
             media_pipeline.client(),
             "datachannelexample.KmsSendData",
             args,
         )
-        .await
-        .map(Self::from)
     }
 }
 
@@ -116,15 +112,13 @@ impl KmsDetectFaces {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(media_pipeline: &root::MediaPipeline) -> Result<Self, Error> {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
-        RemoteObject::create(
+    pub fn create(media_pipeline: &root::MediaPipeline) -> Create<Self> {
+        let args = Args::new().object("mediaPipeline", media_pipeline);
+        Create::new(
             media_pipeline.client(),
             "datachannelexample.KmsDetectFaces",
             args,
         )
-        .await
-        .map(Self::from)
     }
 }
 
@@ -157,14 +151,12 @@ impl KmsShowFaces {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(media_pipeline: &root::MediaPipeline) -> Result<Self, Error> {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
-        RemoteObject::create(
+    pub fn create(media_pipeline: &root::MediaPipeline) -> Create<Self> {
+        let args = Args::new().object("mediaPipeline", media_pipeline);
+        Create::new(
             media_pipeline.client(),
             "datachannelexample.KmsShowFaces",
             args,
         )
-        .await
-        .map(Self::from)
     }
 }

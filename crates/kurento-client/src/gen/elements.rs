@@ -3,7 +3,7 @@
 
 use std::ops::Deref;
 
-use crate::{self as root, Args, Client, Error, Events, RemoteObject};
+use crate::{self as root, Args, Call, Client, Create, RemoteObject, Subscribe};
 use salono_kurento_model::events;
 use salono_kurento_model::types;
 
@@ -38,11 +38,9 @@ impl AlphaBlending {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(media_pipeline: &root::MediaPipeline) -> Result<Self, Error> {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
-        RemoteObject::create(media_pipeline.client(), "AlphaBlending", args)
-            .await
-            .map(Self::from)
+    pub fn create(media_pipeline: &root::MediaPipeline) -> Create<Self> {
+        let args = Args::new().object("mediaPipeline", media_pipeline);
+        Create::new(media_pipeline.client(), "AlphaBlending", args)
     }
 
     /// Chooses the port whose video gives the canvas its size and fills it.
@@ -52,14 +50,11 @@ impl AlphaBlending {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_master(&self, source: &root::HubPort, z_order: i32) -> Result<(), Error> {
+    pub fn set_master(&self, source: &root::HubPort, z_order: i32) -> Call<()> {
         self.run(
             "setMaster",
-            Args::new()
-                .with("source", source.id())
-                .with("zOrder", z_order),
+            Args::new().object("source", source).with("zOrder", z_order),
         )
-        .await
     }
 
     /// Places the video of a port. Lengths are shares of the canvas between 0 and 1; what lies
@@ -74,7 +69,7 @@ impl AlphaBlending {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_port_properties(
+    pub fn set_port_properties(
         &self,
         relative_x: f64,
         relative_y: f64,
@@ -82,7 +77,7 @@ impl AlphaBlending {
         relative_width: f64,
         relative_height: f64,
         port: &root::HubPort,
-    ) -> Result<(), Error> {
+    ) -> Call<()> {
         self.run(
             "setPortProperties",
             Args::new()
@@ -91,9 +86,8 @@ impl AlphaBlending {
                 .with("zOrder", z_order)
                 .with("relativeWidth", relative_width)
                 .with("relativeHeight", relative_height)
-                .with("port", port.id()),
+                .object("port", port),
         )
-        .await
     }
 }
 
@@ -128,16 +122,14 @@ impl Composite {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(media_pipeline: &root::MediaPipeline) -> Result<Self, Error> {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
-        RemoteObject::create(media_pipeline.client(), "Composite", args)
-            .await
-            .map(Self::from)
+    pub fn create(media_pipeline: &root::MediaPipeline) -> Create<Self> {
+        let args = Args::new().object("mediaPipeline", media_pipeline);
+        Create::new(media_pipeline.client(), "Composite", args)
     }
 
     /// As [`Composite::create`], with optional parameters.
     pub fn builder(media_pipeline: &root::MediaPipeline) -> CompositeBuilder {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
+        let args = Args::new().object("mediaPipeline", media_pipeline);
         CompositeBuilder {
             client: media_pipeline.client().clone(),
             args,
@@ -176,10 +168,8 @@ impl CompositeBuilder {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(self) -> Result<Composite, Error> {
-        RemoteObject::create(&self.client, "Composite", self.args)
-            .await
-            .map(Composite::from)
+    pub fn create(self) -> Create<Composite> {
+        Create::new(&self.client, "Composite", self.args)
     }
 }
 
@@ -212,11 +202,9 @@ impl Dispatcher {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(media_pipeline: &root::MediaPipeline) -> Result<Self, Error> {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
-        RemoteObject::create(media_pipeline.client(), "Dispatcher", args)
-            .await
-            .map(Self::from)
+    pub fn create(media_pipeline: &root::MediaPipeline) -> Create<Self> {
+        let args = Args::new().object("mediaPipeline", media_pipeline);
+        Create::new(media_pipeline.client(), "Dispatcher", args)
     }
 
     /// Forwards the media of a port to another one, in place of what that one received. Fails
@@ -227,14 +215,11 @@ impl Dispatcher {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn connect(&self, source: &root::HubPort, sink: &root::HubPort) -> Result<(), Error> {
+    pub fn connect(&self, source: &root::HubPort, sink: &root::HubPort) -> Call<()> {
         self.run(
             "connect",
-            Args::new()
-                .with("source", source.id())
-                .with("sink", sink.id()),
+            Args::new().object("source", source).object("sink", sink),
         )
-        .await
     }
 }
 
@@ -267,11 +252,9 @@ impl DispatcherOneToMany {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(media_pipeline: &root::MediaPipeline) -> Result<Self, Error> {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
-        RemoteObject::create(media_pipeline.client(), "DispatcherOneToMany", args)
-            .await
-            .map(Self::from)
+    pub fn create(media_pipeline: &root::MediaPipeline) -> Create<Self> {
+        let args = Args::new().object("mediaPipeline", media_pipeline);
+        Create::new(media_pipeline.client(), "DispatcherOneToMany", args)
     }
 
     /// Chooses the port whose media all others receive.
@@ -280,17 +263,16 @@ impl DispatcherOneToMany {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_source(&self, source: &root::HubPort) -> Result<(), Error> {
-        self.run("setSource", Args::new().with("source", source.id()))
-            .await
+    pub fn set_source(&self, source: &root::HubPort) -> Call<()> {
+        self.run("setSource", Args::new().object("source", source))
     }
 
     /// Ends the forwarding: no port receives media.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn remove_source(&self) -> Result<(), Error> {
-        self.run("removeSource", Args::new()).await
+    pub fn remove_source(&self) -> Call<()> {
+        self.run("removeSource", Args::new())
     }
 }
 
@@ -324,16 +306,14 @@ impl HttpPostEndpoint {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(media_pipeline: &root::MediaPipeline) -> Result<Self, Error> {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
-        RemoteObject::create(media_pipeline.client(), "HttpPostEndpoint", args)
-            .await
-            .map(Self::from)
+    pub fn create(media_pipeline: &root::MediaPipeline) -> Create<Self> {
+        let args = Args::new().object("mediaPipeline", media_pipeline);
+        Create::new(media_pipeline.client(), "HttpPostEndpoint", args)
     }
 
     /// As [`HttpPostEndpoint::create`], with optional parameters.
     pub fn builder(media_pipeline: &root::MediaPipeline) -> HttpPostEndpointBuilder {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
+        let args = Args::new().object("mediaPipeline", media_pipeline);
         HttpPostEndpointBuilder {
             client: media_pipeline.client().clone(),
             args,
@@ -344,8 +324,8 @@ impl HttpPostEndpoint {
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_end_of_stream(&self) -> Result<Events<events::EndOfStream>, Error> {
-        self.stream().await
+    pub fn on_end_of_stream(&self) -> Subscribe<events::EndOfStream> {
+        self.stream()
     }
 }
 
@@ -376,10 +356,8 @@ impl HttpPostEndpointBuilder {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(self) -> Result<HttpPostEndpoint, Error> {
-        RemoteObject::create(&self.client, "HttpPostEndpoint", self.args)
-            .await
-            .map(HttpPostEndpoint::from)
+    pub fn create(self) -> Create<HttpPostEndpoint> {
+        Create::new(&self.client, "HttpPostEndpoint", self.args)
     }
 }
 
@@ -414,8 +392,8 @@ impl HttpEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_url(&self) -> Result<String, Error> {
-        self.get("getUrl", Args::new()).await
+    pub fn get_url(&self) -> Call<String> {
+        self.get("getUrl", Args::new())
     }
 }
 
@@ -448,11 +426,9 @@ impl Mixer {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(media_pipeline: &root::MediaPipeline) -> Result<Self, Error> {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
-        RemoteObject::create(media_pipeline.client(), "Mixer", args)
-            .await
-            .map(Self::from)
+    pub fn create(media_pipeline: &root::MediaPipeline) -> Create<Self> {
+        let args = Args::new().object("mediaPipeline", media_pipeline);
+        Create::new(media_pipeline.client(), "Mixer", args)
     }
 
     /// Adds a port's audio to what another port hears, or makes its video what the other port
@@ -465,20 +441,19 @@ impl Mixer {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn connect(
+    pub fn connect(
         &self,
         media: types::MediaType,
         source: &root::HubPort,
         sink: &root::HubPort,
-    ) -> Result<(), Error> {
+    ) -> Call<()> {
         self.run(
             "connect",
             Args::new()
                 .with("media", media)
-                .with("source", source.id())
-                .with("sink", sink.id()),
+                .object("source", source)
+                .object("sink", sink),
         )
-        .await
     }
 
     /// Takes a port's audio out of what another port hears. Fails with `UNSUPPORTED_MEDIA_TYPE`
@@ -490,20 +465,19 @@ impl Mixer {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn disconnect(
+    pub fn disconnect(
         &self,
         media: types::MediaType,
         source: &root::HubPort,
         sink: &root::HubPort,
-    ) -> Result<(), Error> {
+    ) -> Call<()> {
         self.run(
             "disconnect",
             Args::new()
                 .with("media", media)
-                .with("source", source.id())
-                .with("sink", sink.id()),
+                .object("source", source)
+                .object("sink", sink),
         )
-        .await
     }
 }
 
@@ -537,19 +511,17 @@ impl PlayerEndpoint {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(media_pipeline: &root::MediaPipeline, uri: &str) -> Result<Self, Error> {
+    pub fn create(media_pipeline: &root::MediaPipeline, uri: &str) -> Create<Self> {
         let args = Args::new()
-            .with("mediaPipeline", media_pipeline.id())
+            .object("mediaPipeline", media_pipeline)
             .with("uri", uri);
-        RemoteObject::create(media_pipeline.client(), "PlayerEndpoint", args)
-            .await
-            .map(Self::from)
+        Create::new(media_pipeline.client(), "PlayerEndpoint", args)
     }
 
     /// As [`PlayerEndpoint::create`], with optional parameters.
     pub fn builder(media_pipeline: &root::MediaPipeline, uri: &str) -> PlayerEndpointBuilder {
         let args = Args::new()
-            .with("mediaPipeline", media_pipeline.id())
+            .object("mediaPipeline", media_pipeline)
             .with("uri", uri);
         PlayerEndpointBuilder {
             client: media_pipeline.client().clone(),
@@ -561,16 +533,16 @@ impl PlayerEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn video_info(&self) -> Result<types::VideoInfo, Error> {
-        self.get("getVideoInfo", Args::new()).await
+    pub fn video_info(&self) -> Call<types::VideoInfo> {
+        self.get("getVideoInfo", Args::new())
     }
 
     /// Graph of what plays the media, in the DOT language.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn element_gstreamer_dot(&self) -> Result<String, Error> {
-        self.get("getElementGstreamerDot", Args::new()).await
+    pub fn element_gstreamer_dot(&self) -> Call<String> {
+        self.get("getElementGstreamerDot", Args::new())
     }
 
     /// Where in the media it plays, in milliseconds. Setting it fails with `PLAYER_SEEK_FAIL`
@@ -578,17 +550,16 @@ impl PlayerEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn position(&self) -> Result<i64, Error> {
-        self.get("getPosition", Args::new()).await
+    pub fn position(&self) -> Call<i64> {
+        self.get("getPosition", Args::new())
     }
 
     /// Sets [`PlayerEndpoint::position`].
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_position(&self, position: i64) -> Result<(), Error> {
+    pub fn set_position(&self, position: i64) -> Call<()> {
         self.run("setPosition", Args::new().with("position", position))
-            .await
     }
 
     /// Starts, or goes on after a pause. After a stop or the end it starts from the beginning.
@@ -596,16 +567,16 @@ impl PlayerEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn play(&self) -> Result<(), Error> {
-        self.run("play", Args::new()).await
+    pub fn play(&self) -> Call<()> {
+        self.run("play", Args::new())
     }
 
     /// The media has come to its end.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_end_of_stream(&self) -> Result<Events<events::EndOfStream>, Error> {
-        self.stream().await
+    pub fn on_end_of_stream(&self) -> Subscribe<events::EndOfStream> {
+        self.stream()
     }
 }
 
@@ -635,10 +606,8 @@ impl PlayerEndpointBuilder {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(self) -> Result<PlayerEndpoint, Error> {
-        RemoteObject::create(&self.client, "PlayerEndpoint", self.args)
-            .await
-            .map(PlayerEndpoint::from)
+    pub fn create(self) -> Create<PlayerEndpoint> {
+        Create::new(&self.client, "PlayerEndpoint", self.args)
     }
 }
 
@@ -673,19 +642,17 @@ impl RecorderEndpoint {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(media_pipeline: &root::MediaPipeline, uri: &str) -> Result<Self, Error> {
+    pub fn create(media_pipeline: &root::MediaPipeline, uri: &str) -> Create<Self> {
         let args = Args::new()
-            .with("mediaPipeline", media_pipeline.id())
+            .object("mediaPipeline", media_pipeline)
             .with("uri", uri);
-        RemoteObject::create(media_pipeline.client(), "RecorderEndpoint", args)
-            .await
-            .map(Self::from)
+        Create::new(media_pipeline.client(), "RecorderEndpoint", args)
     }
 
     /// As [`RecorderEndpoint::create`], with optional parameters.
     pub fn builder(media_pipeline: &root::MediaPipeline, uri: &str) -> RecorderEndpointBuilder {
         let args = Args::new()
-            .with("mediaPipeline", media_pipeline.id())
+            .object("mediaPipeline", media_pipeline)
             .with("uri", uri);
         RecorderEndpointBuilder {
             client: media_pipeline.client().clone(),
@@ -698,40 +665,40 @@ impl RecorderEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn record(&self) -> Result<(), Error> {
-        self.run("record", Args::new()).await
+    pub fn record(&self) -> Call<()> {
+        self.run("record", Args::new())
     }
 
     /// Stops and answers when the file is complete, after four seconds at most.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn stop_and_wait(&self) -> Result<(), Error> {
-        self.run("stopAndWait", Args::new()).await
+    pub fn stop_and_wait(&self) -> Call<()> {
+        self.run("stopAndWait", Args::new())
     }
 
     /// The recorder has begun to store, or goes on after a pause.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_recording(&self) -> Result<Events<events::Recording>, Error> {
-        self.stream().await
+    pub fn on_recording(&self) -> Subscribe<events::Recording> {
+        self.stream()
     }
 
     /// The recorder has paused.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_paused(&self) -> Result<Events<events::Paused>, Error> {
-        self.stream().await
+    pub fn on_paused(&self) -> Subscribe<events::Paused> {
+        self.stream()
     }
 
     /// The recorder has stopped and the file is complete.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_stopped(&self) -> Result<Events<events::Stopped>, Error> {
-        self.stream().await
+    pub fn on_stopped(&self) -> Subscribe<events::Stopped> {
+        self.stream()
     }
 }
 
@@ -760,10 +727,8 @@ impl RecorderEndpointBuilder {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(self) -> Result<RecorderEndpoint, Error> {
-        RemoteObject::create(&self.client, "RecorderEndpoint", self.args)
-            .await
-            .map(RecorderEndpoint::from)
+    pub fn create(self) -> Create<RecorderEndpoint> {
+        Create::new(&self.client, "RecorderEndpoint", self.args)
     }
 }
 
@@ -797,16 +762,14 @@ impl RtpEndpoint {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(media_pipeline: &root::MediaPipeline) -> Result<Self, Error> {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
-        RemoteObject::create(media_pipeline.client(), "RtpEndpoint", args)
-            .await
-            .map(Self::from)
+    pub fn create(media_pipeline: &root::MediaPipeline) -> Create<Self> {
+        let args = Args::new().object("mediaPipeline", media_pipeline);
+        Create::new(media_pipeline.client(), "RtpEndpoint", args)
     }
 
     /// As [`RtpEndpoint::create`], with optional parameters.
     pub fn builder(media_pipeline: &root::MediaPipeline) -> RtpEndpointBuilder {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
+        let args = Args::new().object("mediaPipeline", media_pipeline);
         RtpEndpointBuilder {
             client: media_pipeline.client().clone(),
             args,
@@ -817,8 +780,8 @@ impl RtpEndpoint {
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_on_key_soft_limit(&self) -> Result<Events<events::OnKeySoftLimit>, Error> {
-        self.stream().await
+    pub fn on_on_key_soft_limit(&self) -> Subscribe<events::OnKeySoftLimit> {
+        self.stream()
     }
 }
 
@@ -847,10 +810,8 @@ impl RtpEndpointBuilder {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(self) -> Result<RtpEndpoint, Error> {
-        RemoteObject::create(&self.client, "RtpEndpoint", self.args)
-            .await
-            .map(RtpEndpoint::from)
+    pub fn create(self) -> Create<RtpEndpoint> {
+        Create::new(&self.client, "RtpEndpoint", self.args)
     }
 }
 
@@ -886,16 +847,14 @@ impl WebRtcEndpoint {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(media_pipeline: &root::MediaPipeline) -> Result<Self, Error> {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
-        RemoteObject::create(media_pipeline.client(), "WebRtcEndpoint", args)
-            .await
-            .map(Self::from)
+    pub fn create(media_pipeline: &root::MediaPipeline) -> Create<Self> {
+        let args = Args::new().object("mediaPipeline", media_pipeline);
+        Create::new(media_pipeline.client(), "WebRtcEndpoint", args)
     }
 
     /// As [`WebRtcEndpoint::create`], with optional parameters.
     pub fn builder(media_pipeline: &root::MediaPipeline) -> WebRtcEndpointBuilder {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
+        let args = Args::new().object("mediaPipeline", media_pipeline);
         WebRtcEndpointBuilder {
             client: media_pipeline.client().clone(),
             args,
@@ -907,77 +866,73 @@ impl WebRtcEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn network_interfaces(&self) -> Result<String, Error> {
-        self.get("getNetworkInterfaces", Args::new()).await
+    pub fn network_interfaces(&self) -> Call<String> {
+        self.get("getNetworkInterfaces", Args::new())
     }
 
     /// Sets [`WebRtcEndpoint::network_interfaces`].
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_network_interfaces(&self, network_interfaces: &str) -> Result<(), Error> {
+    pub fn set_network_interfaces(&self, network_interfaces: &str) -> Call<()> {
         self.run(
             "setNetworkInterfaces",
             Args::new().with("networkInterfaces", network_interfaces),
         )
-        .await
     }
 
     /// Whether TCP candidates are gathered. `true` at first.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn ice_tcp(&self) -> Result<bool, Error> {
-        self.get("getIceTcp", Args::new()).await
+    pub fn ice_tcp(&self) -> Call<bool> {
+        self.get("getIceTcp", Args::new())
     }
 
     /// Sets [`WebRtcEndpoint::ice_tcp`].
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_ice_tcp(&self, ice_tcp: bool) -> Result<(), Error> {
+    pub fn set_ice_tcp(&self, ice_tcp: bool) -> Call<()> {
         self.run("setIceTcp", Args::new().with("iceTcp", ice_tcp))
-            .await
     }
 
     /// IP address of the STUN server that tells the own public address; empty for none.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn stun_server_address(&self) -> Result<String, Error> {
-        self.get("getStunServerAddress", Args::new()).await
+    pub fn stun_server_address(&self) -> Call<String> {
+        self.get("getStunServerAddress", Args::new())
     }
 
     /// Sets [`WebRtcEndpoint::stun_server_address`].
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_stun_server_address(&self, stun_server_address: &str) -> Result<(), Error> {
+    pub fn set_stun_server_address(&self, stun_server_address: &str) -> Call<()> {
         self.run(
             "setStunServerAddress",
             Args::new().with("stunServerAddress", stun_server_address),
         )
-        .await
     }
 
     /// Port of the STUN server. 3478 at first.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn stun_server_port(&self) -> Result<i32, Error> {
-        self.get("getStunServerPort", Args::new()).await
+    pub fn stun_server_port(&self) -> Call<i32> {
+        self.get("getStunServerPort", Args::new())
     }
 
     /// Sets [`WebRtcEndpoint::stun_server_port`].
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_stun_server_port(&self, stun_server_port: i32) -> Result<(), Error> {
+    pub fn set_stun_server_port(&self, stun_server_port: i32) -> Call<()> {
         self.run(
             "setStunServerPort",
             Args::new().with("stunServerPort", stun_server_port),
         )
-        .await
     }
 
     /// TURN server to relay through, as `user:password@address:port?transport=udp`, `tcp` or
@@ -985,17 +940,16 @@ impl WebRtcEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn turn_url(&self) -> Result<String, Error> {
-        self.get("getTurnUrl", Args::new()).await
+    pub fn turn_url(&self) -> Call<String> {
+        self.get("getTurnUrl", Args::new())
     }
 
     /// Sets [`WebRtcEndpoint::turn_url`].
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_turn_url(&self, turn_url: &str) -> Result<(), Error> {
+    pub fn set_turn_url(&self, turn_url: &str) -> Call<()> {
         self.run("setTurnUrl", Args::new().with("turnUrl", turn_url))
-            .await
     }
 
     /// IPv4 address that replaces the one in host candidates, for servers behind a one-to-one
@@ -1003,64 +957,62 @@ impl WebRtcEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn external_ipv4(&self) -> Result<String, Error> {
-        self.get("getExternalIPv4", Args::new()).await
+    pub fn external_ipv4(&self) -> Call<String> {
+        self.get("getExternalIPv4", Args::new())
     }
 
     /// Sets [`WebRtcEndpoint::external_ipv4`].
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_external_ipv4(&self, external_ipv4: &str) -> Result<(), Error> {
+    pub fn set_external_ipv4(&self, external_ipv4: &str) -> Call<()> {
         self.run(
             "setExternalIPv4",
             Args::new().with("externalIPv4", external_ipv4),
         )
-        .await
     }
 
     /// IPv6 address that replaces the one in host candidates; empty for none.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn external_ipv6(&self) -> Result<String, Error> {
-        self.get("getExternalIPv6", Args::new()).await
+    pub fn external_ipv6(&self) -> Call<String> {
+        self.get("getExternalIPv6", Args::new())
     }
 
     /// Sets [`WebRtcEndpoint::external_ipv6`].
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_external_ipv6(&self, external_ipv6: &str) -> Result<(), Error> {
+    pub fn set_external_ipv6(&self, external_ipv6: &str) -> Call<()> {
         self.run(
             "setExternalIPv6",
             Args::new().with("externalIPv6", external_ipv6),
         )
-        .await
     }
 
     /// The candidate pair in use of each transport.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn ice_candidate_pairs(&self) -> Result<Vec<types::IceCandidatePair>, Error> {
-        self.get("getICECandidatePairs", Args::new()).await
+    pub fn ice_candidate_pairs(&self) -> Call<Vec<types::IceCandidatePair>> {
+        self.get("getICECandidatePairs", Args::new())
     }
 
     /// State of ICE of each transport.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn ice_connection_state(&self) -> Result<Vec<types::IceConnection>, Error> {
-        self.get("getIceConnectionState", Args::new()).await
+    pub fn ice_connection_state(&self) -> Call<Vec<types::IceConnection>> {
+        self.get("getIceConnectionState", Args::new())
     }
 
     /// State of DTLS of each transport.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn dtls_connection_state(&self) -> Result<Vec<types::DtlsConnection>, Error> {
-        self.get("getDtlsConnectionState", Args::new()).await
+    pub fn dtls_connection_state(&self) -> Call<Vec<types::DtlsConnection>> {
+        self.get("getDtlsConnectionState", Args::new())
     }
 
     /// Starts the search for own candidates; each raises `IceCandidateFound`, the end
@@ -1069,8 +1021,8 @@ impl WebRtcEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn gather_candidates(&self) -> Result<(), Error> {
-        self.run("gatherCandidates", Args::new()).await
+    pub fn gather_candidates(&self) -> Call<()> {
+        self.run("gatherCandidates", Args::new())
     }
 
     /// Takes a candidate of the other side, at any time: one that comes before the description is
@@ -1081,9 +1033,8 @@ impl WebRtcEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn add_ice_candidate(&self, candidate: &types::IceCandidate) -> Result<(), Error> {
+    pub fn add_ice_candidate(&self, candidate: &types::IceCandidate) -> Call<()> {
         self.run("addIceCandidate", Args::new().with("candidate", candidate))
-            .await
     }
 
     /// Opens a data channel; `DataChannelOpened` tells when it is usable. What arrives on it
@@ -1093,8 +1044,8 @@ impl WebRtcEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn create_data_channel(&self) -> Result<(), Error> {
-        self.run("createDataChannel", Args::new()).await
+    pub fn create_data_channel(&self) -> Call<()> {
+        self.run("createDataChannel", Args::new())
     }
 
     /// As [`WebRtcEndpoint::create_data_channel`], with optional parameters: those after the first `None` do not count.
@@ -1108,14 +1059,14 @@ impl WebRtcEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn create_data_channel_with(
+    pub fn create_data_channel_with(
         &self,
         label: Option<&str>,
         ordered: Option<bool>,
         max_packet_life_time: Option<i32>,
         max_retransmits: Option<i32>,
         protocol: Option<&str>,
-    ) -> Result<(), Error> {
+    ) -> Call<()> {
         self.run(
             "createDataChannel",
             Args::new()
@@ -1125,7 +1076,6 @@ impl WebRtcEndpoint {
                 .maybe("maxRetransmits", max_retransmits)
                 .maybe("protocol", protocol),
         )
-        .await
     }
 
     /// Closes a data channel.
@@ -1134,12 +1084,11 @@ impl WebRtcEndpoint {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn close_data_channel(&self, channel_id: i32) -> Result<(), Error> {
+    pub fn close_data_channel(&self, channel_id: i32) -> Call<()> {
         self.run(
             "closeDataChannel",
             Args::new().with("channelId", channel_id),
         )
-        .await
     }
 
     /// An own candidate was found; give it to the other side. Media sections that share a
@@ -1147,62 +1096,56 @@ impl WebRtcEndpoint {
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_ice_candidate_found(&self) -> Result<Events<events::IceCandidateFound>, Error> {
-        self.stream().await
+    pub fn on_ice_candidate_found(&self) -> Subscribe<events::IceCandidateFound> {
+        self.stream()
     }
 
     /// All own candidates were found.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_ice_gathering_done(&self) -> Result<Events<events::IceGatheringDone>, Error> {
-        self.stream().await
+    pub fn on_ice_gathering_done(&self) -> Subscribe<events::IceGatheringDone> {
+        self.stream()
     }
 
     /// The state of ICE of a transport has changed.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_ice_component_state_changed(
-        &self,
-    ) -> Result<Events<events::IceComponentStateChanged>, Error> {
-        self.stream().await
+    pub fn on_ice_component_state_changed(&self) -> Subscribe<events::IceComponentStateChanged> {
+        self.stream()
     }
 
     /// The state of DTLS of a transport has changed.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_dtls_connection_state_change(
-        &self,
-    ) -> Result<Events<events::DtlsConnectionStateChange>, Error> {
-        self.stream().await
+    pub fn on_dtls_connection_state_change(&self) -> Subscribe<events::DtlsConnectionStateChange> {
+        self.stream()
     }
 
     /// A data channel is open, whichever side opened it.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_data_channel_opened(&self) -> Result<Events<events::DataChannelOpened>, Error> {
-        self.stream().await
+    pub fn on_data_channel_opened(&self) -> Subscribe<events::DataChannelOpened> {
+        self.stream()
     }
 
     /// A data channel is closed.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_data_channel_closed(&self) -> Result<Events<events::DataChannelClosed>, Error> {
-        self.stream().await
+    pub fn on_data_channel_closed(&self) -> Subscribe<events::DataChannelClosed> {
+        self.stream()
     }
 
     /// A transport uses another candidate pair from now on.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_new_candidate_pair_selected(
-        &self,
-    ) -> Result<Events<events::NewCandidatePairSelected>, Error> {
-        self.stream().await
+    pub fn on_new_candidate_pair_selected(&self) -> Subscribe<events::NewCandidatePairSelected> {
+        self.stream()
     }
 }
 
@@ -1250,9 +1193,7 @@ impl WebRtcEndpointBuilder {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(self) -> Result<WebRtcEndpoint, Error> {
-        RemoteObject::create(&self.client, "WebRtcEndpoint", self.args)
-            .await
-            .map(WebRtcEndpoint::from)
+    pub fn create(self) -> Create<WebRtcEndpoint> {
+        Create::new(&self.client, "WebRtcEndpoint", self.args)
     }
 }

@@ -3,7 +3,7 @@
 
 use std::ops::Deref;
 
-use crate::{self as root, Args, Client, Error, Events, RemoteObject};
+use crate::{self as root, Args, Call, Client, Create, RemoteObject, Subscribe};
 use salono_kurento_model::events;
 use salono_kurento_model::types;
 
@@ -37,19 +37,17 @@ impl FaceOverlayFilter {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(media_pipeline: &root::MediaPipeline) -> Result<Self, Error> {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
-        RemoteObject::create(media_pipeline.client(), "FaceOverlayFilter", args)
-            .await
-            .map(Self::from)
+    pub fn create(media_pipeline: &root::MediaPipeline) -> Create<Self> {
+        let args = Args::new().object("mediaPipeline", media_pipeline);
+        Create::new(media_pipeline.client(), "FaceOverlayFilter", args)
     }
 
     /// Draws nothing from now on.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn unset_overlayed_image(&self) -> Result<(), Error> {
-        self.run("unsetOverlayedImage", Args::new()).await
+    pub fn unset_overlayed_image(&self) -> Call<()> {
+        self.run("unsetOverlayedImage", Args::new())
     }
 
     /// Chooses the picture and where it goes. Lengths are in multiples of the face's width and
@@ -64,14 +62,14 @@ impl FaceOverlayFilter {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_overlayed_image(
+    pub fn set_overlayed_image(
         &self,
         uri: &str,
         offset_x_percent: f64,
         offset_y_percent: f64,
         width_percent: f64,
         height_percent: f64,
-    ) -> Result<(), Error> {
+    ) -> Call<()> {
         self.run(
             "setOverlayedImage",
             Args::new()
@@ -81,7 +79,6 @@ impl FaceOverlayFilter {
                 .with("widthPercent", width_percent)
                 .with("heightPercent", height_percent),
         )
-        .await
     }
 }
 
@@ -115,22 +112,17 @@ impl GStreamerFilter {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(
-        media_pipeline: &root::MediaPipeline,
-        command: &str,
-    ) -> Result<Self, Error> {
+    pub fn create(media_pipeline: &root::MediaPipeline, command: &str) -> Create<Self> {
         let args = Args::new()
-            .with("mediaPipeline", media_pipeline.id())
+            .object("mediaPipeline", media_pipeline)
             .with("command", command);
-        RemoteObject::create(media_pipeline.client(), "GStreamerFilter", args)
-            .await
-            .map(Self::from)
+        Create::new(media_pipeline.client(), "GStreamerFilter", args)
     }
 
     /// As [`GStreamerFilter::create`], with optional parameters.
     pub fn builder(media_pipeline: &root::MediaPipeline, command: &str) -> GStreamerFilterBuilder {
         let args = Args::new()
-            .with("mediaPipeline", media_pipeline.id())
+            .object("mediaPipeline", media_pipeline)
             .with("command", command);
         GStreamerFilterBuilder {
             client: media_pipeline.client().clone(),
@@ -142,8 +134,8 @@ impl GStreamerFilter {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn command(&self) -> Result<String, Error> {
-        self.get("getCommand", Args::new()).await
+    pub fn command(&self) -> Call<String> {
+        self.get("getCommand", Args::new())
     }
 
     /// Sets a property of the running element. Fails with `MARSHALL_ERROR` (40001) when there is
@@ -155,18 +147,13 @@ impl GStreamerFilter {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_element_property(
-        &self,
-        property_name: &str,
-        property_value: &str,
-    ) -> Result<(), Error> {
+    pub fn set_element_property(&self, property_name: &str, property_value: &str) -> Call<()> {
         self.run(
             "setElementProperty",
             Args::new()
                 .with("propertyName", property_name)
                 .with("propertyValue", property_value),
         )
-        .await
     }
 }
 
@@ -189,10 +176,8 @@ impl GStreamerFilterBuilder {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(self) -> Result<GStreamerFilter, Error> {
-        RemoteObject::create(&self.client, "GStreamerFilter", self.args)
-            .await
-            .map(GStreamerFilter::from)
+    pub fn create(self) -> Create<GStreamerFilter> {
+        Create::new(&self.client, "GStreamerFilter", self.args)
     }
 }
 
@@ -225,11 +210,9 @@ impl ImageOverlayFilter {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(media_pipeline: &root::MediaPipeline) -> Result<Self, Error> {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
-        RemoteObject::create(media_pipeline.client(), "ImageOverlayFilter", args)
-            .await
-            .map(Self::from)
+    pub fn create(media_pipeline: &root::MediaPipeline) -> Create<Self> {
+        let args = Args::new().object("mediaPipeline", media_pipeline);
+        Create::new(media_pipeline.client(), "ImageOverlayFilter", args)
     }
 
     /// Takes a picture away. An unknown id is no error.
@@ -238,8 +221,8 @@ impl ImageOverlayFilter {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn remove_image(&self, id: &str) -> Result<(), Error> {
-        self.run("removeImage", Args::new().with("id", id)).await
+    pub fn remove_image(&self, id: &str) -> Call<()> {
+        self.run("removeImage", Args::new().with("id", id))
     }
 
     /// Adds a picture, or replaces the one with the same id. Lengths are shares of the frame
@@ -257,7 +240,7 @@ impl ImageOverlayFilter {
     /// # Errors
     /// As [`Client::invoke`].
     #[allow(clippy::too_many_arguments, reason = "as the module declares it")]
-    pub async fn add_image(
+    pub fn add_image(
         &self,
         id: &str,
         uri: &str,
@@ -267,7 +250,7 @@ impl ImageOverlayFilter {
         height_percent: f64,
         keep_aspect_ratio: bool,
         center: bool,
-    ) -> Result<(), Error> {
+    ) -> Call<()> {
         self.run(
             "addImage",
             Args::new()
@@ -280,7 +263,6 @@ impl ImageOverlayFilter {
                 .with("keepAspectRatio", keep_aspect_ratio)
                 .with("center", center),
         )
-        .await
     }
 }
 
@@ -339,18 +321,16 @@ impl ZBarFilter {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(media_pipeline: &root::MediaPipeline) -> Result<Self, Error> {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
-        RemoteObject::create(media_pipeline.client(), "ZBarFilter", args)
-            .await
-            .map(Self::from)
+    pub fn create(media_pipeline: &root::MediaPipeline) -> Create<Self> {
+        let args = Args::new().object("mediaPipeline", media_pipeline);
+        Create::new(media_pipeline.client(), "ZBarFilter", args)
     }
 
     /// A code was read. The same code is told again after a second at the earliest.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_code_found(&self) -> Result<Events<events::CodeFound>, Error> {
-        self.stream().await
+    pub fn on_code_found(&self) -> Subscribe<events::CodeFound> {
+        self.stream()
     }
 }

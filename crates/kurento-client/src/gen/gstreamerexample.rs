@@ -3,7 +3,7 @@
 
 use std::ops::Deref;
 
-use crate::{self as root, Args, Client, Error, RemoteObject};
+use crate::{self as root, Args, Call, Client, Create, RemoteObject};
 
 /// An example of a filter made of GStreamer elements.
 #[derive(Debug, Clone)]
@@ -34,15 +34,13 @@ impl GStreamerExample {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(media_pipeline: &root::MediaPipeline) -> Result<Self, Error> {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
-        RemoteObject::create(
+    pub fn create(media_pipeline: &root::MediaPipeline) -> Create<Self> {
+        let args = Args::new().object("mediaPipeline", media_pipeline);
+        Create::new(
             media_pipeline.client(),
             "gstreamerexample.GStreamerExample",
             args,
         )
-        .await
-        .map(Self::from)
     }
 
     /// Chooses what the filter does.
@@ -51,9 +49,8 @@ impl GStreamerExample {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_filter_type(&self, filter_type: i32) -> Result<(), Error> {
+    pub fn set_filter_type(&self, filter_type: i32) -> Call<()> {
         self.run("setFilterType", Args::new().with("filterType", filter_type))
-            .await
     }
 
     /// Sets how strong an edge must be to be drawn.
@@ -62,11 +59,10 @@ impl GStreamerExample {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_edge_threshold(&self, edge_value: i32) -> Result<(), Error> {
+    pub fn set_edge_threshold(&self, edge_value: i32) -> Call<()> {
         self.run(
             "setEdgeThreshold",
             Args::new().with("edgeValue", edge_value),
         )
-        .await
     }
 }

@@ -3,7 +3,7 @@
 
 use std::ops::Deref;
 
-use crate::{self as root, Args, Client, Error, Events, RemoteObject};
+use crate::{self as root, Args, Call, Client, Create, RemoteObject, Subscribe};
 use salono_kurento_model::events;
 
 /// Finds augmented reality markers in the video and draws a picture or a text over them.
@@ -35,15 +35,13 @@ impl ArMarkerdetector {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(media_pipeline: &root::MediaPipeline) -> Result<Self, Error> {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
-        RemoteObject::create(
+    pub fn create(media_pipeline: &root::MediaPipeline) -> Create<Self> {
+        let args = Args::new().object("mediaPipeline", media_pipeline);
+        Create::new(
             media_pipeline.client(),
             "markerdetector.ArMarkerdetector",
             args,
         )
-        .await
-        .map(Self::from)
     }
 
     /// Chooses how much the filter draws to show its work.
@@ -52,12 +50,11 @@ impl ArMarkerdetector {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_show_debug_level(&self, show_debug_level: i32) -> Result<(), Error> {
+    pub fn set_show_debug_level(&self, show_debug_level: i32) -> Call<()> {
         self.run(
             "setShowDebugLevel",
             Args::new().with("showDebugLevel", show_debug_level),
         )
-        .await
     }
 
     /// Tells how much the filter draws to show its work.
@@ -66,8 +63,8 @@ impl ArMarkerdetector {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_show_debug_level(&self) -> Result<i32, Error> {
-        self.get("getShowDebugLevel", Args::new()).await
+    pub fn get_show_debug_level(&self) -> Call<i32> {
+        self.get("getShowDebugLevel", Args::new())
     }
 
     /// Chooses the picture to draw over markers.
@@ -76,12 +73,11 @@ impl ArMarkerdetector {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_overlay_image(&self, overlay_image: &str) -> Result<(), Error> {
+    pub fn set_overlay_image(&self, overlay_image: &str) -> Call<()> {
         self.run(
             "setOverlayImage",
             Args::new().with("overlayImage", overlay_image),
         )
-        .await
     }
 
     /// Tells the picture that is drawn over markers.
@@ -90,8 +86,8 @@ impl ArMarkerdetector {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_overlay_image(&self) -> Result<String, Error> {
-        self.get("getOverlayImage", Args::new()).await
+    pub fn get_overlay_image(&self) -> Call<String> {
+        self.get("getOverlayImage", Args::new())
     }
 
     /// Chooses the text to draw over markers.
@@ -100,12 +96,11 @@ impl ArMarkerdetector {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_overlay_text(&self, overlay_text: &str) -> Result<(), Error> {
+    pub fn set_overlay_text(&self, overlay_text: &str) -> Call<()> {
         self.run(
             "setOverlayText",
             Args::new().with("overlayText", overlay_text),
         )
-        .await
     }
 
     /// Tells the text that is drawn over markers.
@@ -114,8 +109,8 @@ impl ArMarkerdetector {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_overlay_text(&self) -> Result<String, Error> {
-        self.get("getOverlayText", Args::new()).await
+    pub fn get_overlay_text(&self) -> Call<String> {
+        self.get("getOverlayText", Args::new())
     }
 
     /// Sets the size of what is drawn.
@@ -124,12 +119,11 @@ impl ArMarkerdetector {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_overlay_scale(&self, overlay_scale: f64) -> Result<(), Error> {
+    pub fn set_overlay_scale(&self, overlay_scale: f64) -> Call<()> {
         self.run(
             "setOverlayScale",
             Args::new().with("overlayScale", overlay_scale),
         )
-        .await
     }
 
     /// Tells the size of what is drawn.
@@ -138,17 +132,15 @@ impl ArMarkerdetector {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn get_overlay_scale(&self) -> Result<f64, Error> {
-        self.get("getOverlayScale", Args::new()).await
+    pub fn get_overlay_scale(&self) -> Call<f64> {
+        self.get("getOverlayScale", Args::new())
     }
 
     /// The number of visible markers of one kind has changed.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_marker_count(
-        &self,
-    ) -> Result<Events<events::markerdetector::MarkerCount>, Error> {
-        self.stream().await
+    pub fn on_marker_count(&self) -> Subscribe<events::markerdetector::MarkerCount> {
+        self.stream()
     }
 }

@@ -3,7 +3,7 @@
 
 use std::ops::Deref;
 
-use crate::{self as root, Args, Client, Error, RemoteObject};
+use crate::{self as root, Args, Call, Client, Create, RemoteObject};
 
 /// An example of a filter made with OpenCV.
 #[derive(Debug, Clone)]
@@ -34,11 +34,9 @@ impl OpenCVExample {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(media_pipeline: &root::MediaPipeline) -> Result<Self, Error> {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
-        RemoteObject::create(media_pipeline.client(), "opencvexample.OpenCVExample", args)
-            .await
-            .map(Self::from)
+    pub fn create(media_pipeline: &root::MediaPipeline) -> Create<Self> {
+        let args = Args::new().object("mediaPipeline", media_pipeline);
+        Create::new(media_pipeline.client(), "opencvexample.OpenCVExample", args)
     }
 
     /// Chooses what the filter does.
@@ -47,9 +45,8 @@ impl OpenCVExample {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_filter_type(&self, filter_type: i32) -> Result<(), Error> {
+    pub fn set_filter_type(&self, filter_type: i32) -> Call<()> {
         self.run("setFilterType", Args::new().with("filterType", filter_type))
-            .await
     }
 
     /// Sets how strong an edge must be to be drawn.
@@ -58,11 +55,10 @@ impl OpenCVExample {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_edge_threshold(&self, edge_value: i32) -> Result<(), Error> {
+    pub fn set_edge_threshold(&self, edge_value: i32) -> Call<()> {
         self.run(
             "setEdgeThreshold",
             Args::new().with("edgeValue", edge_value),
         )
-        .await
     }
 }

@@ -3,7 +3,7 @@
 
 use std::ops::Deref;
 
-use crate::{self as root, Args, Client, Error, Events, RemoteObject};
+use crate::{self as root, Args, Call, Client, Create, RemoteObject, Subscribe};
 use salono_kurento_model::events;
 
 /// Reads number plates in the video.
@@ -35,15 +35,13 @@ impl PlateDetectorFilter {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(media_pipeline: &root::MediaPipeline) -> Result<Self, Error> {
-        let args = Args::new().with("mediaPipeline", media_pipeline.id());
-        RemoteObject::create(
+    pub fn create(media_pipeline: &root::MediaPipeline) -> Create<Self> {
+        let args = Args::new().object("mediaPipeline", media_pipeline);
+        Create::new(
             media_pipeline.client(),
             "platedetector.PlateDetectorFilter",
             args,
         )
-        .await
-        .map(Self::from)
     }
 
     /// Tells how wide a plate is expected to be.
@@ -52,24 +50,18 @@ impl PlateDetectorFilter {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn set_plate_width_percentage(
-        &self,
-        plate_width_percentage: f64,
-    ) -> Result<(), Error> {
+    pub fn set_plate_width_percentage(&self, plate_width_percentage: f64) -> Call<()> {
         self.run(
             "setPlateWidthPercentage",
             Args::new().with("plateWidthPercentage", plate_width_percentage),
         )
-        .await
     }
 
     /// A plate was read.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_plate_detected(
-        &self,
-    ) -> Result<Events<events::platedetector::PlateDetected>, Error> {
-        self.stream().await
+    pub fn on_plate_detected(&self) -> Subscribe<events::platedetector::PlateDetected> {
+        self.stream()
     }
 }

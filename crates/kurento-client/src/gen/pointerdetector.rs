@@ -3,7 +3,7 @@
 
 use std::ops::Deref;
 
-use crate::{self as root, Args, Client, Error, Events, RemoteObject};
+use crate::{self as root, Args, Call, Client, Create, RemoteObject, Subscribe};
 use salono_kurento_model::events;
 use salono_kurento_model::types;
 
@@ -37,20 +37,18 @@ impl PointerDetectorFilter {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(
+    pub fn create(
         media_pipeline: &root::MediaPipeline,
         calibration_region: &types::pointerdetector::WindowParam,
-    ) -> Result<Self, Error> {
+    ) -> Create<Self> {
         let args = Args::new()
-            .with("mediaPipeline", media_pipeline.id())
+            .object("mediaPipeline", media_pipeline)
             .with("calibrationRegion", calibration_region);
-        RemoteObject::create(
+        Create::new(
             media_pipeline.client(),
             "pointerdetector.PointerDetectorFilter",
             args,
         )
-        .await
-        .map(Self::from)
     }
 
     /// As [`PointerDetectorFilter::create`], with optional parameters.
@@ -59,7 +57,7 @@ impl PointerDetectorFilter {
         calibration_region: &types::pointerdetector::WindowParam,
     ) -> PointerDetectorFilterBuilder {
         let args = Args::new()
-            .with("mediaPipeline", media_pipeline.id())
+            .object("mediaPipeline", media_pipeline)
             .with("calibrationRegion", calibration_region);
         PointerDetectorFilterBuilder {
             client: media_pipeline.client().clone(),
@@ -73,29 +71,27 @@ impl PointerDetectorFilter {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn add_window(
+    pub fn add_window(
         &self,
         window: &types::pointerdetector::PointerDetectorWindowMediaParam,
-    ) -> Result<(), Error> {
+    ) -> Call<()> {
         self.run("addWindow", Args::new().with("window", window))
-            .await
     }
 
     /// Removes all windows.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn clear_windows(&self) -> Result<(), Error> {
-        self.run("clearWindows", Args::new()).await
+    pub fn clear_windows(&self) -> Call<()> {
+        self.run("clearWindows", Args::new())
     }
 
     /// Learns the pointer's colour from what the calibration region shows now.
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn track_color_from_calibration_region(&self) -> Result<(), Error> {
+    pub fn track_color_from_calibration_region(&self) -> Call<()> {
         self.run("trackColorFromCalibrationRegion", Args::new())
-            .await
     }
 
     /// Removes a window.
@@ -104,25 +100,24 @@ impl PointerDetectorFilter {
     ///
     /// # Errors
     /// As [`Client::invoke`].
-    pub async fn remove_window(&self, window_id: &str) -> Result<(), Error> {
+    pub fn remove_window(&self, window_id: &str) -> Call<()> {
         self.run("removeWindow", Args::new().with("windowId", window_id))
-            .await
     }
 
     /// The pointer has entered a window.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_window_in(&self) -> Result<Events<events::pointerdetector::WindowIn>, Error> {
-        self.stream().await
+    pub fn on_window_in(&self) -> Subscribe<events::pointerdetector::WindowIn> {
+        self.stream()
     }
 
     /// The pointer has left a window.
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_window_out(&self) -> Result<Events<events::pointerdetector::WindowOut>, Error> {
-        self.stream().await
+    pub fn on_window_out(&self) -> Subscribe<events::pointerdetector::WindowOut> {
+        self.stream()
     }
 }
 
@@ -148,13 +143,11 @@ impl PointerDetectorFilterBuilder {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(self) -> Result<PointerDetectorFilter, Error> {
-        RemoteObject::create(
+    pub fn create(self) -> Create<PointerDetectorFilter> {
+        Create::new(
             &self.client,
             "pointerdetector.PointerDetectorFilter",
             self.args,
         )
-        .await
-        .map(PointerDetectorFilter::from)
     }
 }

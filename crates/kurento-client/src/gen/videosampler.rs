@@ -3,7 +3,7 @@
 
 use std::ops::Deref;
 
-use crate::{self as root, Args, Client, Error, Events, RemoteObject};
+use crate::{self as root, Args, Client, Create, RemoteObject, Subscribe};
 use salono_kurento_model::events;
 use salono_kurento_model::types;
 
@@ -36,22 +36,17 @@ impl VideoSampler {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(
-        media_pipeline: &root::MediaPipeline,
-        frame_period: i32,
-    ) -> Result<Self, Error> {
+    pub fn create(media_pipeline: &root::MediaPipeline, frame_period: i32) -> Create<Self> {
         let args = Args::new()
-            .with("mediaPipeline", media_pipeline.id())
+            .object("mediaPipeline", media_pipeline)
             .with("framePeriod", frame_period);
-        RemoteObject::create(media_pipeline.client(), "videosampler.VideoSampler", args)
-            .await
-            .map(Self::from)
+        Create::new(media_pipeline.client(), "videosampler.VideoSampler", args)
     }
 
     /// As [`VideoSampler::create`], with optional parameters.
     pub fn builder(media_pipeline: &root::MediaPipeline, frame_period: i32) -> VideoSamplerBuilder {
         let args = Args::new()
-            .with("mediaPipeline", media_pipeline.id())
+            .object("mediaPipeline", media_pipeline)
             .with("framePeriod", frame_period);
         VideoSamplerBuilder {
             client: media_pipeline.client().clone(),
@@ -63,10 +58,10 @@ impl VideoSampler {
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub async fn on_sample_image_delivered(
+    pub fn on_sample_image_delivered(
         &self,
-    ) -> Result<Events<events::videosampler::SampleImageDelivered>, Error> {
-        self.stream().await
+    ) -> Subscribe<events::videosampler::SampleImageDelivered> {
+        self.stream()
     }
 }
 
@@ -122,9 +117,7 @@ impl VideoSamplerBuilder {
     ///
     /// # Errors
     /// As [`Client::create`].
-    pub async fn create(self) -> Result<VideoSampler, Error> {
-        RemoteObject::create(&self.client, "videosampler.VideoSampler", self.args)
-            .await
-            .map(VideoSampler::from)
+    pub fn create(self) -> Create<VideoSampler> {
+        Create::new(&self.client, "videosampler.VideoSampler", self.args)
     }
 }

@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeMap as _,
+};
 use serde_json::Value;
 
 /// What an endpoint at a URI is doing: stopped, moving media, or halted in between.
@@ -40,7 +42,7 @@ impl UriEndpointState {
 }
 
 /// What a client should know about the server it talks to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ServerInfo {
     /// Version of the server.
     pub version: String,
@@ -51,6 +53,19 @@ pub struct ServerInfo {
     pub kind: ServerType,
     /// Abilities that clients may rely on, such as `transactions`.
     pub capabilities: Vec<String>,
+}
+
+impl Serialize for ServerInfo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("version", &self.version)?;
+        members.serialize_entry("modules", &self.modules)?;
+        members.serialize_entry("type", &self.kind)?;
+        members.serialize_entry("capabilities", &self.capabilities)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "ServerInfo")?;
+        members.end()
+    }
 }
 
 /// Kinds of server: a media server, or a controller of several.
@@ -126,7 +141,7 @@ impl GstreamerDotDetails {
 }
 
 /// A module of the server.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ModuleInfo {
     /// Version of the module.
     pub version: String,
@@ -137,6 +152,19 @@ pub struct ModuleInfo {
     pub generation_time: String,
     /// Names of the classes of the module that clients can create.
     pub factories: Vec<String>,
+}
+
+impl Serialize for ModuleInfo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("version", &self.version)?;
+        members.serialize_entry("name", &self.name)?;
+        members.serialize_entry("generationTime", &self.generation_time)?;
+        members.serialize_entry("factories", &self.factories)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "ModuleInfo")?;
+        members.end()
+    }
 }
 
 /// Whether media is exchanged with the other side.
@@ -381,7 +409,7 @@ impl AudioCodec {
 }
 
 /// A rational number.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Fraction {
     /// The number above the line.
     pub numerator: i32,
@@ -389,8 +417,19 @@ pub struct Fraction {
     pub denominator: i32,
 }
 
+impl Serialize for Fraction {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("numerator", &self.numerator)?;
+        members.serialize_entry("denominator", &self.denominator)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "Fraction")?;
+        members.end()
+    }
+}
+
 /// A format of audio.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct AudioCaps {
     /// Codec.
     pub codec: AudioCodec,
@@ -398,8 +437,19 @@ pub struct AudioCaps {
     pub bitrate: i32,
 }
 
+impl Serialize for AudioCaps {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("codec", &self.codec)?;
+        members.serialize_entry("bitrate", &self.bitrate)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "AudioCaps")?;
+        members.end()
+    }
+}
+
 /// A format of video.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct VideoCaps {
     /// Codec.
     pub codec: VideoCodec,
@@ -407,8 +457,19 @@ pub struct VideoCaps {
     pub framerate: Fraction,
 }
 
+impl Serialize for VideoCaps {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("codec", &self.codec)?;
+        members.serialize_entry("framerate", &self.framerate)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "VideoCaps")?;
+        members.end()
+    }
+}
+
 /// One connection between two elements.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ElementConnectionData {
     /// The element that gives media.
     pub source: String,
@@ -425,13 +486,38 @@ pub struct ElementConnectionData {
     pub sink_description: String,
 }
 
+impl Serialize for ElementConnectionData {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("source", &self.source)?;
+        members.serialize_entry("sink", &self.sink)?;
+        members.serialize_entry("type", &self.kind)?;
+        members.serialize_entry("sourceDescription", &self.source_description)?;
+        members.serialize_entry("sinkDescription", &self.sink_description)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "ElementConnectionData")?;
+        members.end()
+    }
+}
+
 /// A text attached to an object under a key.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Tag {
     /// Key.
     pub key: String,
     /// Text.
     pub value: String,
+}
+
+impl Serialize for Tag {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("key", &self.key)?;
+        members.serialize_entry("value", &self.value)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "Tag")?;
+        members.end()
+    }
 }
 
 /// What statistics are about; each value belongs to one struct.
@@ -497,7 +583,7 @@ impl StatsType {
 }
 
 /// How long media takes to get somewhere.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct MediaLatencyStat {
     /// Name of the input that is measured, for example `sink_video_default`.
     pub name: String,
@@ -508,8 +594,20 @@ pub struct MediaLatencyStat {
     pub avg: f64,
 }
 
+impl Serialize for MediaLatencyStat {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("name", &self.name)?;
+        members.serialize_entry("type", &self.kind)?;
+        members.serialize_entry("avg", &self.avg)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "MediaLatencyStat")?;
+        members.end()
+    }
+}
+
 /// What all statistics have.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Stats {
     /// What the statistics are about; constant from one call to the next.
     pub id: String,
@@ -519,6 +617,18 @@ pub struct Stats {
     /// When they were taken, in milliseconds since 1970-01-01 UTC.
     #[serde(rename = "timestampMillis")]
     pub timestamp_millis: i64,
+}
+
+impl Serialize for Stats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("id", &self.id)?;
+        members.serialize_entry("type", &self.kind)?;
+        members.serialize_entry("timestampMillis", &self.timestamp_millis)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "Stats")?;
+        members.end()
+    }
 }
 
 /// A [`Stats`] or a struct that extends it, told apart by `__type__`.
@@ -613,7 +723,7 @@ impl<'de> Deserialize<'de> for AnyStats {
 }
 
 /// Delays inside an element; taken while the pipeline's `latencyStats` is on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ElementStats {
     /// What the statistics are about; constant from one call to the next.
     pub id: String,
@@ -629,9 +739,22 @@ pub struct ElementStats {
     pub input_latency: Vec<MediaLatencyStat>,
 }
 
+impl Serialize for ElementStats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("id", &self.id)?;
+        members.serialize_entry("type", &self.kind)?;
+        members.serialize_entry("timestampMillis", &self.timestamp_millis)?;
+        members.serialize_entry("inputLatency", &self.input_latency)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "ElementStats")?;
+        members.end()
+    }
+}
+
 /// Delays up to the point where media leaves the pipeline; taken while the pipeline's
 /// `latencyStats` is on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct EndpointStats {
     /// What the statistics are about; constant from one call to the next.
     pub id: String,
@@ -650,8 +773,22 @@ pub struct EndpointStats {
     pub e2e_latency: Vec<MediaLatencyStat>,
 }
 
+impl Serialize for EndpointStats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("id", &self.id)?;
+        members.serialize_entry("type", &self.kind)?;
+        members.serialize_entry("timestampMillis", &self.timestamp_millis)?;
+        members.serialize_entry("inputLatency", &self.input_latency)?;
+        members.serialize_entry("E2ELatency", &self.e2e_latency)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "EndpointStats")?;
+        members.end()
+    }
+}
+
 /// What all statistics about WebRTC have. Names follow the W3C's early drafts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct RTCStats {
     /// What the statistics are about; constant from one call to the next.
     pub id: String,
@@ -663,8 +800,20 @@ pub struct RTCStats {
     pub timestamp_millis: i64,
 }
 
+impl Serialize for RTCStats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("id", &self.id)?;
+        members.serialize_entry("type", &self.kind)?;
+        members.serialize_entry("timestampMillis", &self.timestamp_millis)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "RTCStats")?;
+        members.end()
+    }
+}
+
 /// One RTP stream in either direction.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct RTCRTPStreamStats {
     /// What the statistics are about; constant from one call to the next.
     pub id: String,
@@ -713,8 +862,33 @@ pub struct RTCRTPStreamStats {
     pub fraction_lost: f64,
 }
 
+impl Serialize for RTCRTPStreamStats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("id", &self.id)?;
+        members.serialize_entry("type", &self.kind)?;
+        members.serialize_entry("timestampMillis", &self.timestamp_millis)?;
+        members.serialize_entry("ssrc", &self.ssrc)?;
+        members.serialize_entry("associateStatsId", &self.associate_stats_id)?;
+        members.serialize_entry("isRemote", &self.is_remote)?;
+        members.serialize_entry("mediaTrackId", &self.media_track_id)?;
+        members.serialize_entry("transportId", &self.transport_id)?;
+        members.serialize_entry("codecId", &self.codec_id)?;
+        members.serialize_entry("firCount", &self.fir_count)?;
+        members.serialize_entry("pliCount", &self.pli_count)?;
+        members.serialize_entry("nackCount", &self.nack_count)?;
+        members.serialize_entry("sliCount", &self.sli_count)?;
+        members.serialize_entry("remb", &self.remb)?;
+        members.serialize_entry("packetsLost", &self.packets_lost)?;
+        members.serialize_entry("fractionLost", &self.fraction_lost)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "RTCRTPStreamStats")?;
+        members.end()
+    }
+}
+
 /// A negotiated codec.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct RTCCodec {
     /// What the statistics are about; constant from one call to the next.
     pub id: String,
@@ -738,8 +912,25 @@ pub struct RTCCodec {
     pub parameters: String,
 }
 
+impl Serialize for RTCCodec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("id", &self.id)?;
+        members.serialize_entry("type", &self.kind)?;
+        members.serialize_entry("timestampMillis", &self.timestamp_millis)?;
+        members.serialize_entry("payloadType", &self.payload_type)?;
+        members.serialize_entry("codec", &self.codec)?;
+        members.serialize_entry("clockRate", &self.clock_rate)?;
+        members.serialize_entry("channels", &self.channels)?;
+        members.serialize_entry("parameters", &self.parameters)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "RTCCodec")?;
+        members.end()
+    }
+}
+
 /// An RTP stream that is received.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct RTCInboundRTPStreamStats {
     /// What the statistics are about; constant from one call to the next.
     pub id: String,
@@ -796,8 +987,36 @@ pub struct RTCInboundRTPStreamStats {
     pub jitter: f64,
 }
 
+impl Serialize for RTCInboundRTPStreamStats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("id", &self.id)?;
+        members.serialize_entry("type", &self.kind)?;
+        members.serialize_entry("timestampMillis", &self.timestamp_millis)?;
+        members.serialize_entry("ssrc", &self.ssrc)?;
+        members.serialize_entry("associateStatsId", &self.associate_stats_id)?;
+        members.serialize_entry("isRemote", &self.is_remote)?;
+        members.serialize_entry("mediaTrackId", &self.media_track_id)?;
+        members.serialize_entry("transportId", &self.transport_id)?;
+        members.serialize_entry("codecId", &self.codec_id)?;
+        members.serialize_entry("firCount", &self.fir_count)?;
+        members.serialize_entry("pliCount", &self.pli_count)?;
+        members.serialize_entry("nackCount", &self.nack_count)?;
+        members.serialize_entry("sliCount", &self.sli_count)?;
+        members.serialize_entry("remb", &self.remb)?;
+        members.serialize_entry("packetsLost", &self.packets_lost)?;
+        members.serialize_entry("fractionLost", &self.fraction_lost)?;
+        members.serialize_entry("packetsReceived", &self.packets_received)?;
+        members.serialize_entry("bytesReceived", &self.bytes_received)?;
+        members.serialize_entry("jitter", &self.jitter)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "RTCInboundRTPStreamStats")?;
+        members.end()
+    }
+}
+
 /// An RTP stream that is sent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct RTCOutboundRTPStreamStats {
     /// What the statistics are about; constant from one call to the next.
     pub id: String,
@@ -858,8 +1077,37 @@ pub struct RTCOutboundRTPStreamStats {
     pub round_trip_time: f64,
 }
 
+impl Serialize for RTCOutboundRTPStreamStats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("id", &self.id)?;
+        members.serialize_entry("type", &self.kind)?;
+        members.serialize_entry("timestampMillis", &self.timestamp_millis)?;
+        members.serialize_entry("ssrc", &self.ssrc)?;
+        members.serialize_entry("associateStatsId", &self.associate_stats_id)?;
+        members.serialize_entry("isRemote", &self.is_remote)?;
+        members.serialize_entry("mediaTrackId", &self.media_track_id)?;
+        members.serialize_entry("transportId", &self.transport_id)?;
+        members.serialize_entry("codecId", &self.codec_id)?;
+        members.serialize_entry("firCount", &self.fir_count)?;
+        members.serialize_entry("pliCount", &self.pli_count)?;
+        members.serialize_entry("nackCount", &self.nack_count)?;
+        members.serialize_entry("sliCount", &self.sli_count)?;
+        members.serialize_entry("remb", &self.remb)?;
+        members.serialize_entry("packetsLost", &self.packets_lost)?;
+        members.serialize_entry("fractionLost", &self.fraction_lost)?;
+        members.serialize_entry("packetsSent", &self.packets_sent)?;
+        members.serialize_entry("bytesSent", &self.bytes_sent)?;
+        members.serialize_entry("targetBitrate", &self.target_bitrate)?;
+        members.serialize_entry("roundTripTime", &self.round_trip_time)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "RTCOutboundRTPStreamStats")?;
+        members.end()
+    }
+}
+
 /// The connection as a whole.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct RTCPeerConnectionStats {
     /// What the statistics are about; constant from one call to the next.
     pub id: String,
@@ -877,8 +1125,22 @@ pub struct RTCPeerConnectionStats {
     pub data_channels_closed: i64,
 }
 
+impl Serialize for RTCPeerConnectionStats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("id", &self.id)?;
+        members.serialize_entry("type", &self.kind)?;
+        members.serialize_entry("timestampMillis", &self.timestamp_millis)?;
+        members.serialize_entry("dataChannelsOpened", &self.data_channels_opened)?;
+        members.serialize_entry("dataChannelsClosed", &self.data_channels_closed)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "RTCPeerConnectionStats")?;
+        members.end()
+    }
+}
+
 /// A group of tracks.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct RTCMediaStreamStats {
     /// What the statistics are about; constant from one call to the next.
     pub id: String,
@@ -896,8 +1158,22 @@ pub struct RTCMediaStreamStats {
     pub track_ids: Vec<String>,
 }
 
+impl Serialize for RTCMediaStreamStats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("id", &self.id)?;
+        members.serialize_entry("type", &self.kind)?;
+        members.serialize_entry("timestampMillis", &self.timestamp_millis)?;
+        members.serialize_entry("streamIdentifier", &self.stream_identifier)?;
+        members.serialize_entry("trackIds", &self.track_ids)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "RTCMediaStreamStats")?;
+        members.end()
+    }
+}
+
 /// One track.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct RTCMediaStreamTrackStats {
     /// What the statistics are about; constant from one call to the next.
     pub id: String,
@@ -951,6 +1227,35 @@ pub struct RTCMediaStreamTrackStats {
     pub echo_return_loss_enhancement: f64,
 }
 
+impl Serialize for RTCMediaStreamTrackStats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("id", &self.id)?;
+        members.serialize_entry("type", &self.kind)?;
+        members.serialize_entry("timestampMillis", &self.timestamp_millis)?;
+        members.serialize_entry("trackIdentifier", &self.track_identifier)?;
+        members.serialize_entry("remoteSource", &self.remote_source)?;
+        members.serialize_entry("ssrcIds", &self.ssrc_ids)?;
+        members.serialize_entry("frameWidth", &self.frame_width)?;
+        members.serialize_entry("frameHeight", &self.frame_height)?;
+        members.serialize_entry("framesPerSecond", &self.frames_per_second)?;
+        members.serialize_entry("framesSent", &self.frames_sent)?;
+        members.serialize_entry("framesReceived", &self.frames_received)?;
+        members.serialize_entry("framesDecoded", &self.frames_decoded)?;
+        members.serialize_entry("framesDropped", &self.frames_dropped)?;
+        members.serialize_entry("framesCorrupted", &self.frames_corrupted)?;
+        members.serialize_entry("audioLevel", &self.audio_level)?;
+        members.serialize_entry("echoReturnLoss", &self.echo_return_loss)?;
+        members.serialize_entry(
+            "echoReturnLossEnhancement",
+            &self.echo_return_loss_enhancement,
+        )?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "RTCMediaStreamTrackStats")?;
+        members.end()
+    }
+}
+
 /// State of a data channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RTCDataChannelState {
@@ -986,7 +1291,7 @@ impl RTCDataChannelState {
 }
 
 /// One data channel.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct RTCDataChannelStats {
     /// What the statistics are about; constant from one call to the next.
     pub id: String,
@@ -1018,8 +1323,28 @@ pub struct RTCDataChannelStats {
     pub bytes_received: i64,
 }
 
+impl Serialize for RTCDataChannelStats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("id", &self.id)?;
+        members.serialize_entry("type", &self.kind)?;
+        members.serialize_entry("timestampMillis", &self.timestamp_millis)?;
+        members.serialize_entry("label", &self.label)?;
+        members.serialize_entry("protocol", &self.protocol)?;
+        members.serialize_entry("datachannelid", &self.datachannelid)?;
+        members.serialize_entry("state", &self.state)?;
+        members.serialize_entry("messagesSent", &self.messages_sent)?;
+        members.serialize_entry("bytesSent", &self.bytes_sent)?;
+        members.serialize_entry("messagesReceived", &self.messages_received)?;
+        members.serialize_entry("bytesReceived", &self.bytes_received)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "RTCDataChannelStats")?;
+        members.end()
+    }
+}
+
 /// One transport.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct RTCTransportStats {
     /// What the statistics are about; constant from one call to the next.
     pub id: String,
@@ -1050,6 +1375,25 @@ pub struct RTCTransportStats {
     /// Id of the remote certificate's statistics.
     #[serde(rename = "remoteCertificateId")]
     pub remote_certificate_id: String,
+}
+
+impl Serialize for RTCTransportStats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("id", &self.id)?;
+        members.serialize_entry("type", &self.kind)?;
+        members.serialize_entry("timestampMillis", &self.timestamp_millis)?;
+        members.serialize_entry("bytesSent", &self.bytes_sent)?;
+        members.serialize_entry("bytesReceived", &self.bytes_received)?;
+        members.serialize_entry("rtcpTransportStatsId", &self.rtcp_transport_stats_id)?;
+        members.serialize_entry("activeConnection", &self.active_connection)?;
+        members.serialize_entry("selectedCandidatePairId", &self.selected_candidate_pair_id)?;
+        members.serialize_entry("localCertificateId", &self.local_certificate_id)?;
+        members.serialize_entry("remoteCertificateId", &self.remote_certificate_id)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "RTCTransportStats")?;
+        members.end()
+    }
 }
 
 /// Where an ICE candidate comes from (RFC 8445).
@@ -1087,7 +1431,7 @@ impl RTCStatsIceCandidateType {
 }
 
 /// One ICE candidate.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct RTCIceCandidateAttributes {
     /// What the statistics are about; constant from one call to the next.
     pub id: String,
@@ -1113,6 +1457,24 @@ pub struct RTCIceCandidateAttributes {
     /// URL of the STUN or TURN server that gave it.
     #[serde(rename = "addressSourceUrl")]
     pub address_source_url: String,
+}
+
+impl Serialize for RTCIceCandidateAttributes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("id", &self.id)?;
+        members.serialize_entry("type", &self.kind)?;
+        members.serialize_entry("timestampMillis", &self.timestamp_millis)?;
+        members.serialize_entry("ipAddress", &self.ip_address)?;
+        members.serialize_entry("portNumber", &self.port_number)?;
+        members.serialize_entry("transport", &self.transport)?;
+        members.serialize_entry("candidateType", &self.candidate_type)?;
+        members.serialize_entry("priority", &self.priority)?;
+        members.serialize_entry("addressSourceUrl", &self.address_source_url)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "RTCIceCandidateAttributes")?;
+        members.end()
+    }
 }
 
 /// State of the connectivity check of a candidate pair (RFC 8445).
@@ -1158,7 +1520,7 @@ impl RTCStatsIceCandidatePairState {
 }
 
 /// One candidate pair.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct RTCIceCandidatePairStats {
     /// What the statistics are about; constant from one call to the next.
     pub id: String,
@@ -1204,8 +1566,33 @@ pub struct RTCIceCandidatePairStats {
     pub available_incoming_bitrate: f64,
 }
 
+impl Serialize for RTCIceCandidatePairStats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("id", &self.id)?;
+        members.serialize_entry("type", &self.kind)?;
+        members.serialize_entry("timestampMillis", &self.timestamp_millis)?;
+        members.serialize_entry("transportId", &self.transport_id)?;
+        members.serialize_entry("localCandidateId", &self.local_candidate_id)?;
+        members.serialize_entry("remoteCandidateId", &self.remote_candidate_id)?;
+        members.serialize_entry("state", &self.state)?;
+        members.serialize_entry("priority", &self.priority)?;
+        members.serialize_entry("nominated", &self.nominated)?;
+        members.serialize_entry("writable", &self.writable)?;
+        members.serialize_entry("readable", &self.readable)?;
+        members.serialize_entry("bytesSent", &self.bytes_sent)?;
+        members.serialize_entry("bytesReceived", &self.bytes_received)?;
+        members.serialize_entry("roundTripTime", &self.round_trip_time)?;
+        members.serialize_entry("availableOutgoingBitrate", &self.available_outgoing_bitrate)?;
+        members.serialize_entry("availableIncomingBitrate", &self.available_incoming_bitrate)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "RTCIceCandidatePairStats")?;
+        members.end()
+    }
+}
+
 /// One certificate of a transport.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct RTCCertificateStats {
     /// What the statistics are about; constant from one call to the next.
     pub id: String,
@@ -1228,8 +1615,24 @@ pub struct RTCCertificateStats {
     pub issuer_certificate_id: String,
 }
 
+impl Serialize for RTCCertificateStats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("id", &self.id)?;
+        members.serialize_entry("type", &self.kind)?;
+        members.serialize_entry("timestampMillis", &self.timestamp_millis)?;
+        members.serialize_entry("fingerprint", &self.fingerprint)?;
+        members.serialize_entry("fingerprintAlgorithm", &self.fingerprint_algorithm)?;
+        members.serialize_entry("base64Certificate", &self.base64certificate)?;
+        members.serialize_entry("issuerCertificateId", &self.issuer_certificate_id)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "RTCCertificateStats")?;
+        members.end()
+    }
+}
+
 /// A codec as configured.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct CodecConfiguration {
     /// Name in the form `name/clock rate[/channels]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -1239,8 +1642,23 @@ pub struct CodecConfiguration {
     pub properties: Option<BTreeMap<String, String>>,
 }
 
+impl Serialize for CodecConfiguration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        if let Some(value) = &self.name {
+            members.serialize_entry("name", value)?;
+        }
+        if let Some(value) = &self.properties {
+            members.serialize_entry("properties", value)?;
+        }
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "CodecConfiguration")?;
+        members.end()
+    }
+}
+
 /// How the receiver's estimate of the available bandwidth (REMB) moves.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct RembParams {
     /// Packets over which loss is judged at most.
     #[serde(
@@ -1296,8 +1714,41 @@ pub struct RembParams {
     pub remb_on_connect: Option<i32>,
 }
 
+impl Serialize for RembParams {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        if let Some(value) = &self.packets_recv_interval_top {
+            members.serialize_entry("packetsRecvIntervalTop", value)?;
+        }
+        if let Some(value) = &self.exponential_factor {
+            members.serialize_entry("exponentialFactor", value)?;
+        }
+        if let Some(value) = &self.lineal_factor_min {
+            members.serialize_entry("linealFactorMin", value)?;
+        }
+        if let Some(value) = &self.lineal_factor_grade {
+            members.serialize_entry("linealFactorGrade", value)?;
+        }
+        if let Some(value) = &self.decrement_factor {
+            members.serialize_entry("decrementFactor", value)?;
+        }
+        if let Some(value) = &self.threshold_factor {
+            members.serialize_entry("thresholdFactor", value)?;
+        }
+        if let Some(value) = &self.up_losses {
+            members.serialize_entry("upLosses", value)?;
+        }
+        if let Some(value) = &self.remb_on_connect {
+            members.serialize_entry("rembOnConnect", value)?;
+        }
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "RembParams")?;
+        members.end()
+    }
+}
+
 /// Which media an offer asks for.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct OfferOptions {
     /// Whether the offer has an audio section.
     #[serde(
@@ -1313,6 +1764,21 @@ pub struct OfferOptions {
         skip_serializing_if = "Option::is_none"
     )]
     pub offer_to_receive_video: Option<bool>,
+}
+
+impl Serialize for OfferOptions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        if let Some(value) = &self.offer_to_receive_audio {
+            members.serialize_entry("offerToReceiveAudio", value)?;
+        }
+        if let Some(value) = &self.offer_to_receive_video {
+            members.serialize_entry("offerToReceiveVideo", value)?;
+        }
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "OfferOptions")?;
+        members.end()
+    }
 }
 
 /// Containers, and whether both or one of audio and video are stored. WEBM takes VP8 and
@@ -1383,7 +1849,7 @@ impl MediaProfileSpecType {
 }
 
 /// Length and seekability of media that is played.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct VideoInfo {
     /// Whether the position can be set.
     #[serde(rename = "isSeekable")]
@@ -1396,6 +1862,19 @@ pub struct VideoInfo {
     pub seekable_end: i64,
     /// Length in milliseconds; 0 when unknown.
     pub duration: i64,
+}
+
+impl Serialize for VideoInfo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("isSeekable", &self.is_seekable)?;
+        members.serialize_entry("seekableInit", &self.seekable_init)?;
+        members.serialize_entry("seekableEnd", &self.seekable_end)?;
+        members.serialize_entry("duration", &self.duration)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "VideoInfo")?;
+        members.end()
+    }
 }
 
 /// What a recorder does about gaps in what it stores: nothing, new timestamps, or filling
@@ -1465,7 +1944,7 @@ impl CryptoSuite {
 
 /// Key and cipher of SRTP. Give the key in one of the two forms; a random one is made when
 /// only the cipher is given. 30 bytes for AES-128, 46 for AES-256.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct SDES {
     /// Master key and salt as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -1478,8 +1957,26 @@ pub struct SDES {
     pub crypto: Option<CryptoSuite>,
 }
 
+impl Serialize for SDES {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        if let Some(value) = &self.key {
+            members.serialize_entry("key", value)?;
+        }
+        if let Some(value) = &self.key_base64 {
+            members.serialize_entry("keyBase64", value)?;
+        }
+        if let Some(value) = &self.crypto {
+            members.serialize_entry("crypto", value)?;
+        }
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "SDES")?;
+        members.end()
+    }
+}
+
 /// An ICE candidate as WebRTC peers exchange it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct IceCandidate {
     /// The `candidate` attribute (RFC 8839), beginning with `candidate:`; empty marks the end.
     pub candidate: String,
@@ -1489,6 +1986,18 @@ pub struct IceCandidate {
     /// Index of that media section, from 0.
     #[serde(rename = "sdpMLineIndex")]
     pub sdp_m_line_index: i32,
+}
+
+impl Serialize for IceCandidate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("candidate", &self.candidate)?;
+        members.serialize_entry("sdpMid", &self.sdp_mid)?;
+        members.serialize_entry("sdpMLineIndex", &self.sdp_m_line_index)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "IceCandidate")?;
+        members.end()
+    }
 }
 
 /// State of ICE of one transport.
@@ -1572,7 +2081,7 @@ impl DtlsConnectionState {
 }
 
 /// The candidate pair that a transport uses.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct IceCandidatePair {
     /// Number of the transport, as text.
     #[serde(rename = "streamId")]
@@ -1588,8 +2097,21 @@ pub struct IceCandidatePair {
     pub remote_candidate: String,
 }
 
+impl Serialize for IceCandidatePair {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("streamId", &self.stream_id)?;
+        members.serialize_entry("componentId", &self.component_id)?;
+        members.serialize_entry("localCandidate", &self.local_candidate)?;
+        members.serialize_entry("remoteCandidate", &self.remote_candidate)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "IceCandidatePair")?;
+        members.end()
+    }
+}
+
 /// State of ICE of one transport.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct IceConnection {
     /// Number of the transport, as text.
     #[serde(rename = "streamId")]
@@ -1601,8 +2123,20 @@ pub struct IceConnection {
     pub state: IceComponentState,
 }
 
+impl Serialize for IceConnection {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("streamId", &self.stream_id)?;
+        members.serialize_entry("componentId", &self.component_id)?;
+        members.serialize_entry("state", &self.state)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "IceConnection")?;
+        members.end()
+    }
+}
+
 /// State of DTLS of one transport.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct DtlsConnection {
     /// Number of the transport, as text.
     #[serde(rename = "streamId")]
@@ -1615,6 +2149,19 @@ pub struct DtlsConnection {
     pub connection_id: String,
     /// State.
     pub state: DtlsConnectionState,
+}
+
+impl Serialize for DtlsConnection {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("streamId", &self.stream_id)?;
+        members.serialize_entry("componentId", &self.component_id)?;
+        members.serialize_entry("connectionId", &self.connection_id)?;
+        members.serialize_entry("state", &self.state)?;
+        members.serialize_entry("__module__", "kurento")?;
+        members.serialize_entry("__type__", "DtlsConnection")?;
+        members.end()
+    }
 }
 
 /// Kinds of key of a certificate.
@@ -1836,9 +2383,9 @@ impl DSCPValue {
 
 /// Types of the module `chroma`.
 pub mod chroma {
-    use serde::{Deserialize, Serialize};
+    use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
     /// A rectangle of the frame.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Deserialize)]
     pub struct WindowParam {
         /// Horizontal place of its corner, in pixels from the left.
         #[serde(rename = "topRightCornerX")]
@@ -1851,13 +2398,26 @@ pub mod chroma {
         /// Height in pixels.
         pub height: i32,
     }
+
+    impl Serialize for WindowParam {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut members = serializer.serialize_map(None)?;
+            members.serialize_entry("topRightCornerX", &self.top_right_corner_x)?;
+            members.serialize_entry("topRightCornerY", &self.top_right_corner_y)?;
+            members.serialize_entry("width", &self.width)?;
+            members.serialize_entry("height", &self.height)?;
+            members.serialize_entry("__module__", "chroma")?;
+            members.serialize_entry("__type__", "WindowParam")?;
+            members.end()
+        }
+    }
 }
 
 /// Types of the module `crowddetector`.
 pub mod crowddetector {
-    use serde::{Deserialize, Serialize};
+    use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
     /// A point of the frame.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Deserialize)]
     pub struct RelativePoint {
         /// Distance from the left edge, as a share of the frame's width.
         pub x: f64,
@@ -1865,8 +2425,19 @@ pub mod crowddetector {
         pub y: f64,
     }
 
+    impl Serialize for RelativePoint {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut members = serializer.serialize_map(None)?;
+            members.serialize_entry("x", &self.x)?;
+            members.serialize_entry("y", &self.y)?;
+            members.serialize_entry("__module__", "crowddetector")?;
+            members.serialize_entry("__type__", "RelativePoint")?;
+            members.end()
+        }
+    }
+
     /// When a region raises events.
-    #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
     pub struct RegionOfInterestConfig {
         /// Occupancy in percent from which the level is 1.
         #[serde(
@@ -1954,8 +2525,53 @@ pub mod crowddetector {
         pub optical_flow_angle_offset: Option<i32>,
     }
 
+    impl Serialize for RegionOfInterestConfig {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut members = serializer.serialize_map(None)?;
+            if let Some(value) = &self.occupancy_level_min {
+                members.serialize_entry("occupancyLevelMin", value)?;
+            }
+            if let Some(value) = &self.occupancy_level_med {
+                members.serialize_entry("occupancyLevelMed", value)?;
+            }
+            if let Some(value) = &self.occupancy_level_max {
+                members.serialize_entry("occupancyLevelMax", value)?;
+            }
+            if let Some(value) = &self.occupancy_num_frames_to_event {
+                members.serialize_entry("occupancyNumFramesToEvent", value)?;
+            }
+            if let Some(value) = &self.fluidity_level_min {
+                members.serialize_entry("fluidityLevelMin", value)?;
+            }
+            if let Some(value) = &self.fluidity_level_med {
+                members.serialize_entry("fluidityLevelMed", value)?;
+            }
+            if let Some(value) = &self.fluidity_level_max {
+                members.serialize_entry("fluidityLevelMax", value)?;
+            }
+            if let Some(value) = &self.fluidity_num_frames_to_event {
+                members.serialize_entry("fluidityNumFramesToEvent", value)?;
+            }
+            if let Some(value) = &self.send_optical_flow_event {
+                members.serialize_entry("sendOpticalFlowEvent", value)?;
+            }
+            if let Some(value) = &self.optical_flow_num_frames_to_event {
+                members.serialize_entry("opticalFlowNumFramesToEvent", value)?;
+            }
+            if let Some(value) = &self.optical_flow_num_frames_to_reset {
+                members.serialize_entry("opticalFlowNumFramesToReset", value)?;
+            }
+            if let Some(value) = &self.optical_flow_angle_offset {
+                members.serialize_entry("opticalFlowAngleOffset", value)?;
+            }
+            members.serialize_entry("__module__", "crowddetector")?;
+            members.serialize_entry("__type__", "RegionOfInterestConfig")?;
+            members.end()
+        }
+    }
+
     /// A region to watch.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Deserialize)]
     pub struct RegionOfInterest {
         /// Corners of the region, in order around it.
         pub points: Vec<super::crowddetector::RelativePoint>,
@@ -1965,13 +2581,25 @@ pub mod crowddetector {
         /// Name of the region in events.
         pub id: String,
     }
+
+    impl Serialize for RegionOfInterest {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut members = serializer.serialize_map(None)?;
+            members.serialize_entry("points", &self.points)?;
+            members.serialize_entry("regionOfInterestConfig", &self.region_of_interest_config)?;
+            members.serialize_entry("id", &self.id)?;
+            members.serialize_entry("__module__", "crowddetector")?;
+            members.serialize_entry("__type__", "RegionOfInterest")?;
+            members.end()
+        }
+    }
 }
 
 /// Types of the module `pointerdetector`.
 pub mod pointerdetector {
-    use serde::{Deserialize, Serialize};
+    use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
     /// A rectangle of the frame.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Deserialize)]
     pub struct WindowParam {
         /// Horizontal place of its corner, in pixels from the left.
         #[serde(rename = "topRightCornerX")]
@@ -1985,8 +2613,21 @@ pub mod pointerdetector {
         pub height: i32,
     }
 
+    impl Serialize for WindowParam {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut members = serializer.serialize_map(None)?;
+            members.serialize_entry("topRightCornerX", &self.top_right_corner_x)?;
+            members.serialize_entry("topRightCornerY", &self.top_right_corner_y)?;
+            members.serialize_entry("width", &self.width)?;
+            members.serialize_entry("height", &self.height)?;
+            members.serialize_entry("__module__", "pointerdetector")?;
+            members.serialize_entry("__type__", "WindowParam")?;
+            members.end()
+        }
+    }
+
     /// A window that the pointer can enter.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Deserialize)]
     pub struct PointerDetectorWindowMediaParam {
         /// Id of the window in events.
         pub id: String,
@@ -2017,6 +2658,29 @@ pub mod pointerdetector {
         /// URI of the picture to show while the pointer is outside.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub image: Option<String>,
+    }
+
+    impl Serialize for PointerDetectorWindowMediaParam {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut members = serializer.serialize_map(None)?;
+            members.serialize_entry("id", &self.id)?;
+            members.serialize_entry("height", &self.height)?;
+            members.serialize_entry("width", &self.width)?;
+            members.serialize_entry("upperRightX", &self.upper_right_x)?;
+            members.serialize_entry("upperRightY", &self.upper_right_y)?;
+            if let Some(value) = &self.active_image {
+                members.serialize_entry("activeImage", value)?;
+            }
+            if let Some(value) = &self.image_transparency {
+                members.serialize_entry("imageTransparency", value)?;
+            }
+            if let Some(value) = &self.image {
+                members.serialize_entry("image", value)?;
+            }
+            members.serialize_entry("__module__", "pointerdetector")?;
+            members.serialize_entry("__type__", "PointerDetectorWindowMediaParam")?;
+            members.end()
+        }
     }
 }
 

@@ -312,7 +312,7 @@ impl State {
                 Ok(Value::Null)
             }
             Request::Connect
-            | Request::Ping
+            | Request::Ping { .. }
             | Request::Describe { .. }
             | Request::Unsubscribe { .. }
             | Request::Ref { .. }

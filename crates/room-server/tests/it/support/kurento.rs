@@ -191,7 +191,7 @@ impl State {
                     .retain(|_, parent| parent.as_deref() != Some(object.as_str()));
                 Value::Null
             }
-            Request::Ping => "pong".into(),
+            Request::Ping { .. } => "pong".into(),
             _ => Value::Null,
         }
     }
