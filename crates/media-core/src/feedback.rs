@@ -7,7 +7,7 @@ use salono_media_api::{Bitrate, Event, ShardMetrics};
 use salono_rtp::recv::TwccReceiver;
 use salono_rtp::rtcp::{Compound, Packet, ReportBlock, Writer};
 use salono_rtp::srtp::MAX_RTCP_OVERHEAD;
-use salono_sdp::negotiate::{MAX_TRANSPORTS, Negotiated};
+use salono_sdp::negotiate::{MAX_TRANSPORTS, NegotiatedMedia};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -36,8 +36,8 @@ struct Twcc {
 
 impl Feedback {
     /// Prepares for what was negotiated.
-    pub(crate) fn set_up(&mut self, negotiated: &Negotiated) {
-        for media in &negotiated.media {
+    pub(crate) fn set_up(&mut self, negotiated: &[NegotiatedMedia]) {
+        for media in negotiated {
             let Some(slot) = media.transport.and_then(|at| self.twcc.get_mut(at)) else {
                 continue;
             };
@@ -221,7 +221,7 @@ impl Peer {
         egress: &mut Egress,
         write: impl FnOnce(&mut Writer<'_>) -> bool,
     ) -> bool {
-        let (Some(path), dscp) = (self.endpoint.path(transport), self.endpoint.dscp()) else {
+        let (Some(path), dscp) = (self.endpoint.rtcp_path(transport), self.endpoint.dscp()) else {
             return false;
         };
         let local_ssrc = self.local_ssrc();

@@ -20,6 +20,7 @@ mod config;
 mod context;
 mod demux;
 mod egress;
+mod endpoint;
 mod feedback;
 mod graph;
 mod network;

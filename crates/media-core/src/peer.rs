@@ -2,10 +2,10 @@
 
 use crate::config::Limits;
 use crate::demux::EndpointSlot;
+use crate::endpoint::Endpoint;
 use crate::feedback::Feedback;
 use crate::timers::{Alarm, Timers};
 use crate::track::{Clock, Destination, Inbound, OutSlot, Outbound, Router, Taken, TrackSlot};
-use crate::webrtc::Endpoint;
 use salono_media_api::{
     Bandwidth, ConnectionState, ElementEvent, ElementKey, ElementStats, Event, MediaKind,
     ShardMetrics,
@@ -93,11 +93,11 @@ impl Peer {
         router: &mut Router,
         randoms: [u64; 2],
     ) {
-        let Some(negotiated) = self.endpoint.negotiated() else {
+        let Some(negotiated) = self.endpoint.media() else {
             return;
         };
         let ssrcs = self.endpoint.ssrcs();
-        for media in &negotiated.media {
+        for media in negotiated {
             let (line, kind, ssrc, rtx, random) = match media.kind {
                 SdpKind::Audio => (
                     &mut self.audio,

@@ -3,9 +3,10 @@
 use super::{Home, Shard};
 use crate::context::Context;
 use crate::demux::EndpointSlot;
+use crate::endpoint::Endpoint;
 use crate::graph::NodeKind;
 use crate::peer::Peer;
-use crate::webrtc::Endpoint;
+use crate::webrtc;
 use rand::Rng;
 use salono_media_api::{
     Command, ElementKey, ElementSpec, ElementStats, Event, MediaError, MediaErrorKind, Op,
@@ -114,8 +115,9 @@ impl Shard {
                 self.reply(token, result.map(Reply::Description));
             }
             Op::GatherCandidates { token, element } => {
-                let result =
-                    self.with_endpoint(element, now, |endpoint, context| endpoint.gather(context));
+                let result = self.with_endpoint(element, now, |endpoint, context| {
+                    endpoint.expect_web_rtc()?.gather(context)
+                });
                 self.reply(token, result.map(|()| Reply::Done));
             }
             Op::AddIceCandidate {
@@ -124,7 +126,9 @@ impl Shard {
                 candidate,
             } => {
                 let result = self.with_endpoint(element, now, |endpoint, context| {
-                    endpoint.add_candidate(&candidate, context)
+                    endpoint
+                        .expect_web_rtc()?
+                        .add_candidate(&candidate, context)
                 });
                 self.reply(token, result.map(|()| Reply::Done));
             }
@@ -139,7 +143,7 @@ impl Shard {
             }
             Op::SetIce { element, settings } => {
                 let _ = self.with_endpoint(element, now, |endpoint, _| {
-                    endpoint.set_ice(*settings);
+                    endpoint.expect_web_rtc()?.set_ice(*settings);
                     Ok(())
                 });
             }
@@ -153,7 +157,9 @@ impl Shard {
                 channel,
             } => {
                 let result = self.with_endpoint(element, now, |endpoint, context| {
-                    endpoint.open_channel(channel, context.now)
+                    endpoint
+                        .expect_web_rtc()?
+                        .open_channel(channel, context.now)
                 });
                 self.reply(token, result.map(|()| Reply::Done));
             }
@@ -163,7 +169,9 @@ impl Shard {
                 channel,
             } => {
                 let result = self.with_endpoint(element, now, |endpoint, context| {
-                    endpoint.close_channel(channel, context.now)
+                    endpoint
+                        .expect_web_rtc()?
+                        .close_channel(channel, context.now)
                 });
                 self.reply(token, result.map(|()| Reply::Done));
             }
@@ -225,9 +233,9 @@ impl Shard {
                 };
                 let (dtls, rng) = (self.dtls.clone(), &mut self.rng);
                 Some(self.peers.insert_with_key(|slot| {
-                    Peer::new(Endpoint::new(
-                        element, pipeline, slot, spec, dtls, &context, rng,
-                    ))
+                    let endpoint =
+                        webrtc::Endpoint::new(element, pipeline, slot, spec, dtls, &context, rng);
+                    Peer::new(Endpoint::WebRtc(Box::new(endpoint)))
                 }))
             }
         };

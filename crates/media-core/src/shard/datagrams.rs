@@ -3,8 +3,7 @@
 use super::Shard;
 use crate::demux::{DatagramKind, Owner, classify};
 use crate::network::SocketId;
-use crate::peer::Peer;
-use crate::webrtc::Path;
+use crate::webrtc::{self, Path};
 use is::stun::{StunMessage, StunPacket};
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -47,7 +46,7 @@ impl Shard {
         let (Some(owner), Some(destination)) = (owner, self.config.address(path.socket)) else {
             return false;
         };
-        let Some(peer) = self.peers.get_mut(owner.endpoint) else {
+        let Some(endpoint) = self.web_rtc(owner) else {
             return false;
         };
         let packet = StunPacket {
@@ -56,9 +55,7 @@ impl Shard {
             destination,
             message,
         };
-        let accepted = peer
-            .endpoint
-            .handle_stun(usize::from(owner.transport), packet, now);
+        let accepted = endpoint.handle_stun(usize::from(owner.transport), packet, now);
         if accepted {
             self.dirty.push(owner.endpoint);
         }
@@ -66,11 +63,13 @@ impl Shard {
     }
 
     fn handle_dtls(&mut self, path: Path, datagram: &[u8], now: Instant) -> bool {
-        let Some((owner, peer)) = self.owner(path) else {
+        let Some(owner) = self.demux.by_path(path) else {
             return false;
         };
-        peer.endpoint
-            .handle_dtls(usize::from(owner.transport), datagram, now);
+        let Some(endpoint) = self.web_rtc(owner) else {
+            return false;
+        };
+        endpoint.handle_dtls(usize::from(owner.transport), datagram, now);
         self.dirty.push(owner.endpoint);
         true
     }
@@ -115,8 +114,7 @@ impl Shard {
         )
     }
 
-    fn owner(&mut self, path: Path) -> Option<(Owner, &mut Peer)> {
-        let owner = self.demux.by_path(path)?;
-        Some((owner, self.peers.get_mut(owner.endpoint)?))
+    fn web_rtc(&mut self, owner: Owner) -> Option<&mut webrtc::Endpoint> {
+        self.peers.get_mut(owner.endpoint)?.endpoint.web_rtc_mut()
     }
 }

@@ -17,7 +17,7 @@ use salono_media_api::{
     IceSettings, IceState, MediaError, MediaErrorKind, OfferKinds, PipelineKey, WebRtcSpec,
 };
 use salono_sdp::MediaKind;
-use salono_sdp::negotiate::{DtlsRole, Negotiated, TransportParams};
+use salono_sdp::negotiate::{DtlsRole, NegotiatedMedia, TransportParams};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -90,8 +90,10 @@ impl Endpoint {
         self.pipeline
     }
 
-    pub(crate) fn negotiated(&self) -> Option<&Negotiated> {
-        self.negotiation.negotiated()
+    /// The m-lines, once negotiated.
+    pub(crate) fn media(&self) -> Option<&[NegotiatedMedia]> {
+        let negotiated = self.negotiation.negotiated()?;
+        Some(&negotiated.media)
     }
 
     pub(crate) fn ssrcs(&self) -> LocalSsrcs {

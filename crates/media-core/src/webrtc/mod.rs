@@ -8,6 +8,8 @@ mod negotiation;
 mod srtp;
 mod transport;
 
-pub(crate) use data::DataEvent;
-pub(crate) use endpoint::Endpoint;
+pub(crate) use data::{DataChannels, DataEvent};
+pub(crate) use endpoint::{Changes, Endpoint};
+pub(crate) use negotiation::LocalSsrcs;
+pub(crate) use srtp::Srtp;
 pub(crate) use transport::{Path, dtls_config};

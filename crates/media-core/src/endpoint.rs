@@ -1,0 +1,171 @@
+//! The endpoint of a peer, whatever it speaks: what tracks, feedback and shard need of either kind.
+
+use crate::context::Context;
+use crate::webrtc::{self, Changes, DataChannels, DataEvent, LocalSsrcs, Path, Srtp};
+use salono_media_api::{ElementKey, MediaError, MediaErrorKind, OfferKinds, PipelineKey};
+use salono_sdp::MediaKind;
+use salono_sdp::negotiate::NegotiatedMedia;
+use std::time::{Duration, Instant};
+
+/// One endpoint: negotiation, transports and the states that it reports.
+pub(crate) enum Endpoint {
+    /// ICE, DTLS-SRTP and data channels.
+    WebRtc(Box<webrtc::Endpoint>),
+}
+
+/// Calls the method of the same name of whichever endpoint there is.
+macro_rules! either {
+    ($self:ident, $endpoint:ident => $call:expr) => {
+        match $self {
+            Self::WebRtc($endpoint) => $call,
+        }
+    };
+}
+
+impl Endpoint {
+    /// What only WebRTC can do.
+    pub(crate) fn web_rtc(&self) -> Option<&webrtc::Endpoint> {
+        match self {
+            Self::WebRtc(endpoint) => Some(endpoint),
+        }
+    }
+
+    pub(crate) fn web_rtc_mut(&mut self) -> Option<&mut webrtc::Endpoint> {
+        match self {
+            Self::WebRtc(endpoint) => Some(endpoint),
+        }
+    }
+
+    /// Like [`Endpoint::web_rtc_mut`], with the error that a command is answered with.
+    pub(crate) fn expect_web_rtc(&mut self) -> Result<&mut webrtc::Endpoint, MediaError> {
+        self.web_rtc_mut().ok_or_else(|| {
+            MediaError::new(
+                MediaErrorKind::NotSupported,
+                "the element is not a WebRTC endpoint",
+            )
+        })
+    }
+
+    pub(crate) fn key(&self) -> ElementKey {
+        either!(self, endpoint => endpoint.key())
+    }
+
+    pub(crate) fn pipeline(&self) -> PipelineKey {
+        either!(self, endpoint => endpoint.pipeline())
+    }
+
+    /// The m-lines, once negotiated.
+    pub(crate) fn media(&self) -> Option<&[NegotiatedMedia]> {
+        either!(self, endpoint => endpoint.media())
+    }
+
+    pub(crate) fn ssrcs(&self) -> LocalSsrcs {
+        either!(self, endpoint => endpoint.ssrcs())
+    }
+
+    pub(crate) fn cname(&self) -> &str {
+        either!(self, endpoint => endpoint.cname())
+    }
+
+    pub(crate) fn dscp(&self) -> u8 {
+        either!(self, endpoint => endpoint.dscp())
+    }
+
+    pub(crate) fn connected(&self) -> bool {
+        either!(self, endpoint => endpoint.connected())
+    }
+
+    pub(crate) fn local_sdp(&self) -> Option<String> {
+        either!(self, endpoint => endpoint.local_sdp())
+    }
+
+    pub(crate) fn remote_sdp(&self) -> Option<String> {
+        either!(self, endpoint => endpoint.remote_sdp())
+    }
+
+    /// Keys of a transport, once agreed on.
+    pub(crate) fn srtp(&self, transport: usize) -> Option<&Srtp> {
+        either!(self, endpoint => endpoint.srtp(transport))
+    }
+
+    pub(crate) fn srtp_mut(&mut self, transport: usize) -> Option<&mut Srtp> {
+        either!(self, endpoint => endpoint.srtp_mut(transport))
+    }
+
+    /// Where a transport sends RTP to, if it may send now.
+    pub(crate) fn path(&self, transport: usize) -> Option<Path> {
+        either!(self, endpoint => endpoint.path(transport))
+    }
+
+    /// Where a transport sends RTCP to, if it may send now.
+    pub(crate) fn rtcp_path(&self, transport: usize) -> Option<Path> {
+        match self {
+            Self::WebRtc(endpoint) => endpoint.path(transport),
+        }
+    }
+
+    /// Round-trip time of a transport, where it is measured beside RTCP.
+    pub(crate) fn round_trip(&self, transport: usize) -> Option<Duration> {
+        match self {
+            Self::WebRtc(endpoint) => endpoint.round_trip(transport),
+        }
+    }
+
+    pub(crate) fn set_max_recv_kbps(&mut self, kind: MediaKind, kbps: u64) {
+        either!(self, endpoint => endpoint.set_max_recv_kbps(kind, kbps));
+    }
+
+    pub(crate) fn generate_offer(
+        &mut self,
+        kinds: OfferKinds,
+        context: &mut Context<'_>,
+    ) -> Result<String, MediaError> {
+        either!(self, endpoint => endpoint.generate_offer(kinds, context))
+    }
+
+    pub(crate) fn process_offer(
+        &mut self,
+        sdp: &str,
+        context: &mut Context<'_>,
+    ) -> Result<String, MediaError> {
+        either!(self, endpoint => endpoint.process_offer(sdp, context))
+    }
+
+    pub(crate) fn process_answer(
+        &mut self,
+        sdp: &str,
+        context: &mut Context<'_>,
+    ) -> Result<String, MediaError> {
+        either!(self, endpoint => endpoint.process_answer(sdp, context))
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        either!(self, endpoint => endpoint.handle_timeout(now));
+    }
+
+    pub(crate) fn poll_timeout(&mut self) -> Option<Instant> {
+        either!(self, endpoint => endpoint.poll_timeout())
+    }
+
+    /// Moves everything that waits in the transports and reports what changed.
+    pub(crate) fn drain(&mut self, context: &mut Context<'_>) -> Changes {
+        either!(self, endpoint => endpoint.drain(context))
+    }
+
+    pub(crate) fn data(&self) -> Option<&DataChannels> {
+        self.web_rtc().and_then(webrtc::Endpoint::data)
+    }
+
+    pub(crate) fn data_mut(&mut self) -> Option<&mut DataChannels> {
+        self.web_rtc_mut().and_then(webrtc::Endpoint::data_mut)
+    }
+
+    pub(crate) fn poll_data(&mut self) -> Option<DataEvent> {
+        self.web_rtc_mut().and_then(webrtc::Endpoint::poll_data)
+    }
+
+    /// Says goodbye to the peer and gives up everything in the demultiplexer.
+    pub(crate) fn close(&mut self, context: &mut Context<'_>) {
+        either!(self, endpoint => endpoint.close(context));
+    }
+}
