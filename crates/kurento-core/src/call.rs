@@ -106,6 +106,8 @@ pub(crate) enum Then {
     Description { remote: bool },
     /// Nothing but success or failure.
     Confirm,
+    /// The data channel is closed, or never was there.
+    CloseChannel,
     /// Counters.
     Stats {
         /// Of this element.

@@ -392,10 +392,8 @@ impl ObjectModel {
         self.check_data_channels(call.object)?;
         let channel = call.int("channelId").unwrap_or_default();
         let Ok(channel) = u16::try_from(channel) else {
-            return Err(Error::new(
-                ErrorCode::MediaObjectIllegalParam,
-                "'channelId' is out of range",
-            ));
+            // No channel has such a number.
+            return Ok(Outcome::VOID);
         };
         let element = ElementKey(call.object);
         let token = self.ask(pipeline, |token| Op::CloseDataChannel {
@@ -403,7 +401,7 @@ impl ObjectModel {
             element,
             channel,
         });
-        Ok(Outcome::Later(token, Then::Confirm))
+        Ok(Outcome::Later(token, Then::CloseChannel))
     }
 
     fn check_data_channels(&mut self, key: u64) -> Result<(), Error> {

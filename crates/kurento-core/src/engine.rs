@@ -82,13 +82,18 @@ impl ObjectModel {
             (Then::Description { remote: true }, Ok(Reply::Description(None))) => {
                 Err(Error::new(ErrorCode::SdpNoRemoteSdp, "No remote SDP"))
             }
-            (Then::Confirm, Ok(Reply::Done)) => Ok(Value::Null),
+            (Then::Confirm | Then::CloseChannel, Ok(Reply::Done)) => Ok(Value::Null),
+            // A channel that is not there is closed already.
+            (Then::CloseChannel, Err(error)) if error.kind == MediaErrorKind::IllegalParam => {
+                Ok(Value::Null)
+            }
             (Then::Stats { object, kind }, Ok(Reply::Stats(stats))) => {
                 Ok(self.stats_value(object, kind, &stats, now))
             }
             (
                 Then::Description { .. }
                 | Then::Confirm
+                | Then::CloseChannel
                 | Then::Stats { .. }
                 | Then::Memory
                 | Then::Processors
@@ -297,6 +302,8 @@ fn error_of(error: &MediaError, code: ErrorCode, text: &str) -> Error {
     };
     if error.message.is_empty() {
         Error::new(code, text)
+    } else if error.message.starts_with(text) {
+        Error::new(code, error.message.as_str())
     } else {
         Error::new(code, format!("{text}: {}", error.message))
     }

@@ -128,6 +128,7 @@ pub(crate) fn host_value(then: &Then, facts: HostFacts, at: Instant) -> Result<V
         | Then::Complete { .. }
         | Then::Description { .. }
         | Then::Confirm
+        | Then::CloseChannel
         | Then::Stats { .. } => Err(Error::new(
             ErrorCode::InternalError,
             "Unexpected error while processing method: counters of the host came unasked",

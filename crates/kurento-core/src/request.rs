@@ -206,16 +206,10 @@ impl ObjectModel {
     ) -> Result<Outcome, Error> {
         let class = self.registry.class(name).cloned();
         let Some(class) = class else {
-            return Err(Error::new(
-                ErrorCode::MediaObjectNotAvailable,
-                format!("Factory '{name}' not found"),
-            ));
+            return Err(no_factory(name));
         };
         let Some(constructor) = class.constructor().filter(|_| class.is_creatable()) else {
-            return Err(Error::new(
-                ErrorCode::MediaObjectConstructorNotFound,
-                format!("Class '{name}' is abstract, it has no constructor"),
-            ));
+            return Err(no_factory(name));
         };
         if !is_available(class.qualified_name()) {
             return Err(Error::new(
@@ -460,6 +454,14 @@ pub(crate) fn is_available(qualified_class: &str) -> bool {
     matches!(
         qualified_class,
         "kurento.MediaPipeline" | "kurento.PassThrough" | "kurento.WebRtcEndpoint"
+    )
+}
+
+/// Answers unknown and abstract classes alike, as Kurento does.
+fn no_factory(name: &str) -> Error {
+    Error::new(
+        ErrorCode::MediaObjectNotAvailable,
+        format!("Factory '{name}' not found"),
     )
 }
 

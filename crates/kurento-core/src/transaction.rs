@@ -46,7 +46,14 @@ impl ObjectModel {
             ));
         }
         for (index, operation) in operations.iter().enumerate() {
-            if operation.get("id").and_then(operation_index) != Some(index) {
+            let given = match operation {
+                // Nothing counts as an operation without members, and no identifier as null.
+                Value::Object(_) | Value::Null => {
+                    operation_index(operation.get("id").unwrap_or(&Value::Null))
+                }
+                Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => None,
+            };
+            if given != Some(index) {
                 return Err(malformed(format!(
                     "Id of request '{index}' should be '{index}'"
                 )));

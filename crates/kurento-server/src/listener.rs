@@ -240,8 +240,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         loop {
             tokio::select! {
                 frame = self.socket.next() => match frame {
-                    Some(Ok(Message::Text(text))) => {
-                        match kurento::decode_request(&text, &config.frames, self.session_known) {
+                    // Kurento looks at the bytes alone, so clients may use either kind of frame.
+                    // What is no text is no JSON either.
+                    Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
+                        let text = message.to_text().unwrap_or_default();
+                        match kurento::decode_request(text, &config.frames, self.session_known) {
                             Ok(request) => {
                                 if requests.send(request).await.is_err() {
                                     return self.close(CloseCode::Away, "shutting down").await;
@@ -249,9 +252,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                             }
                             Err(refusal) => self.send_message(&refusal).await?,
                         }
-                    }
-                    Some(Ok(Message::Binary(_))) => {
-                        return self.close(CloseCode::Unsupported, "text frames only").await;
                     }
                     Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                     Some(Ok(Message::Close(_))) => {

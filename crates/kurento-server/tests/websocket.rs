@@ -201,7 +201,7 @@ async fn malformed_texts_are_answered_and_the_connection_lives() {
 }
 
 #[tokio::test]
-async fn too_long_and_binary_frames_end_their_connection_only() {
+async fn too_long_frames_end_their_connection_only_and_binary_ones_count_as_texts() {
     let listener = ListenerConfig {
         frames: Limits {
             max_bytes: 1_000,
@@ -215,9 +215,16 @@ async fn too_long_and_binary_frames_end_their_connection_only() {
     long.send("x".repeat(1_001)).await;
     assert_eq!(long.next().await, Err(Some(CloseCode::Size)));
     let mut binary = Client::connect(&server, "/kurento").await;
-    let bytes = vec![0_u8; 10];
-    binary.0.send(Message::Binary(bytes.into())).await.unwrap();
-    assert_eq!(binary.next().await, Err(Some(CloseCode::Unsupported)));
+    for (bytes, member) in [
+        (
+            br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#.to_vec(),
+            "result",
+        ),
+        (vec![0xFF; 10], "error"),
+    ] {
+        binary.0.send(Message::Binary(bytes.into())).await.unwrap();
+        assert!(binary.next().await.unwrap()[member].is_object());
+    }
     assert_eq!(
         other.ask(1, "ping", json!({})).await["result"]["value"],
         "pong"

@@ -1,0 +1,157 @@
+//! A real media server in this process, and clients of it.
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use salono_kurento_model::{Registry, Value};
+use salono_kurento_server::{Config, ListenerConfig, Server, ServerHandle, serve_listener};
+use salono_media_api::Event;
+use salono_media_core::Certificate;
+use salono_media_engine::{Engine, EngineConfig, EngineHandle};
+use std::{
+    collections::VecDeque,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc::{self, error::TrySendError},
+};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Message, protocol::frame::coding::CloseCode},
+};
+
+/// How long anything may take; far more than it does.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Object model, media engine and listener.
+pub(crate) struct Live {
+    pub(crate) handle: ServerHandle,
+    pub(crate) engine: EngineHandle,
+    pub(crate) address: SocketAddr,
+}
+
+impl Live {
+    /// Starts one.
+    pub(crate) async fn start(config: Config) -> Self {
+        static CERTIFICATE: OnceLock<Arc<Certificate>> = OnceLock::new();
+        let certificate =
+            CERTIFICATE.get_or_init(|| Arc::new(Certificate::generate().expect("a certificate")));
+        let mut settings = EngineConfig::new(Arc::clone(certificate));
+        settings.shards = 1;
+        settings.ips = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+        let (events, reports) = mpsc::channel::<Event>(4_096);
+        let engine = Engine::start(&settings, move |event| match events.try_send(event) {
+            Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
+            Err(TrySendError::Full(event)) => Err(event),
+        })
+        .unwrap();
+        let registry = Arc::new(Registry::built_in());
+        let (handle, control) = Server::new(config, Box::new(engine.clone()), reports, registry);
+        tokio::spawn(control);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve_listener(
+            handle.clone(),
+            listener,
+            ListenerConfig::default(),
+        ));
+        Self {
+            handle,
+            engine,
+            address,
+        }
+    }
+
+    /// A connection.
+    pub(crate) async fn connect(&self, target: &str) -> Client {
+        let url = format!("ws://{}{target}", self.address);
+        Client {
+            socket: connect_async(url).await.unwrap().0,
+            closed: None,
+            answers: VecDeque::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Ends it; what it held is gone when this returns.
+    pub(crate) async fn stop(self) {
+        self.handle.shutdown().await;
+        let engine = self.engine;
+        tokio::task::spawn_blocking(move || engine.shutdown())
+            .await
+            .unwrap();
+    }
+}
+
+/// A client that takes apart what it hears.
+pub(crate) struct Client {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// The code that the server closed with; 1006 where it said nothing.
+    pub(crate) closed: Option<u16>,
+    /// Not asked for yet.
+    answers: VecDeque<Value>,
+    /// `params.value` of all notifications.
+    pub(crate) events: Vec<Value>,
+}
+
+impl Client {
+    /// Sends a text, or the same bytes in a binary frame.
+    pub(crate) async fn send(&mut self, text: &str, binary: bool) {
+        let message = if binary {
+            Message::Binary(text.as_bytes().to_vec().into())
+        } else {
+            Message::Text(text.into())
+        };
+        if self.closed.is_none() && self.socket.send(message).await.is_err() {
+            self.closed = Some(1_006);
+        }
+    }
+
+    /// Takes the next message in.
+    pub(crate) async fn hear(&mut self) {
+        if self.closed.is_some() {
+            return std::future::pending().await;
+        }
+        match self.socket.next().await {
+            Some(Ok(Message::Text(text))) => {
+                let mut message: Value = text.parse().unwrap();
+                if message["method"] == "onEvent" {
+                    self.events.push(message["params"]["value"].take());
+                } else {
+                    self.answers.push_back(message);
+                }
+            }
+            Some(Ok(Message::Close(frame))) => {
+                let code = frame.map_or(CloseCode::Status, |frame| frame.code);
+                self.closed = Some(code.into());
+            }
+            Some(Ok(
+                Message::Ping(_) | Message::Pong(_) | Message::Binary(_) | Message::Frame(_),
+            )) => {}
+            Some(Err(_)) | None => self.closed = Some(1_006),
+        }
+    }
+
+    /// The answer to the request with this identifier, or to one whose identifier the server could
+    /// not use, if it has come.
+    pub(crate) fn take_answer(&mut self, id: &Value) -> Option<Value> {
+        let exact = self.answers.iter().position(|answer| answer["id"] == *id);
+        let at = exact.or_else(|| {
+            self.answers
+                .iter()
+                .position(|answer| answer["id"].is_null())
+        })?;
+        self.answers.remove(at)
+    }
+
+    /// Closes the connection as a client does, and waits until the server has agreed.
+    pub(crate) async fn close(mut self) {
+        if self.closed.is_none() && self.socket.close(None).await.is_ok() {
+            let rest = async { while self.socket.next().await.is_some() {} };
+            tokio::time::timeout(PATIENCE, rest)
+                .await
+                .expect("the server closes too");
+        }
+    }
+}
