@@ -35,6 +35,14 @@ pub struct ShardMetrics {
     pub nacks_sent: u64,
     /// Keyframe requests sent to publishers.
     pub keyframe_requests_sent: u64,
+    /// UDP sockets and outgoing connections beside those that the shard started with, now (gauge).
+    pub sockets: u64,
+    /// TCP connections with peers and relays now (gauge).
+    pub tcp_connections: u64,
+    /// Frames dropped because a TCP connection did not keep up.
+    pub tcp_dropped_frames: u64,
+    /// Bytes of these.
+    pub tcp_dropped_bytes: u64,
     /// Datagrams that the socket refused (buffer full).
     pub send_drops: u64,
     /// Events dropped because the control side did not keep up.

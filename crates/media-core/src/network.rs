@@ -1,10 +1,16 @@
 //! What a shard asks of its sockets beyond those that it was started with, and what it is told.
 //!
 //! A shard never calls the system. It leaves [`NetworkRequest`]s in a queue; whoever drives it
-//! takes them out with `Shard::poll_network` **after every command and every `handle_*` call**,
-//! carries them out and hands the result in with `Shard::handle_network`. Binding and closing are
-//! immediate, so their result is handed in before the next command; connecting and looking up names
-//! take their time and are answered when they are done.
+//! takes them out with `Shard::poll_network` **after every command, every batch of datagrams of one
+//! socket, and every `flush` and `handle_timeout`**, carries them out and hands the result in with
+//! `Shard::handle_network`. Binding and closing are immediate, so their result is handed in before
+//! the next command; connecting and looking up names take their time and are answered when they are
+//! done.
+//!
+//! What lies in the egress when a request is taken out is sent before it is carried out, and events
+//! are handed in before further requests are: so a last packet still leaves through a socket that is
+//! closed next, and an id is never taken for that of its former owner. Within a batch, datagrams may
+//! still come of a socket that the shard has asked to close.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -24,7 +30,8 @@ pub enum SocketKind {
     /// on the connection with the remote address; the engine frames and deframes.
     IceTcp,
     /// A connection that was asked for with [`NetworkRequest::Connect`]: a datagram is a piece of
-    /// the byte stream, of any size, in order.
+    /// the byte stream, of any size, in order. What is sent is written whole or, when the peer does
+    /// not keep up, dropped whole and counted, so each should be a whole message.
     Stream,
 }
 
@@ -41,7 +48,7 @@ pub enum NetworkRequest {
         request: RequestId,
         /// Local address, never the unspecified one.
         ip: IpAddr,
-        /// Ports to choose from.
+        /// Ports to choose from; `0..=0` lets the system choose one, not a pair.
         ports: RangeInclusive<u16>,
         /// Bind an even port and the next odd one (RFC 3550 §11) instead of any one port.
         pair: bool,
@@ -66,6 +73,14 @@ pub enum NetworkRequest {
     Close {
         /// Which.
         socket: SocketId,
+    },
+    /// Close the connection of an [`SocketKind::IceTcp`] listener with a peer. Not answered, also
+    /// when there is none.
+    Disconnect {
+        /// The listener.
+        socket: SocketId,
+        /// The other end.
+        remote: SocketAddr,
     },
 }
 

@@ -73,14 +73,23 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
+/// An address of this host and the name of its interface, empty when none has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LocalIp {
+    /// The address.
+    pub(crate) ip: IpAddr,
+    /// As `ip address` names it.
+    pub(crate) interface: String,
+}
+
 /// Addresses that were asked for, or those of this host.
-pub(crate) fn local_ips(asked: &[IpAddr]) -> Result<Vec<IpAddr>, StartError> {
+pub(crate) fn local_ips(asked: &[IpAddr]) -> Result<Vec<LocalIp>, StartError> {
+    let found = os::interface_addresses()?;
     let mut seen = BTreeSet::new();
     let mut ips = asked.to_vec();
     if asked.is_empty() {
-        let mut found = os::interface_addresses()?;
-        found.retain(|ip| is_ready(*ip));
-        ips = usable(&found);
+        let ready: Vec<_> = found.iter().map(|(ip, _)| *ip).filter(is_ready).collect();
+        ips = usable(&ready);
         if ips.len() > MAX_ADDRESSES {
             tracing::warn!(
                 found = ips.len(),
@@ -97,33 +106,39 @@ pub(crate) fn local_ips(asked: &[IpAddr]) -> Result<Vec<IpAddr>, StartError> {
     if ips.len() > MAX_ADDRESSES {
         return Err(StartError::TooManyAddresses(ips.len()));
     }
-    Ok(ips)
+    let named = ips.into_iter().map(|ip| {
+        let interface = found.iter().find(|(of, _)| *of == ip);
+        let interface = interface.map_or_else(String::new, |(_, name)| name.clone());
+        LocalIp { ip, interface }
+    });
+    Ok(named.collect())
 }
 
 /// The sockets of all shards; within a shard all have one port.
 pub(crate) fn bind_shards(
     shards: usize,
-    ips: &[IpAddr],
+    ips: &[LocalIp],
     port: u16,
     options: SocketOptions,
 ) -> Result<Vec<Vec<UdpSocket>>, StartError> {
+    let ips: Vec<IpAddr> = ips.iter().map(|local| local.ip).collect();
     let last = usize::from(port) + shards.saturating_sub(1);
     if port != 0 && last > usize::from(u16::MAX) {
         return Err(StartError::PortRange { port, shards });
     }
     let ports = (port..=u16::MAX).take(shards);
     if port == 0 {
-        (0..shards).map(|_| bind_any(ips, options)).collect()
+        (0..shards).map(|_| bind_any(&ips, options)).collect()
     } else {
-        ports.map(|port| bind_all(ips, port, options)).collect()
+        ports.map(|port| bind_all(&ips, port, options)).collect()
     }
 }
 
 /// Whether sockets can have the address; not while IPv6 still checks it for duplicates.
-fn is_ready(ip: IpAddr) -> bool {
+fn is_ready(ip: &IpAddr) -> bool {
     // Without the scope of its interface a link-local address cannot be bound; nobody uses it.
     let link_local = matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
-    let ready = !link_local && std::net::UdpSocket::bind((ip, 0)).is_ok();
+    let ready = !link_local && std::net::UdpSocket::bind((*ip, 0)).is_ok();
     if !ready && !link_local {
         tracing::warn!(%ip, "address of this host cannot be used for media");
     }
@@ -196,6 +211,14 @@ mod tests {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
+    fn locals(texts: &[&str]) -> Vec<LocalIp> {
+        let local = |ip| LocalIp {
+            ip,
+            interface: String::new(),
+        };
+        ips(texts).into_iter().map(local).collect()
+    }
+
     #[test]
     fn peers_are_never_told_loopback_or_link_local_addresses_unless_there_is_no_other() {
         let found = ips(&[
@@ -215,12 +238,18 @@ mod tests {
     fn addresses_of_this_host_are_found() {
         let ips = local_ips(&[]).unwrap();
         assert!(!ips.is_empty());
-        assert!(ips.iter().all(|ip| !ip.is_unspecified()));
+        assert!(ips.iter().all(|local| !local.ip.is_unspecified()));
     }
 
     #[test]
     fn given_addresses_are_checked_and_used_once() {
-        assert_eq!(local_ips(&[LOOPBACK, LOOPBACK]).unwrap(), [LOOPBACK]);
+        let loopback = LocalIp {
+            ip: LOOPBACK,
+            interface: "lo".to_owned(),
+        };
+        assert_eq!(local_ips(&[LOOPBACK, LOOPBACK]).unwrap(), [loopback]);
+        let foreign = local_ips(&ips(&["192.0.2.123"])).unwrap();
+        assert_eq!(foreign[0].interface, "");
         let unspecified = local_ips(&ips(&["0.0.0.0"])).unwrap_err();
         assert!(matches!(unspecified, StartError::Unspecified(_)));
         let many: Vec<_> = (1..=33).map(|n| IpAddr::from([127, 0, 0, n])).collect();
@@ -232,7 +261,7 @@ mod tests {
 
     #[test]
     fn all_addresses_of_a_shard_share_a_port_and_shards_differ() {
-        let ips = ips(&["127.0.0.1", "127.0.0.2"]);
+        let ips = locals(&["127.0.0.1", "127.0.0.2"]);
         let shards = bind_shards(2, &ips, 0, SocketOptions::default()).unwrap();
         let ports: Vec<BTreeSet<u16>> = shards
             .iter()
@@ -249,9 +278,10 @@ mod tests {
 
     #[test]
     fn port_in_use_names_the_port_and_the_mend() {
-        let taken = bind_shards(1, &[LOOPBACK], 0, SocketOptions::default()).unwrap();
+        let taken = bind_shards(1, &locals(&["127.0.0.1"]), 0, SocketOptions::default()).unwrap();
         let port = taken[0][0].local_addr().port();
-        let error = bind_shards(1, &[LOOPBACK], port, SocketOptions::default()).unwrap_err();
+        let error =
+            bind_shards(1, &locals(&["127.0.0.1"]), port, SocketOptions::default()).unwrap_err();
         let text = error.to_string();
         assert!(matches!(error, StartError::PortInUse(_)));
         assert!(text.contains(&port.to_string()), "{text}");
@@ -264,13 +294,14 @@ mod tests {
     #[test]
     fn address_of_another_host_is_refused_with_the_mend() {
         let error =
-            bind_shards(1, &ips(&["192.0.2.123"]), 0, SocketOptions::default()).unwrap_err();
+            bind_shards(1, &locals(&["192.0.2.123"]), 0, SocketOptions::default()).unwrap_err();
         assert!(error.to_string().contains("announced address"), "{error}");
     }
 
     #[test]
     fn ports_beyond_the_last_are_refused() {
-        let error = bind_shards(3, &[LOOPBACK], 65_534, SocketOptions::default()).unwrap_err();
+        let error =
+            bind_shards(3, &locals(&["127.0.0.1"]), 65_534, SocketOptions::default()).unwrap_err();
         assert!(matches!(
             error,
             StartError::PortRange {

@@ -204,14 +204,14 @@ where
     // From here on dropping `shared` ends what was started.
     for (index, sockets) in sockets.into_iter().enumerate() {
         let addresses: Vec<_> = sockets.iter().map(UdpSocket::local_addr).collect();
-        let locals = (0..).map(SocketId).zip(&addresses);
+        let locals = (0..).map(SocketId).zip(addresses.iter().zip(&ips));
         let make = plan(
             locals
-                .map(|(socket, addr)| LocalAddress {
+                .map(|(socket, (addr, local))| LocalAddress {
                     socket,
                     kind: SocketKind::Udp,
                     addr: *addr,
-                    interface: String::new(),
+                    interface: local.interface.clone(),
                 })
                 .collect(),
         );
@@ -225,6 +225,7 @@ where
             index,
             make,
             sockets,
+            options: config.sockets,
             mailbox: Arc::clone(&link.mailbox),
             outbox: Outbox::new(sink, config.event_backlog),
             published: Arc::clone(&link.metrics),

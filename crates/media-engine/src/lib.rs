@@ -22,6 +22,7 @@ mod config;
 mod core;
 mod engine;
 mod mailbox;
+mod network;
 pub mod os;
 mod outbox;
 mod placement;

@@ -3,6 +3,7 @@
 
 #![expect(unsafe_code, reason = "system calls")]
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -20,7 +21,20 @@ pub struct Poller {
     epoll: OwnedFd,
 }
 
-/// Tokens of the descriptors that are ready to read.
+/// What of a descriptor is waited for. Errors and hang-ups are reported in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// Nothing.
+    Nothing,
+    /// Bytes, datagrams or connections to take.
+    Read,
+    /// Room to write.
+    Write,
+    /// Either.
+    Both,
+}
+
+/// Tokens of the descriptors that are ready.
 pub struct Ready {
     /// What the kernel filled in.
     events: [libc::epoll_event; MAX_READY],
@@ -44,23 +58,48 @@ impl Poller {
     /// # Errors
     /// What the kernel says, for example when the descriptor is watched already.
     pub fn add(&self, source: impl AsFd, token: u64) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, source, token, Interest::Read)
+    }
+
+    /// Reports `token` whenever `source` is ready for `interest`, until it is closed.
+    ///
+    /// # Errors
+    /// What the kernel says, for example when the descriptor is watched already.
+    pub fn add_for(&self, source: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, source, token, interest)
+    }
+
+    /// Watches a descriptor that was added for something else from now on.
+    ///
+    /// # Errors
+    /// What the kernel says, for example when the descriptor is not watched.
+    pub fn change(&self, source: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, source, token, interest)
+    }
+
+    fn control(
+        &self,
+        operation: libc::c_int,
+        source: impl AsFd,
+        token: u64,
+        interest: Interest,
+    ) -> io::Result<()> {
+        let events = match interest {
+            Interest::Nothing => 0,
+            Interest::Read => libc::EPOLLIN,
+            Interest::Write => libc::EPOLLOUT,
+            Interest::Both => libc::EPOLLIN | libc::EPOLLOUT,
+        };
         let mut event = libc::epoll_event {
-            events: libc::EPOLLIN as u32,
+            events: events as u32,
             u64: token,
         };
         let fd = source.as_fd().as_raw_fd();
         // SAFETY: `event` lives until the call returns; the descriptor is borrowed, so open.
-        check(unsafe {
-            libc::epoll_ctl(
-                self.epoll.as_raw_fd(),
-                libc::EPOLL_CTL_ADD,
-                fd,
-                &raw mut event,
-            )
-        })
+        check(unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, fd, &raw mut event) })
     }
 
-    /// Waits until something is readable or `timeout` has passed (`None`: for ever). An
+    /// Waits until something is ready or `timeout` has passed (`None`: for ever). An
     /// interruption counts as a wake-up with nothing ready.
     ///
     /// # Errors
@@ -217,8 +256,9 @@ pub(crate) fn random_seed() -> io::Result<[u8; 32]> {
     }
 }
 
-/// Addresses of the interfaces that are up, in the order in which the system lists them.
-pub(crate) fn interface_addresses() -> io::Result<Vec<IpAddr>> {
+/// Addresses of the interfaces that are up and the names of these, in the order in which the
+/// system lists them.
+pub(crate) fn interface_addresses() -> io::Result<Vec<(IpAddr, String)>> {
     let mut list: *mut libc::ifaddrs = ptr::null_mut();
     // SAFETY: `list` lives until the call returns.
     check(unsafe { libc::getifaddrs(&raw mut list) })?;
@@ -232,19 +272,22 @@ pub(crate) fn interface_addresses() -> io::Result<Vec<IpAddr>> {
             continue;
         }
         // SAFETY: not null; the family is the first field of every kind of address.
-        match i32::from(unsafe { (*entry.ifa_addr).sa_family }) {
+        let ip = match i32::from(unsafe { (*entry.ifa_addr).sa_family }) {
             libc::AF_INET => {
                 // SAFETY: the family says that it is this kind; read without assuming alignment.
                 let v4 = unsafe { entry.ifa_addr.cast::<libc::sockaddr_in>().read_unaligned() };
-                addresses.push(Ipv4Addr::from(v4.sin_addr.s_addr.to_ne_bytes()).into());
+                Ipv4Addr::from(v4.sin_addr.s_addr.to_ne_bytes()).into()
             }
             libc::AF_INET6 => {
                 // SAFETY: as above.
                 let v6 = unsafe { entry.ifa_addr.cast::<libc::sockaddr_in6>().read_unaligned() };
-                addresses.push(Ipv6Addr::from(v6.sin6_addr.s6_addr).into());
+                Ipv6Addr::from(v6.sin6_addr.s6_addr).into()
             }
-            _ => {}
-        }
+            _ => continue,
+        };
+        // SAFETY: a terminated text that lives as long as the list.
+        let name = unsafe { CStr::from_ptr(entry.ifa_name) };
+        addresses.push((ip, name.to_string_lossy().into_owned()));
     }
     // SAFETY: `list` came from `getifaddrs` and is not used after this.
     unsafe { libc::freeifaddrs(list) };

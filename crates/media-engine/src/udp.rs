@@ -19,7 +19,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::cell::Cell;
 use std::io;
 use std::mem::size_of;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 /// Largest UDP payload over IPv4: 65 535 less the headers of IP (20) and UDP (8).
@@ -70,17 +70,42 @@ impl UdpSocket {
     /// What the kernel says to `socket`, `bind` or making it non-blocking. Missing offload and
     /// smaller buffers than asked for are not errors.
     pub fn bind(address: SocketAddr, options: SocketOptions) -> io::Result<Self> {
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::DGRAM,
-            Some(Protocol::UDP),
-        )?;
-        if address.is_ipv6() {
+        Self::bind_first(address.ip(), [address.port()], options)
+    }
+
+    /// Binds a socket to the first of `ports` that is free.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::bind`]; when no port is free what the kernel says of the last.
+    pub fn bind_first(
+        ip: IpAddr,
+        ports: impl IntoIterator<Item = u16>,
+        options: SocketOptions,
+    ) -> io::Result<Self> {
+        let domain = match ip {
+            IpAddr::V4(_) => Domain::IPV4,
+            IpAddr::V6(_) => Domain::IPV6,
+        };
+        let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+        if ip.is_ipv6() {
             // One family per socket keeps remote addresses in one form.
             socket.set_only_v6(true)?;
         }
         socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
+        let mut bound = Err(io::ErrorKind::AddrInUse.into());
+        for port in ports {
+            bound = socket.bind(&SocketAddr::new(ip, port).into());
+            match &bound {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                Ok(()) | Err(_) => break,
+            }
+        }
+        bound?;
+        Self::set_up(socket, options)
+    }
+
+    /// Sets the options of a bound socket.
+    fn set_up(socket: Socket, options: SocketOptions) -> io::Result<Self> {
         let local = socket
             .local_addr()?
             .as_socket()

@@ -6,12 +6,12 @@
 
 use crate::core::Core;
 use crate::mailbox::Mailbox;
-use crate::os::{self, Poller, Ready};
+use crate::network::Network;
+use crate::os::{self, Ready};
 use crate::outbox::Outbox;
 use crate::roster::{Roster, failed_command};
-use crate::udp::{Receiver, SendReport, Sender, UdpSocket};
+use crate::udp::{SocketOptions, UdpSocket};
 use salono_media_api::{Command, Op, ShardMetrics, Token};
-use salono_media_core::{NetworkEvent, NetworkRequest, SocketId};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
@@ -41,7 +41,7 @@ const PANICS_FORGIVEN: u32 = 2;
 /// How long a panic counts.
 const PANIC_WINDOW: Duration = Duration::from_secs(10);
 
-/// Poller token of the mailbox; sockets have their index.
+/// Poller token of the mailbox, none of a socket's.
 const MAILBOX: u64 = u64::MAX;
 
 /// A shard with everything that its thread owns.
@@ -52,16 +52,8 @@ pub(crate) struct Worker<C, M> {
     make: M,
     /// The sans-IO side.
     core: C,
-    /// The sockets; their position is the index that the core knows.
-    sockets: Vec<UdpSocket>,
-    /// Tells which sockets are readable and whether the mailbox was rung.
-    poller: Poller,
-    /// Receive buffers.
-    receiver: Receiver,
-    /// Send buffers.
-    sender: Sender,
-    /// Receiving failed before; the log needs it once, not per wake-up.
-    receive_failed: bool,
+    /// The sockets.
+    network: Network,
     /// Commands that other threads submit.
     mailbox: Arc<Mailbox>,
     /// Commands taken out for this pass.
@@ -96,8 +88,10 @@ pub(crate) struct WorkerParts<M> {
     pub(crate) index: usize,
     /// Makes an empty core.
     pub(crate) make: M,
-    /// The sockets of the shard.
+    /// The sockets that the shard starts with; their position is the id that the core knows.
     pub(crate) sockets: Vec<UdpSocket>,
+    /// How further sockets are set up.
+    pub(crate) options: SocketOptions,
     /// Commands.
     pub(crate) mailbox: Arc<Mailbox>,
     /// Events.
@@ -110,22 +104,15 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
     /// Sets the loop up.
     pub(crate) fn new(mut parts: WorkerParts<M>) -> io::Result<Self> {
         let now = Instant::now();
-        let poller = Poller::new()?;
-        poller.add(&*parts.mailbox, MAILBOX)?;
-        for (token, socket) in (0_u64..).zip(&parts.sockets) {
-            poller.add(socket, token)?;
-        }
+        let network = Network::new(parts.sockets, parts.options)?;
+        network.watch(&*parts.mailbox, MAILBOX)?;
         let mut core = (parts.make)(now)?;
         Ok(Self {
             index: parts.index,
             make: parts.make,
             deadline: core.poll_timeout(),
             core,
-            sockets: parts.sockets,
-            poller,
-            receiver: Receiver::new(),
-            sender: Sender::new(),
-            receive_failed: false,
+            network,
             mailbox: parts.mailbox,
             commands: VecDeque::new(),
             commands_left: false,
@@ -145,7 +132,7 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
     pub(crate) fn run(mut self) {
         let mut ready = Ready::new();
         loop {
-            if let Err(error) = self.poller.wait(&mut ready, self.patience()) {
+            if let Err(error) = self.network.wait(&mut ready, self.patience()) {
                 tracing::error!(shard = self.index, %error, "cannot wait; the shard ends");
                 self.give_up();
                 return;
@@ -171,11 +158,9 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
     /// One pass: packets, commands, timers, events.
     fn pass(&mut self, ready: &Ready, began: Instant) {
         for token in ready.tokens() {
-            self.dirty |= token != MAILBOX;
-            if let Ok(socket) = usize::try_from(token)
-                && socket < self.sockets.len()
-            {
-                self.receive(socket);
+            if token != MAILBOX {
+                self.dirty = true;
+                self.serve(token);
             }
         }
         let mut worked = self.take_commands(began);
@@ -194,29 +179,17 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
     }
 
     /// Receives from one socket, batch by batch; what a batch causes is sent before the next.
-    fn receive(&mut self, index: usize) {
+    fn serve(&mut self, token: u64) {
         for _ in 0..BATCHES {
             let now = Instant::now();
-            let (core, socket) = (&mut self.core, &self.sockets[index]);
-            let received = self.receiver.receive(socket, |remote, datagram| {
-                core.handle_datagram(SocketId(index as u16), remote, datagram, now);
+            let core = &mut self.core;
+            let served = self.network.serve(token, |socket, remote, datagram| {
+                core.handle_datagram(socket, remote, datagram, now);
             });
-            let received = match received {
-                Ok(received) => received,
-                Err(error) => {
-                    if !std::mem::replace(&mut self.receive_failed, true) {
-                        tracing::warn!(shard = self.index, %error, "cannot receive; said once");
-                    }
-                    return;
-                }
-            };
-            self.counters.datagrams_received += received.datagrams;
-            self.counters.bytes_received += received.bytes;
-            self.counters.datagrams_refused += received.refused;
-            if received.datagrams > 0 {
+            if served.worked {
                 self.flush(now);
             }
-            if !received.more {
+            if !served.more {
                 return;
             }
         }
@@ -257,48 +230,37 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
         worked
     }
 
-    /// Answers what the core asks of the network.
-    fn serve_network(&mut self, now: Instant) {
-        while let Some(asked) = self.core.poll_network() {
-            let (NetworkRequest::BindUdp { request, .. }
-            | NetworkRequest::Connect { request, .. }
-            | NetworkRequest::Resolve { request, .. }) = asked
-            else {
-                continue;
-            };
-            let reason = "the engine opens no further sockets".to_owned();
-            let event = NetworkEvent::Failed { request, reason };
-            self.core.handle_network(event, now);
+    /// Carries out what the core asks of the network and tells it what became of that and of
+    /// earlier wishes. Returns whether there was anything.
+    fn serve_network(&mut self, now: Instant) -> bool {
+        let mut served = false;
+        loop {
+            // Events first: an id that they free may be given out by the next request.
+            if let Some(event) = self.network.poll_event() {
+                self.core.handle_network(event, now);
+            } else if let Some(request) = self.core.poll_network() {
+                // What was to be sent before is, and never through the next owner of an id.
+                if !self.core.egress().is_empty() {
+                    self.network.send(self.core.egress());
+                }
+                self.network.request(request, now);
+            } else {
+                return served;
+            }
+            served = true;
         }
     }
 
     /// Lets the core forward and sends what it has for the peers.
     fn flush(&mut self, now: Instant) {
+        self.serve_network(now);
         for _ in 0..FLUSHES {
             self.core.flush(now);
-            let egress = self.core.egress();
-            if egress.is_empty() {
-                return;
+            let tight = self.core.egress().is_tight();
+            if !self.core.egress().is_empty() {
+                self.network.send(self.core.egress());
             }
-            let mut report = SendReport::default();
-            let mut sockets = vec![false; self.sockets.len()];
-            for datagram in egress.datagrams() {
-                if let Some(used) = sockets.get_mut(usize::from(datagram.socket.0)) {
-                    *used = true;
-                }
-            }
-            for ((index, socket), used) in (0..).map(SocketId).zip(&self.sockets).zip(sockets) {
-                if used {
-                    let (bytes, datagrams) = (egress.bytes(), egress.datagrams());
-                    report.add(self.sender.send(socket, index, bytes, datagrams));
-                }
-            }
-            let tight = egress.is_tight();
-            egress.clear();
-            self.counters.datagrams_sent += report.datagrams;
-            self.counters.bytes_sent += report.bytes;
-            self.counters.send_drops += report.full + report.refused;
-            if !tight {
+            if !self.serve_network(now) && !tight {
                 return;
             }
         }
@@ -334,13 +296,15 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
     fn publish(&mut self, now: Instant) {
         let core = self.core.metrics();
         let loop_counters = &self.counters;
+        let traffic = self.network.traffic();
         let metrics = ShardMetrics {
-            datagrams_received: loop_counters.datagrams_received,
-            bytes_received: loop_counters.bytes_received,
-            datagrams_sent: loop_counters.datagrams_sent,
-            bytes_sent: loop_counters.bytes_sent,
-            datagrams_refused: core.datagrams_refused + loop_counters.datagrams_refused,
-            send_drops: loop_counters.send_drops + self.core.egress().dropped(),
+            datagrams_received: traffic.datagrams_received,
+            bytes_received: traffic.bytes_received,
+            datagrams_sent: traffic.datagrams_sent,
+            bytes_sent: traffic.bytes_sent,
+            datagrams_refused: core.datagrams_refused + traffic.refused,
+            send_drops: traffic.send_drops + self.core.egress().dropped(),
+            sockets: self.network.session_sockets() as u64,
             events_dropped: self.outbox.dropped(),
             loops: loop_counters.loops,
             busy: os::thread_cpu_time(),
@@ -397,6 +361,7 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
         for event in events {
             self.outbox.push(event);
         }
+        self.network.reset();
         let restart = AssertUnwindSafe(|| {
             self.core = (self.make)(now)?;
             for pipeline in pipelines {

@@ -247,6 +247,30 @@ const OF_SHARD: &[OfShard] = &[
         |m| m.keyframe_requests_sent as f64,
     ),
     (
+        "sockets",
+        "UDP sockets and outgoing connections of sessions now.",
+        Kind::Gauge,
+        |m| m.sockets as f64,
+    ),
+    (
+        "tcp_connections",
+        "TCP connections with peers and relays now.",
+        Kind::Gauge,
+        |m| m.tcp_connections as f64,
+    ),
+    (
+        "tcp_dropped_frames_total",
+        "Frames dropped because a TCP connection did not keep up.",
+        Kind::Counter,
+        |m| m.tcp_dropped_frames as f64,
+    ),
+    (
+        "tcp_dropped_bytes_total",
+        "Bytes of the frames dropped because a TCP connection did not keep up.",
+        Kind::Counter,
+        |m| m.tcp_dropped_bytes as f64,
+    ),
+    (
         "send_drops_total",
         "Datagrams that the socket refused.",
         Kind::Counter,

@@ -6,6 +6,7 @@ use super::{MAX_DATAGRAM_BYTES, MAX_SEGMENTS, UdpSocket};
 use salono_media_core::{Outgoing, SocketId};
 use std::io;
 use std::mem::{MaybeUninit, size_of, zeroed};
+use std::ops::Range;
 use std::ptr;
 
 /// Messages of one system call.
@@ -85,11 +86,45 @@ impl Sender {
     ) -> SendReport {
         let mut report = SendReport::default();
         let mut next = 0;
-        while let Some(datagram) = datagrams.get(next) {
-            if datagram.socket != index {
-                next += 1;
-                continue;
+        while next < datagrams.len() {
+            let stretch = datagrams[next..].chunk_by(|a, b| a.socket == b.socket);
+            let end = next + stretch.take(1).map(<[Outgoing]>::len).sum::<usize>();
+            if datagrams[next].socket == index {
+                self.collect(socket, arena, datagrams, next..end, &mut report);
             }
+            next = end;
+        }
+        self.send_runs(socket, arena, datagrams, &mut report);
+        report
+    }
+
+    /// Sends the stretches of `datagrams` that are for this socket, in order.
+    pub(crate) fn send_stretches(
+        &mut self,
+        socket: &UdpSocket,
+        arena: &[u8],
+        datagrams: &[Outgoing],
+        stretches: impl Iterator<Item = Range<usize>>,
+    ) -> SendReport {
+        let mut report = SendReport::default();
+        for stretch in stretches {
+            self.collect(socket, arena, datagrams, stretch, &mut report);
+        }
+        self.send_runs(socket, arena, datagrams, &mut report);
+        report
+    }
+
+    /// Makes runs of a stretch of datagrams and sends them as soon as a system call is full.
+    fn collect(
+        &mut self,
+        socket: &UdpSocket,
+        arena: &[u8],
+        datagrams: &[Outgoing],
+        stretch: Range<usize>,
+        report: &mut SendReport,
+    ) {
+        let mut next = stretch.start;
+        while next < stretch.end {
             let run = run_at(arena, datagrams, next, socket.segments());
             next += run.count;
             if run.bytes == 0 {
@@ -98,11 +133,9 @@ impl Sender {
             }
             self.runs.push(run);
             if self.runs.len() == MESSAGES {
-                self.send_runs(socket, arena, datagrams, &mut report);
+                self.send_runs(socket, arena, datagrams, report);
             }
         }
-        self.send_runs(socket, arena, datagrams, &mut report);
-        report
     }
 
     /// Sends the collected runs and forgets them.
