@@ -11,7 +11,7 @@ use crate::{
     tree::{MANAGER, Tree},
 };
 use salono_kurento_model::{
-    Error, ErrorCode, Map, Registry, Value,
+    Error, ErrorCode, Map, Registry, Value, former_events,
     wire::{ClientMessage, Notification, Request, ServerMessage},
 };
 use salono_media_api::{Command, Event, Op, PipelineKey, Token};
@@ -497,12 +497,21 @@ impl ObjectModel {
         let Some(object) = self.tree.get(object) else {
             return Vec::new();
         };
-        let from = (event.to_owned(), Arc::from(""));
-        let listeners: Vec<ConnectionKey> = object
-            .handlers
-            .range(from..)
-            .take_while(|((name, _), _)| name == event)
-            .filter_map(|((_, session), _)| self.sessions.listener(session))
+        // Everybody hears it by the name they subscribed to, which may be one of Kurento 6.
+        let mut names: Vec<&str> = vec![event];
+        for former in former_events(event) {
+            names.push(former);
+        }
+        let listeners: Vec<(&str, ConnectionKey)> = names
+            .into_iter()
+            .flat_map(|name| {
+                let from = (name.to_owned(), Arc::from(""));
+                let handlers = object.handlers.range(from..);
+                handlers
+                    .take_while(move |((subscribed, _), _)| subscribed == name)
+                    .filter_map(|((_, session), _)| self.sessions.listener(session))
+                    .map(move |connection| (name, connection))
+            })
             .collect();
         if listeners.is_empty() {
             return Vec::new();
@@ -519,18 +528,20 @@ impl ObjectModel {
             .registry
             .event(event)
             .is_some_and(|declared| declared.is_media());
-        if is_media {
-            data.insert("type".to_owned(), event.into());
-        }
         listeners
             .into_iter()
-            .map(|connection| Effect::Send {
-                connection,
-                message: ServerMessage::Event(Notification {
-                    object: object.id.as_ref().to_owned(),
-                    event: event.to_owned(),
-                    data: data.clone(),
-                }),
+            .map(|(name, connection)| {
+                if is_media {
+                    data.insert("type".to_owned(), name.into());
+                }
+                Effect::Send {
+                    connection,
+                    message: ServerMessage::Event(Notification {
+                        object: object.id.as_ref().to_owned(),
+                        event: name.to_owned(),
+                        data: data.clone(),
+                    }),
+                }
             })
             .collect()
     }

@@ -10,7 +10,8 @@ use crate::{
     tree::{Body, MANAGER, New, Object},
 };
 use salono_kurento_model::{
-    Class, Error, ErrorCode, Map, ParamsOf, Value, object_not_found, unknown_operation,
+    Class, Error, ErrorCode, Map, ParamsOf, Value, current_event, former_operation,
+    object_not_found, unknown_operation,
     wire::{ClientMessage, Request},
 };
 use salono_media_api::{ElementKey, Op};
@@ -316,7 +317,7 @@ impl ObjectModel {
             .map(|object| (object.key, object.class.clone()))?;
         self.reference(session, key)?;
         let Some(declared) = class.operation(operation) else {
-            return Err(unknown_operation(operation, params));
+            return self.invoke_former(session, id, operation, params, now);
         };
         let params = self.coerce(session, &declared.params, params, ParamsOf::Operation)?;
         let limit = self.config.limits.text_bytes;
@@ -340,6 +341,32 @@ impl ObjectModel {
         })
     }
 
+    /// Invokes an operation by the name that it had in Kurento 6.
+    fn invoke_former(
+        &mut self,
+        session: &Arc<str>,
+        id: &str,
+        operation: &str,
+        params: Option<&Value>,
+        now: Now,
+    ) -> Result<Outcome, Error> {
+        let class = self.find(session, id).map(|object| object.class.clone())?;
+        let former = former_operation(operation, params)
+            .filter(|former| class.operation(former.current).is_some());
+        let Some(former) = former else {
+            return Err(unknown_operation(operation, params));
+        };
+        let params = former.rename(params);
+        let outcome = self.invoke(session, id, former.current, params.as_ref(), now)?;
+        // The one address of version 6 may be of the other family.
+        if operation == "getExternalAddress"
+            && matches!(&outcome, Outcome::Value(Value::String(address)) if address.is_empty())
+        {
+            return self.invoke(session, id, "getExternalIPv6", params.as_ref(), now);
+        }
+        Ok(outcome)
+    }
+
     fn coerce(
         &self,
         session: &Arc<str>,
@@ -354,9 +381,12 @@ impl ObjectModel {
     }
 
     fn subscribe(&mut self, session: &Arc<str>, id: &str, event: String) -> Result<String, Error> {
-        let (key, supported) = self
-            .find(session, id)
-            .map(|object| (object.key, object.class.supports_event(&event)))?;
+        let (key, supported) = self.find(session, id).map(|object| {
+            (
+                object.key,
+                object.class.supports_event(current_event(&event)),
+            )
+        })?;
         if !supported {
             return Err(Error::new(
                 ErrorCode::MediaObjectEventNotSupported,

@@ -14,6 +14,7 @@ mod coerce;
 mod declared;
 pub mod descriptor;
 mod error;
+mod former;
 
 mod registry;
 
@@ -30,5 +31,6 @@ pub use declared::{
     ComplexType, EnumType, EventType, Param, StructType, Type, map_or_null, tagged,
 };
 pub use error::{Error, ErrorCode};
+pub use former::{FormerOperation, current_event, former_events, former_operation};
 pub use registry::{KURENTO, Module, Registry, RegistryError};
 pub use serde_json::{Map, Value, json};
