@@ -133,6 +133,26 @@ pub(crate) enum Then {
     },
 }
 
+impl Then {
+    /// Number of the object that the answer changes.
+    pub(crate) fn object(&self) -> Option<u64> {
+        match self {
+            Self::Create { object }
+            | Self::Offer { object }
+            | Self::Answer { object }
+            | Self::Complete { object }
+            | Self::Stats { object, .. } => Some(*object),
+            Self::Description { .. }
+            | Self::Confirm
+            | Self::CloseChannel
+            | Self::Memory
+            | Self::Processors
+            | Self::LoadBegin { .. }
+            | Self::LoadEnd { .. } => None,
+        }
+    }
+}
+
 /// A request that waits for an answer of the engine or the host.
 #[derive(Debug)]
 pub(crate) struct Pending {

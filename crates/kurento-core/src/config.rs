@@ -1,9 +1,10 @@
 //! What an operator can set, and every cap of the object model.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Settings of an [`ObjectModel`](crate::ObjectModel). The defaults are Kurento's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// A session without an open connection dies one to two of these after its last use.
     pub session_period: Duration,
@@ -22,6 +23,15 @@ pub struct Config {
     pub min_video_send_kbps: i32,
     /// `maxVideoSendBandwidth` of new endpoints, kilobits per second; 0 is unlimited.
     pub max_video_send_kbps: i32,
+    /// What new endpoints start with, beyond that.
+    pub endpoints: EndpointDefaults,
+    /// Part of the process's limits of threads and files above which nothing is created, as the
+    /// shell reports them ([`ObjectModel::handle_usage`](crate::ObjectModel::handle_usage)); 0 turns
+    /// that off.
+    pub exception_limit: f64,
+    /// Operation in which the model panics, for tests of what surrounds it.
+    #[cfg(feature = "fault-injection")]
+    pub panic_at: Option<String>,
     /// The caps.
     pub limits: Limits,
 }
@@ -37,7 +47,64 @@ impl Default for Config {
             version: "7.3.0".to_owned(),
             min_video_send_kbps: 100,
             max_video_send_kbps: 500,
+            endpoints: EndpointDefaults::default(),
+            exception_limit: 0.8,
+            #[cfg(feature = "fault-injection")]
+            panic_at: None,
             limits: Limits::default(),
+        }
+    }
+}
+
+/// Properties of new endpoints, as Kurento's module configuration files set them. Texts and numbers
+/// are what the properties' getters answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointDefaults {
+    /// `networkInterfaces`: names separated by commas; empty is all.
+    pub network_interfaces: String,
+    /// `iceTcp`: whether there are TCP candidates.
+    pub ice_tcp: bool,
+    /// `stunServerAddress`: an IP address; empty is none.
+    pub stun_server_address: String,
+    /// `stunServerPort`.
+    pub stun_server_port: u16,
+    /// `turnUrl`: `user:password@host:port?transport=udp|tcp|tls`; empty is none.
+    pub turn_url: String,
+    /// `externalIPv4`: announced instead of local addresses; empty is none.
+    pub external_v4: String,
+    /// `externalIPv6`.
+    pub external_v6: String,
+    /// `qosDscp` of endpoints created with `NO_VALUE` or without it: a name of `DSCPValue`; empty
+    /// marks nothing.
+    pub qos_dscp: String,
+    /// Local UDP ports of RTP endpoints.
+    pub rtp_ports: RangeInclusive<u16>,
+    /// `mtu` in bytes.
+    pub mtu: i32,
+    /// `encoderBitrate` in bit/s.
+    pub encoder_bitrate: i32,
+    /// `minEncoderBitrate` in bit/s.
+    pub min_encoder_bitrate: i32,
+    /// `maxEncoderBitrate` in bit/s.
+    pub max_encoder_bitrate: i32,
+}
+
+impl Default for EndpointDefaults {
+    fn default() -> Self {
+        Self {
+            network_interfaces: String::new(),
+            ice_tcp: true,
+            stun_server_address: String::new(),
+            stun_server_port: 3_478,
+            turn_url: String::new(),
+            external_v4: String::new(),
+            external_v6: String::new(),
+            qos_dscp: String::new(),
+            rtp_ports: 1_024..=65_535,
+            mtu: 1_200,
+            encoder_bitrate: 300_000,
+            min_encoder_bitrate: 0,
+            max_encoder_bitrate: i32::MAX,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `MediaElement`: connections, encoder limits, media flow.
 
 use crate::{
-    Config, ObjectModel,
+    Config, EndpointDefaults, ObjectModel,
     call::{Call, Outcome, media_type},
     endpoint::WebRtc,
     links::{DEFAULT, Link, Port},
@@ -57,12 +57,19 @@ struct EncoderBitrate {
     max: i32,
 }
 
-impl Default for EncoderBitrate {
-    fn default() -> Self {
+impl EncoderBitrate {
+    /// The configured ones, made to agree with each other.
+    fn new(defaults: &EndpointDefaults) -> Self {
+        // Kurento's own file writes 0 where it means that there is none.
+        let max = match defaults.max_encoder_bitrate {
+            ..=0 => i32::MAX,
+            max => max,
+        };
+        let min = defaults.min_encoder_bitrate.clamp(0, max);
         Self {
-            target: 300_000,
-            min: 0,
-            max: i32::MAX,
+            target: defaults.encoder_bitrate.clamp(min, max),
+            min,
+            max,
         }
     }
 }
@@ -76,7 +83,7 @@ impl Element {
             Kind::PassThrough
         };
         Self {
-            encoder: EncoderBitrate::default(),
+            encoder: EncoderBitrate::new(&config.endpoints),
             flowing_in: Flow::default(),
             flowing_out: Flow::default(),
             kind,
@@ -84,10 +91,10 @@ impl Element {
     }
 
     /// What the engine makes it from.
-    pub(crate) fn spec(&self, params: &Map<String, Value>) -> ElementSpec {
+    pub(crate) fn spec(&self, params: &Map<String, Value>, config: &Config) -> ElementSpec {
         match &self.kind {
             Kind::PassThrough => ElementSpec::PassThrough,
-            Kind::WebRtc(_) => ElementSpec::WebRtc(WebRtc::spec(params)),
+            Kind::WebRtc(_) => ElementSpec::WebRtc(WebRtc::spec(params, config)),
         }
     }
 

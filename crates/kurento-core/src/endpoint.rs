@@ -3,6 +3,7 @@
 use crate::{
     Config, ObjectModel,
     call::{Call, Outcome, Then},
+    ice::IceProperties,
     negotiation::Negotiation,
 };
 use salono_kurento_model::{Error, ErrorCode, KURENTO, Map, Value, tagged};
@@ -33,7 +34,7 @@ pub(crate) struct WebRtc {
     mtu: i32,
     /// What clients set, complete; empty before.
     remb: Map<String, Value>,
-    settings: IceSettings,
+    pub(crate) ice_properties: IceProperties,
     pub(crate) media: ConnectionState,
     pub(crate) connection: ConnectionState,
     pub(crate) ice: BTreeMap<Component, IceState>,
@@ -54,21 +55,9 @@ struct BandwidthLimits {
     max_video_send: i32,
 }
 
-/// Settings that clients can read back. Shards have one port each, so interfaces, STUN and TURN
-/// servers are the operator's business and these texts are only kept.
-#[derive(Debug)]
-struct IceSettings {
-    network_interfaces: String,
-    ice_tcp: bool,
-    stun_server_address: String,
-    stun_server_port: i32,
-    turn_url: String,
-    external_v4: String,
-    external_v6: String,
-}
-
 impl WebRtc {
     pub(crate) fn new(params: &Map<String, Value>, config: &Config) -> Self {
+        let defaults = &config.endpoints;
         Self {
             data_channels: flag(params, "useDataChannels"),
             negotiation: Negotiation::New,
@@ -77,17 +66,9 @@ impl WebRtc {
                 max_video_send: config.max_video_send_kbps,
                 ..BandwidthLimits::default()
             },
-            mtu: 1_200,
+            mtu: defaults.mtu,
             remb: Map::new(),
-            settings: IceSettings {
-                network_interfaces: String::new(),
-                ice_tcp: true,
-                stun_server_address: String::new(),
-                stun_server_port: 3_478,
-                turn_url: String::new(),
-                external_v4: String::new(),
-                external_v6: String::new(),
-            },
+            ice_properties: IceProperties::new(defaults),
             media: ConnectionState::Disconnected,
             connection: ConnectionState::Disconnected,
             ice: BTreeMap::new(),
@@ -99,8 +80,10 @@ impl WebRtc {
     }
 
     /// What the engine makes it from.
-    pub(crate) fn spec(params: &Map<String, Value>) -> WebRtcSpec {
+    pub(crate) fn spec(params: &Map<String, Value>, config: &Config) -> WebRtcSpec {
         let text = |name: &str| params.get(name).and_then(Value::as_str);
+        // Only an endpoint that says nothing takes the configured marking.
+        let dscp = text("qosDscp").filter(|name| *name != "NO_VALUE");
         WebRtcSpec {
             // Send-only wins where both are asked for.
             direction: if flag(params, "sendonly") {
@@ -116,22 +99,16 @@ impl WebRtc {
             } else {
                 CertificateKind::Rsa
             },
-            dscp: text("qosDscp").and_then(code_point),
+            dscp: code_point(dscp.unwrap_or(&config.endpoints.qos_dscp)),
         }
     }
 
     /// Reads a property, or changes one that concerns nobody else.
     fn property(&mut self, call: &Call<'_>) -> Option<Value> {
-        let text = |name: &str| call.text(name).unwrap_or_default().to_owned();
-        let settings = &mut self.settings;
+        if let Some(value) = self.ice_properties.get(call.operation) {
+            return Some(value);
+        }
         match call.operation {
-            "getNetworkInterfaces" => return Some(settings.network_interfaces.as_str().into()),
-            "getIceTcp" => return Some(settings.ice_tcp.into()),
-            "getStunServerAddress" => return Some(settings.stun_server_address.as_str().into()),
-            "getStunServerPort" => return Some(settings.stun_server_port.into()),
-            "getTurnUrl" => return Some(settings.turn_url.as_str().into()),
-            "getExternalIPv4" => return Some(settings.external_v4.as_str().into()),
-            "getExternalIPv6" => return Some(settings.external_v6.as_str().into()),
             "getMinVideoRecvBandwidth" => return Some(self.limits.min_video_recv.into()),
             "getMaxVideoRecvBandwidth" => return Some(self.limits.max_video_recv.into()),
             "getMaxAudioRecvBandwidth" => return Some(self.limits.max_audio_recv.into()),
@@ -144,13 +121,6 @@ impl WebRtc {
             "getICECandidatePairs" => return Some(self.pair_list()),
             "getIceConnectionState" => return Some(self.ice_list()),
             "getDtlsConnectionState" => return Some(self.dtls_list()),
-            "setNetworkInterfaces" => settings.network_interfaces = text("networkInterfaces"),
-            "setIceTcp" => settings.ice_tcp = call.flag("iceTcp").unwrap_or_default(),
-            "setStunServerAddress" => settings.stun_server_address = text("stunServerAddress"),
-            "setStunServerPort" => {
-                settings.stun_server_port = call.int("stunServerPort").unwrap_or_default();
-            }
-            "setTurnUrl" => settings.turn_url = text("turnUrl"),
             "setMtu" => self.mtu = call.int("mtu").unwrap_or_default(),
             "setRembParams" => {
                 if let Some(Value::Object(members)) = call.params.get("rembParams") {
@@ -245,8 +215,10 @@ impl ObjectModel {
             self.order(pipeline, Op::SetBandwidth { element, bandwidth });
             return Some(Ok(Outcome::VOID));
         }
+        if self.set_ice(pipeline, call) {
+            return Some(Ok(Outcome::VOID));
+        }
         Some(match call.operation {
-            "setExternalIPv4" | "setExternalIPv6" => self.set_external(pipeline, call),
             "generateOffer" => self.generate_offer(pipeline, call),
             "processOffer" => self.process_offer(pipeline, call),
             "processAnswer" => self.process_answer(pipeline, call),
@@ -288,28 +260,6 @@ impl ObjectModel {
         ] {
             self.order(pipeline, Op::SetBandwidth { element, bandwidth });
         }
-    }
-
-    fn set_external(&mut self, pipeline: u64, call: &Call<'_>) -> Result<Outcome, Error> {
-        let Some(endpoint) = self.endpoint_mut(call.object) else {
-            return Ok(Outcome::VOID);
-        };
-        let settings = &mut endpoint.settings;
-        if let Some(text) = call.text("externalIPv4") {
-            settings.external_v4 = text.to_owned();
-        }
-        if let Some(text) = call.text("externalIPv6") {
-            settings.external_v6 = text.to_owned();
-        }
-        // A text that is no address is kept and has no effect, as in Kurento.
-        let settings = Box::new(salono_media_api::IceSettings {
-            external_v4: settings.external_v4.parse().ok(),
-            external_v6: settings.external_v6.parse().ok(),
-            ..salono_media_api::IceSettings::default()
-        });
-        let element = ElementKey(call.object);
-        self.order(pipeline, Op::SetIce { element, settings });
-        Ok(Outcome::VOID)
     }
 
     fn add_candidate(&mut self, pipeline: u64, call: &Call<'_>) -> Result<Outcome, Error> {

@@ -1,9 +1,10 @@
 //! The state machine itself: its inputs, its outputs, its timers.
 
 use crate::{
-    Config, HostFacts,
+    Config, HostFacts, Usage,
     cache::ReplyCache,
     call::{Origin, Outcome, Pending, Then},
+    failure::Current,
     links::Links,
     random::Random,
     session::Sessions,
@@ -111,6 +112,10 @@ pub struct ObjectModel {
     pub(crate) connections: BTreeMap<ConnectionKey, Connection>,
     /// Requests that wait, by token; tokens and deadlines rise together.
     pub(crate) pending: BTreeMap<Token, Pending>,
+    /// What the process uses.
+    pub(crate) usage: Usage,
+    /// What is being carried out, in case that it fails.
+    pub(crate) current: Option<Current>,
     next_token: u64,
     /// Second readings of the processor time, by when they are due.
     load_readings: BTreeMap<(Instant, Token), (Origin, Then)>,
@@ -155,6 +160,8 @@ impl ObjectModel {
             sessions: Sessions::default(),
             connections: BTreeMap::new(),
             pending: BTreeMap::new(),
+            usage: Usage::default(),
+            current: None,
             next_token: 0,
             load_readings: BTreeMap::new(),
             effects: VecDeque::new(),
@@ -169,6 +176,7 @@ impl ObjectModel {
 
     /// A client went. Its session stays until it is collected; what it asked for is carried out.
     pub fn handle_disconnect(&mut self, connection: ConnectionKey, now: Now) {
+        self.current = None;
         self.sessions.disconnect(connection);
         if let Some(state) = self.connections.get_mut(&connection) {
             state.closed = true;
@@ -178,6 +186,7 @@ impl ObjectModel {
 
     /// A client sent a request. Messages of unknown connections are ignored.
     pub fn handle_message(&mut self, connection: ConnectionKey, message: ClientMessage, now: Now) {
+        self.current = None;
         let limit = self.config.limits.requests_per_connection;
         let Some(state) = self.connections.get_mut(&connection) else {
             return;
@@ -205,14 +214,19 @@ impl ObjectModel {
 
     /// The media engine reported something.
     pub fn handle_engine(&mut self, event: Event, now: Now) {
+        self.current = None;
         match event {
             Event::Replied { token, result } => {
                 if let Some(pending) = self.pending.remove(&token) {
+                    self.note_object(Some(&pending.origin), pending.then.object());
                     let value = self.engine_replied(pending.then, result, now);
                     self.resume(pending.origin, value, now);
                 }
             }
-            Event::Element { element, event } => self.element_event(element.0, event, now),
+            Event::Element { element, event } => {
+                self.note_object(None, Some(element.0));
+                self.element_event(element.0, event, now);
+            }
         }
         self.flush_deferred();
     }
@@ -222,6 +236,7 @@ impl ObjectModel {
         let Some(Pending { origin, then, .. }) = self.pending.remove(&token) else {
             return;
         };
+        self.note_object(Some(&origin), None);
         if let Then::LoadBegin { interval } = then {
             let due = now.monotonic + interval;
             let then = Then::LoadEnd {
@@ -237,6 +252,7 @@ impl ObjectModel {
 
     /// Time passed; see [`ObjectModel::poll_timeout`].
     pub fn handle_timeout(&mut self, now: Now) {
+        self.current = None;
         let at = now.monotonic;
         if at >= self.next_mark {
             self.next_mark = at + self.config.session_period / 4;
@@ -320,6 +336,19 @@ impl ObjectModel {
     /// Sessions now that hold references.
     pub fn session_count(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// Goes on with a connection after its request was given up.
+    pub(crate) fn after_input(&mut self, connection: ConnectionKey, now: Now) {
+        self.run(connection, now);
+    }
+
+    /// Requests of a connection that wait for the engine, the host or a timer.
+    pub(crate) fn waiting_requests(&self, connection: ConnectionKey) -> usize {
+        let mine = |origin: &Origin| origin.connection == connection && !origin.step;
+        let pending = self.pending.values().filter(|it| mine(&it.origin)).count();
+        let reading = self.load_readings.values().filter(|it| mine(&it.0)).count();
+        pending + reading
     }
 
     /// Sends an answer, or gives it to the transaction that waits for it, and goes on.

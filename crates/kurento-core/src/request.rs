@@ -76,6 +76,7 @@ impl ObjectModel {
 
     /// Carries a request out. Gives `origin` a new session if the method needs one.
     pub(crate) fn execute(&mut self, origin: &mut Origin, request: Request, now: Now) -> Executed {
+        self.note_request(origin, &request);
         let needs_session = match &request {
             Request::KeepAlive
             | Request::CloseSession { .. }
@@ -209,6 +210,7 @@ impl ObjectModel {
         let Some(class) = class else {
             return Err(no_factory(name));
         };
+        self.check_usage()?;
         let Some(constructor) = class.constructor().filter(|_| class.is_creatable()) else {
             return Err(no_factory(name));
         };
@@ -257,7 +259,7 @@ impl ObjectModel {
             ));
         };
         let element = Element::new(qualified, &params, &self.config);
-        let spec = element.spec(&params);
+        let spec = element.spec(&params, &self.config);
         let pipeline_key = parent;
         let key = self.tree.insert(New {
             id: format!("{parent_id}/{uuid}_{qualified}").into(),
@@ -276,6 +278,7 @@ impl ObjectModel {
             spec,
         });
         self.order_initial_bandwidth(key);
+        self.order_initial_ice(key);
         Ok(Outcome::Later(token, Then::Create { object: key }))
     }
 
@@ -332,6 +335,7 @@ impl ObjectModel {
                 format!("A parameter is longer than {limit} bytes"),
             ));
         }
+        crate::failure::inject(&self.config, operation);
         self.call(Call {
             session,
             object: key,

@@ -27,6 +27,13 @@ pub(crate) struct Transaction {
     stopped: bool,
 }
 
+impl Transaction {
+    /// Who gets the answer.
+    pub(crate) fn into_origin(self) -> Origin {
+        self.origin
+    }
+}
+
 impl ObjectModel {
     /// Begins a transaction; the connection carries it out.
     pub(crate) fn begin_transaction(

@@ -175,6 +175,16 @@ impl Tree {
         self.objects.get(self.by_id.get(id)?)
     }
 
+    /// Number of the next object.
+    pub(crate) fn next_key(&self) -> u64 {
+        self.next
+    }
+
+    /// Numbers of the objects from one on.
+    pub(crate) fn keys_from(&self, first: u64) -> impl Iterator<Item = u64> {
+        self.objects.range(first..).map(|(key, _)| *key)
+    }
+
     /// Media objects, the manager not counted.
     pub(crate) fn len(&self) -> usize {
         self.objects.len().saturating_sub(1)

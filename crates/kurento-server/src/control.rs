@@ -10,18 +10,19 @@ use salono_jsonrpc::kurento;
 use salono_kurento_core::{ConnectionKey, Effect, Now, ObjectModel};
 use salono_kurento_model::{
     Registry,
-    wire::{ClientMessage, ServerMessage},
+    wire::{ClientMessage, Request, ServerMessage},
 };
 use salono_media_api::{CommandSink, Event};
 use std::{
     collections::BTreeMap,
+    panic::{self, AssertUnwindSafe},
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::{mpsc, watch};
 
 /// Settings of a [`Server`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Of the object model.
     pub model: salono_kurento_core::Config,
@@ -29,6 +30,9 @@ pub struct Config {
     pub inbound_messages: usize,
     /// Messages that wait for one client; beyond, it is too slow and loses its connection.
     pub outbound_messages: usize,
+    /// Part of the process's limits of threads and files: when more is used and no object is left,
+    /// [`ServerHandle::exhausted`] says so.
+    pub kill_limit: Option<f64>,
 }
 
 impl Default for Config {
@@ -37,12 +41,17 @@ impl Default for Config {
             model: salono_kurento_core::Config::default(),
             inbound_messages: 64,
             outbound_messages: 4_096,
+            kill_limit: None,
         }
     }
 }
 
 /// New connections that wait for the control task.
 const OPENING: usize = 64;
+
+/// Age from which on a reading of what the process uses is made anew before something is created.
+/// With ten thousand open files a reading takes some milliseconds.
+const USAGE_AGE: Duration = Duration::from_millis(100);
 
 /// How long to wait before a full engine queue is tried again.
 const RETRY: Duration = Duration::from_millis(2);
@@ -77,10 +86,12 @@ impl Server {
         let (open, opened) = mpsc::channel(OPENING);
         let (stop, stopping) = watch::channel(false);
         let (published, counts) = watch::channel(Counts::default());
+        let (exhausted, is_exhausted) = watch::channel(false);
         let handle = ServerHandle {
             open,
             stop: Arc::new(stop),
             counts,
+            exhausted: is_exhausted,
             inbound: config.inbound_messages,
             outbound: config.outbound_messages,
         };
@@ -96,6 +107,9 @@ impl Server {
             next_connection: 0,
             clients: BTreeMap::new(),
             counts: published,
+            usage_read: None,
+            kill_limit: config.kill_limit,
+            exhausted,
         };
         (handle, control.run(events, opened, stopping))
     }
@@ -107,6 +121,7 @@ pub struct ServerHandle {
     open: mpsc::Sender<Opening>,
     stop: Arc<watch::Sender<bool>>,
     counts: watch::Receiver<Counts>,
+    exhausted: watch::Receiver<bool>,
     inbound: usize,
     outbound: usize,
 }
@@ -151,6 +166,16 @@ impl ServerHandle {
         *self.counts.borrow()
     }
 
+    /// Ends when the process uses more than [`Config::kill_limit`] allows and no object is left, so
+    /// that whoever runs the process can end it and start it anew without harm.
+    pub async fn exhausted(&self) {
+        let mut exhausted = self.exhausted.clone();
+        if exhausted.wait_for(|exhausted| *exhausted).await.is_err() {
+            // The control task has ended for another reason.
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Ends when [`ServerHandle::shutdown`] is called.
     pub(crate) async fn stopping(&self) {
         let mut stopping = self.stop.subscribe();
@@ -182,6 +207,10 @@ struct Control {
     next_connection: u64,
     clients: BTreeMap<ConnectionKey, mpsc::Sender<ServerMessage>>,
     counts: watch::Sender<Counts>,
+    /// When the model learned last what the process uses.
+    usage_read: Option<Instant>,
+    kill_limit: Option<f64>,
+    exhausted: watch::Sender<bool>,
 }
 
 /// Why the control task woke.
@@ -218,7 +247,9 @@ impl Control {
             };
             match wake {
                 Wake::Stop => break,
-                Wake::Engine(Some(event)) => self.model.handle_engine(event, now()),
+                Wake::Engine(Some(event)) => {
+                    self.guard(|model| model.handle_engine(event, now()));
+                }
                 Wake::Engine(None) => {
                     tracing::error!("the media engine has ended");
                     engine_alive = false;
@@ -226,13 +257,14 @@ impl Control {
                 Wake::Opening(Some(opening)) => arrivals.push(self.open(opening)),
                 Wake::Opening(None) => handles_alive = false,
                 Wake::Client(connection, Arrival::Message(message)) => {
-                    self.model.handle_message(connection, *message, now());
+                    self.refresh_usage(&message.request);
+                    self.guard(|model| model.handle_message(connection, *message, now()));
                 }
                 Wake::Client(connection, Arrival::Gone) => {
                     self.clients.remove(&connection);
-                    self.model.handle_disconnect(connection, now());
+                    self.guard(|model| model.handle_disconnect(connection, now()));
                 }
-                Wake::Timeout => self.model.handle_timeout(now()),
+                Wake::Timeout => self.guard(|model| model.handle_timeout(now())),
                 Wake::Retry => {
                     self.submitter.retry();
                     retry_at = Instant::now() + RETRY;
@@ -269,10 +301,13 @@ impl Control {
                 } => self.send(connection, message),
                 Effect::Engine(command) => {
                     if let Some(failure) = self.submitter.submit(command) {
-                        self.model.handle_engine(failure, now());
+                        self.guard(|model| model.handle_engine(failure, now()));
                     }
                 }
-                Effect::ReadHost(token) => self.model.handle_host(token, host::read(), now()),
+                Effect::ReadHost(token) => {
+                    let facts = host::read();
+                    self.guard(|model| model.handle_host(token, facts, now()));
+                }
             }
         }
     }
@@ -287,7 +322,45 @@ impl Control {
                 "client does not read, disconnected"
             );
             self.clients.remove(&connection);
-            self.model.handle_disconnect(connection, now());
+            self.guard(|model| model.handle_disconnect(connection, now()));
+        }
+    }
+
+    /// Gives the model an input. A panic in it is a defect that costs the request at hand and what it
+    /// touched, not the server.
+    fn guard(&mut self, input: impl FnOnce(&mut ObjectModel)) {
+        let model = &mut self.model;
+        if panic::catch_unwind(AssertUnwindSafe(|| input(model))).is_ok() {
+            return;
+        }
+        if panic::catch_unwind(AssertUnwindSafe(|| model.handle_panic(now()))).is_err() {
+            tracing::error!("cleaning up after a defect failed too");
+        }
+    }
+
+    /// Tells the model what the process uses before a request that may create something.
+    fn refresh_usage(&mut self, request: &Request) {
+        let creates = matches!(
+            request,
+            Request::Create { .. } | Request::Transaction { .. }
+        );
+        if creates
+            && self
+                .usage_read
+                .is_none_or(|read| read.elapsed() >= USAGE_AGE)
+        {
+            self.usage_read = Some(Instant::now());
+            self.model.handle_usage(host::usage());
+        }
+    }
+
+    /// The last object is gone: is this a good moment to end?
+    fn judge_usage(&self) {
+        if let Some(part) = self.kill_limit
+            && let Some(excess) = host::usage().excess(part)
+        {
+            tracing::warn!(%excess, "ending, because no media objects are left");
+            self.exhausted.send_replace(true);
         }
     }
 
@@ -297,11 +370,16 @@ impl Control {
             sessions: self.model.session_count(),
             objects: self.model.object_count(),
         };
+        let mut emptied = false;
         self.counts.send_if_modified(|before| {
             let changed = *before != counts;
+            emptied = before.objects > 0 && counts.objects == 0;
             *before = counts;
             changed
         });
+        if emptied {
+            self.judge_usage();
+        }
     }
 
     /// Releases everything and lets the engine know.

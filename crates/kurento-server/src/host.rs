@@ -1,6 +1,6 @@
 //! Counters of the process, from `/proc` (zero where there is none).
 
-use salono_kurento_core::HostFacts;
+use salono_kurento_core::{HostFacts, Level, Usage};
 use std::{fs, thread, time::Duration};
 
 /// `USER_HZ`: clock ticks per second in `/proc`, the same on every Linux.
@@ -16,13 +16,34 @@ pub(crate) fn read() -> HostFacts {
     }
 }
 
+/// Reads what the process uses of its limits; takes a microsecond per open file.
+pub(crate) fn usage() -> Usage {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    // One of them is the folder that is read.
+    let files = fs::read_dir("/proc/self/fd").map_or(0, |files| files.count().saturating_sub(1));
+    Usage {
+        threads: Level {
+            used: number(&status, "Threads:").unwrap_or(0),
+            granted: number(&limits, "Max processes"),
+        },
+        files: Level {
+            used: u64::try_from(files).unwrap_or(u64::MAX),
+            granted: number(&limits, "Max open files"),
+        },
+    }
+}
+
+/// The first number behind a label at the start of a line; `None` also where it is `unlimited`.
+/// In proc_pid_limits(5) that is the soft limit.
+fn number(text: &str, label: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(label))?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
 /// `VmRSS` of proc_pid_status(5).
 fn resident_kib(status: &str) -> u64 {
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
-        .unwrap_or(0)
+    number(status, "VmRSS:").unwrap_or(0)
 }
 
 /// `utime` and `stime`, fields 14 and 15 of proc_pid_stat(5). The second field is a name in
@@ -41,6 +62,25 @@ fn processor_time(stat: &str) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_are_the_soft_ones_and_may_be_missing() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
+            Max processes             unlimited            unlimited            processes\n\
+            Max open files            1024                 524288               files\n";
+        assert_eq!(number(limits, "Max open files"), Some(1_024));
+        assert_eq!(number(limits, "Max processes"), None);
+        assert_eq!(number("", "Max processes"), None);
+    }
+
+    #[test]
+    fn a_process_uses_threads_and_files() {
+        let usage = usage();
+        assert!(
+            usage.threads.used >= 1 && usage.files.used >= 3,
+            "{usage:?}"
+        );
+    }
 
     #[test]
     fn counters_are_read_whatever_the_process_is_called() {

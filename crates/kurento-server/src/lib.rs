@@ -14,7 +14,10 @@ mod control;
 mod handshake;
 mod host;
 mod listener;
+mod registrar;
 mod submit;
 
 pub use control::{Config, Counts, Server, ServerClosed, ServerHandle};
 pub use listener::{ListenerConfig, serve_listener, serve_tls_listener};
+pub use registrar::{RegistrarConfig, keep_registered};
+pub use salono_kurento_core::EndpointDefaults;

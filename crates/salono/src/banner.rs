@@ -53,6 +53,10 @@ fn text(product: Product, ports: &Ports, colours: bool) -> String {
         let address = reachable(kurento);
         line("Kurento", &format!("ws://{address}{}", ports.kurento_path));
     }
+    if let Some(kurento) = ports.kurento_tls {
+        let address = reachable(kurento);
+        line("Kurento", &format!("wss://{address}{}", ports.kurento_path));
+    }
     if !ports.media.is_empty() {
         let numbers: BTreeSet<u16> = ports.media.iter().map(SocketAddr::port).collect();
         let ips: BTreeSet<IpAddr> = ports.media.iter().map(SocketAddr::ip).collect();
@@ -139,6 +143,7 @@ mod tests {
             https: "0.0.0.0:8443".parse().ok(),
             http: None,
             kurento: "[::]:8888".parse().ok(),
+            kurento_tls: None,
             kurento_path: "/kurento".to_owned(),
             media: vec![
                 "192.0.2.2:40001".parse().unwrap(),

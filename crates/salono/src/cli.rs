@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use figment::value::Value;
 
-use crate::config::{self, Listen, LogFormat, Setting};
+use crate::config::{self, Listen, LogFormat, Setting, Source};
 
 /// Video calls in rooms: a media server that speaks the Kurento Protocol and a room server that
 /// speaks Kurento Room's, in one program.
@@ -120,6 +120,9 @@ pub(crate) struct MediaArgs {
     /// Listener of the Kurento Protocol, or off [default: 127.0.0.1:8888]
     #[arg(long, value_name = "ADDR")]
     kurento: Option<Listen>,
+    /// The same over TLS, or off [default: off]
+    #[arg(long, value_name = "ADDR")]
+    kurento_tls: Option<Listen>,
     /// Local address for media (repeatable) [default: all but loopback]
     #[arg(long, value_name = "IP")]
     media_ip: Vec<IpAddr>,
@@ -291,6 +294,12 @@ impl Flags for MediaArgs {
             "--kurento",
             self.kurento.as_ref(),
         );
+        add(
+            settings,
+            "kurento.tls_listen",
+            "--kurento-tls",
+            self.kurento_tls.as_ref(),
+        );
         add_list(settings, "media.ips", "--media-ip", &self.media_ip);
         if let Some(port) = self.media_port {
             settings.push(Setting::new("media.port", port, "flag --media-port"));
@@ -352,7 +361,12 @@ impl CommonArgs {
     pub(crate) fn load(&self, flags: Vec<Setting>) -> Result<config::Loaded, config::Error> {
         let environment = std::env::vars_os();
         let file = self.config.clone().or_else(config::default_file);
-        config::load(file.as_deref(), &self.import, environment, flags)
+        let imports: Vec<Source> = self
+            .import
+            .iter()
+            .map(|path| path.as_path().into())
+            .collect();
+        config::load(file.as_deref(), &imports, environment, flags)
     }
 }
 

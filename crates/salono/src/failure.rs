@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use salono_media_engine::StartError;
 
@@ -61,6 +61,17 @@ pub(crate) enum Failure {
     /// The object model ended while starting.
     #[error("the media server ended while it started")]
     MediaEnded,
+    /// Whom to trust cannot be read.
+    #[error("room.kms_certificates: {}: {why}", path.display())]
+    Certificates {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The registrar's URL cannot be used.
+    #[error("kurento.registrar: {0}")]
+    Registrar(String),
     /// The ports file cannot be written.
     #[error("cannot write {}: {error}", path.display())]
     PortsFile {
@@ -80,6 +91,14 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Of `room.kms_certificates`.
+    pub(crate) fn certificates(path: &Path, why: &impl ToString) -> Self {
+        Self::Certificates {
+            path: path.to_owned(),
+            why: why.to_string(),
+        }
+    }
+
     /// For `map_err`.
     pub(crate) fn system(what: &'static str) -> impl Fn(io::Error) -> Self {
         move |error| Self::System { what, error }

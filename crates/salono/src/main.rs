@@ -15,6 +15,7 @@ mod pages;
 mod ports;
 mod rooms;
 mod runtime;
+mod signalling;
 mod tls;
 mod web;
 

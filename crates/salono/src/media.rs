@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use salono_kurento_client::{Client, Config as ClientConfig};
 use salono_kurento_model::Registry;
-use salono_kurento_server::{Config as ServerConfig, ListenerConfig, Server, ServerHandle};
+use salono_kurento_server::{Config as ServerConfig, EndpointDefaults, Server, ServerHandle};
 use salono_media_api::Event;
 use salono_media_core::Certificate;
 use salono_media_engine::{Engine, EngineConfig, EngineHandle};
@@ -14,9 +14,9 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
 
-use crate::config::{Kurento, Media};
+use crate::config::{Config, Media};
 use crate::failure::Failure;
-use crate::listeners::Bound;
+use crate::signalling::Signalling;
 
 /// Events of the shards that wait for the object model; at the cap the shards keep theirs.
 const EVENT_QUEUE: usize = 1024;
@@ -29,18 +29,14 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct MediaServer {
     engine: EngineHandle,
     server: ServerHandle,
-    listener: Option<JoinHandle<()>>,
+    listeners: Vec<JoinHandle<()>>,
 }
 
 impl MediaServer {
-    /// Starts the shards and the object model, and serves the Kurento Protocol on `bound`.
-    pub(crate) fn start(
-        media: &Media,
-        kurento: &Kurento,
-        bound: Option<Bound>,
-    ) -> Result<Self, Failure> {
+    /// Starts the shards and the object model, and serves the Kurento Protocol.
+    pub(crate) fn start(config: &Config, signalling: Signalling) -> Result<Self, Failure> {
         let (events, reports) = mpsc::channel::<Event>(EVENT_QUEUE);
-        let engine = Engine::start(&engine_config(media)?, move |event| {
+        let engine = Engine::start(&engine_config(&config.media)?, move |event| {
             match events.try_send(event) {
                 // When the object model has ended nobody wants events any more.
                 Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
@@ -48,23 +44,17 @@ impl MediaServer {
             }
         })?;
         let (server, control) = Server::new(
-            server_config(kurento),
+            server_config(config),
             Box::new(engine.clone()),
             reports,
             Arc::new(Registry::built_in()),
         );
         tokio::spawn(control);
-        let listener = bound.map(|bound| {
-            tokio::spawn(salono_kurento_server::serve_listener(
-                server.clone(),
-                bound.listener,
-                listener_config(kurento),
-            ))
-        });
+        let listeners = signalling.serve(&server, &config.kurento);
         Ok(Self {
             engine,
             server,
-            listener,
+            listeners,
         })
     }
 
@@ -77,6 +67,11 @@ impl MediaServer {
         let (client, driver) = Client::from_channel_with(requests, answers, config);
         tokio::spawn(driver.run());
         Ok(client)
+    }
+
+    /// Ends when the process should end for want of resources, see `kurento.kill_limit`.
+    pub(crate) async fn exhausted(&self) {
+        self.server.exhausted().await;
     }
 
     /// The shards, for their counters.
@@ -96,7 +91,7 @@ impl MediaServer {
     /// Releases everything, closes the connections, ends the shards.
     pub(crate) async fn shutdown(self) {
         self.server.shutdown().await;
-        if let Some(listener) = self.listener {
+        for listener in self.listeners {
             // It ends by itself once the server does; a panic in it has been reported.
             let _ = listener.await;
         }
@@ -151,9 +146,16 @@ pub(crate) fn engine_config(media: &Media) -> Result<EngineConfig, Failure> {
 }
 
 /// Settings of the object model.
-fn server_config(kurento: &Kurento) -> ServerConfig {
+fn server_config(config: &Config) -> ServerConfig {
+    let Config {
+        kurento,
+        endpoint,
+        media,
+        ..
+    } = config;
     let mut config = ServerConfig {
         outbound_messages: kurento.max_outbound_messages,
+        kill_limit: kurento.kill_limit,
         ..ServerConfig::default()
     };
     let model = &mut config.model;
@@ -165,21 +167,34 @@ fn server_config(kurento: &Kurento) -> ServerConfig {
     model.metadata.clone_from(&kurento.metadata);
     model.min_video_send_kbps = kurento.min_video_send_kbps;
     model.max_video_send_kbps = kurento.max_video_send_kbps;
+    model.exception_limit = kurento.exception_limit;
+    model.endpoints = EndpointDefaults {
+        // With other addresses beside them, an endpoint must not be kept to the interfaces.
+        network_interfaces: if media.ips.is_empty() {
+            media.interfaces.join(",")
+        } else {
+            String::new()
+        },
+        ice_tcp: endpoint.ice_tcp,
+        stun_server_address: endpoint.stun_address.clone(),
+        stun_server_port: endpoint.stun_port,
+        turn_url: endpoint.turn_url.clone(),
+        external_v4: text(media.announce_v4),
+        external_v6: text(media.announce_v6),
+        qos_dscp: endpoint.qos_dscp.clone(),
+        rtp_ports: endpoint.rtp_port_min..=endpoint.rtp_port_max,
+        mtu: endpoint.mtu,
+        encoder_bitrate: endpoint.encoder_bitrate,
+        min_encoder_bitrate: endpoint.min_encoder_bitrate,
+        max_encoder_bitrate: endpoint.max_encoder_bitrate,
+    };
     model.limits.objects = kurento.max_objects;
     model.limits.sessions = kurento.max_sessions;
     model.limits.subscriptions_per_session = kurento.max_subscriptions;
     config
 }
 
-/// Settings of the WebSocket.
-fn listener_config(kurento: &Kurento) -> ListenerConfig {
-    let mut config = ListenerConfig {
-        path: kurento.path.clone(),
-        connections: kurento.max_connections,
-        origins: kurento.origins.clone(),
-        ..ListenerConfig::default()
-    };
-    config.frames.max_bytes = kurento.max_frame_bytes;
-    config.frames.max_depth = kurento.max_json_depth;
-    config
+/// An address as a property holds it.
+fn text(ip: Option<impl ToString>) -> String {
+    ip.map(|ip| ip.to_string()).unwrap_or_default()
 }

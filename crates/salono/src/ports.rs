@@ -19,7 +19,9 @@ pub(crate) struct Ports {
     pub(crate) http: Option<SocketAddr>,
     /// The Kurento Protocol.
     pub(crate) kurento: Option<SocketAddr>,
-    /// Path of its WebSocket.
+    /// The same over TLS.
+    pub(crate) kurento_tls: Option<SocketAddr>,
+    /// Path of its WebSockets.
     pub(crate) kurento_path: String,
     /// UDP sockets.
     pub(crate) media: Vec<SocketAddr>,

@@ -1,16 +1,18 @@
 //! The room server's settings, and media servers that run elsewhere.
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use salono_kurento_client::{Client, Config as ClientConfig};
+use salono_kurento_client::{Client, Config as ClientConfig, Trust};
 use salono_room_sdk::{KurentoClientProvider, KurentoClientSessionInfo, RoomError, RoomErrorCode};
 use salono_room_server::{OriginPolicy, RoomServerConfig};
 use tokio::sync::Mutex;
 
 use crate::config::{Room, Web};
+use crate::failure::Failure;
 
 /// Settings of the room server.
 pub(crate) fn server_config(room: &Room, web: &Web) -> RoomServerConfig {
@@ -73,10 +75,18 @@ struct Connected {
 
 impl RemoteServers {
     /// Connects when the first room needs it.
-    pub(crate) fn new(room: &Room) -> Self {
+    ///
+    /// # Errors
+    /// When `room.kms_certificates` cannot be used.
+    pub(crate) fn new(room: &Room) -> Result<Self, Failure> {
         let mut config = ClientConfig::default();
         config.request_timeout = Duration::from_millis(room.kms_request_timeout_ms);
-        Self {
+        if let Some(path) = &room.kms_certificates {
+            let pem = fs::read(path).map_err(|error| Failure::certificates(path, &error))?;
+            config.trust =
+                Trust::roots_pem(&pem).map_err(|error| Failure::certificates(path, &error))?;
+        }
+        Ok(Self {
             servers: room
                 .kms
                 .iter()
@@ -87,7 +97,7 @@ impl RemoteServers {
                 .collect(),
             turn: AtomicUsize::new(0),
             config,
-        }
+        })
     }
 
     /// Tries all of them once, for the log at the start.

@@ -18,11 +18,12 @@ use rcgen::{
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 
-use crate::config::Web;
+use crate::config::{Config, Web};
+
+mod pem;
+mod pkcs8;
 
 /// Life of a self-signed certificate. Some systems refuse certificates of more than 398 days.
 const LIFE: Duration = Duration::from_secs(397 * 86_400);
@@ -53,6 +54,14 @@ pub(crate) enum TlsError {
         path: PathBuf,
         /// Why.
         error: rustls::pki_types::pem::Error,
+    },
+    /// The private key of a file of one's own cannot be used.
+    #[error("{}: {why}", path.display())]
+    Key {
+        /// Which.
+        path: PathBuf,
+        /// Why, and what to do.
+        why: &'static str,
     },
     /// Certificate and key cannot be used together, or not at all.
     #[error("the TLS certificate cannot be used: {0}")]
@@ -89,7 +98,7 @@ pub(crate) fn certificate(
 ) -> Result<Certificate, TlsError> {
     if let (Some(cert), Some(key)) = (&web.tls_cert, &web.tls_key) {
         return Ok(Certificate {
-            server: read(cert, key)?,
+            server: pem::server_config(cert, key, "")?,
             self_signed: false,
             path: cert.clone(),
         });
@@ -100,7 +109,7 @@ pub(crate) fn certificate(
     let note = folder.join("certificate.json");
     let names = names(ips);
     let server = if is_current(&note, &names) {
-        read(&cert, &key)
+        pem::server_config(&cert, &key, "")
     } else {
         make(&cert, &key, &note, &names)
     };
@@ -117,6 +126,18 @@ pub(crate) fn certificate(
         self_signed: true,
         path: cert,
     })
+}
+
+/// What the TLS listener of the Kurento Protocol shows: its own certificate, or that of HTTPS.
+pub(crate) fn kurento(
+    config: &Config,
+    ips: impl IntoIterator<Item = IpAddr>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let kurento = &config.kurento;
+    match &kurento.tls_certificate {
+        Some(path) => pem::server_config(path, path, &kurento.tls_password),
+        None => certificate(&config.web, &config.data_dir, ips).map(|made| made.server),
+    }
 }
 
 /// What the certificate is for: this host by all its names.
@@ -199,7 +220,7 @@ fn make(
     store(cert, &certificate.pem(), 0o644)?;
     store(note, &note_text, 0o644)?;
     tracing::info!(path = %cert.display(), "self-signed certificate made");
-    read(cert, key)
+    pem::server_config(cert, key, "")
 }
 
 /// Replaces a file as a whole.
@@ -225,35 +246,6 @@ fn store(path: &Path, text: &str, mode: u32) -> Result<(), TlsError> {
         path: path.to_owned(),
         error,
     })
-}
-
-/// Reads a certificate chain and its key.
-fn read(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
-    let text = |path: &Path| {
-        fs::read(path).map_err(|error| TlsError::Store {
-            what: "read",
-            path: path.to_owned(),
-            error,
-        })
-    };
-    let chain = CertificateDer::pem_slice_iter(&text(cert)?)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| TlsError::Pem {
-            path: cert.to_owned(),
-            error,
-        })?;
-    let key = PrivateKeyDer::from_pem_slice(&text(key)?).map_err(|error| TlsError::Pem {
-        path: key.to_owned(),
-        error,
-    })?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    // WebSockets need HTTP/1.1.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
 }
 
 #[cfg(test)]

@@ -77,10 +77,11 @@ fn write_reference(out: &mut impl Write) -> io::Result<()> {
          `salono config` prints every key with its value and where it is from; its output is a \
          `salono.toml`. A key that does not exist is an error that names the nearest one.\n\n\
          Lists in environment variables are separated by commas.\n\n\
-         `--import` reads `kurento.conf.json` with the `modules/kurento/*.conf.ini` and \
-         `*.conf.json` files beside it, `kurento-room-demo.conf.json` and \
-         `kroombasic.conf.json`, comments included. `salono config --import FILE` says of each \
-         of their keys what it became.\n\n\
+         `--import` reads `kurento.conf.json` with the files below `modules/` beside it, \
+         `kurento-room-demo.conf.json` and `kroombasic.conf.json`, comments included; files of \
+         Kurento may be `.json`, `.ini`, `.info` or `.xml`. The `KMS_*` variables of Kurento's \
+         container image count like entries of those files. `salono config --import FILE` says \
+         of each of their keys what it became.\n\n\
          This page is what `salono config --markdown` prints."
     )?;
     let defaults = Figment::from(Serialized::defaults(Config::default()));

@@ -9,11 +9,12 @@ use crate::banner::{self, Product};
 use crate::cli::{Flags as _, MediaOnlyArgs};
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::listeners::{self, bind};
+use crate::listeners::{self, BACKLOG, bind};
 use crate::media::MediaServer;
 use crate::metrics::{self, Sources};
 use crate::ports::Ports;
 use crate::runtime::{self, EndSignals};
+use crate::signalling::Signalling;
 use crate::web::Serving;
 
 /// Runs until a signal ends it.
@@ -26,19 +27,22 @@ pub(crate) fn run(args: &MediaOnlyArgs) -> Result<ExitCode, Failure> {
 
 async fn serve(config: &Config, args: &MediaOnlyArgs) -> Result<ExitCode, Failure> {
     let mut signals = EndSignals::new()?;
-    let Some(kurento) = bind(config.kurento.listen, listeners::KURENTO).await? else {
+    let signalling = Signalling::open(config)?;
+    let (kurento, kurento_tls) = (signalling.plain(), signalling.secure());
+    if kurento.is_none() && kurento_tls.is_none() {
         return Err(Failure::NothingToDo(
-            "kurento.listen is off, so no client could come: set --kurento",
+            "kurento.listen and kurento.tls_listen are off, so no client could come: set \
+             --kurento or --kurento-tls",
         ));
-    };
-    let http = bind(config.web.http, listeners::HTTP).await?;
-    let kurento_address = kurento.address;
-    let media = MediaServer::start(&config.media, &config.kurento, Some(kurento))?;
+    }
+    let http = bind(config.web.http, listeners::HTTP, BACKLOG)?;
+    let media = MediaServer::start(config, signalling)?;
     let ports = Ports {
         pid: std::process::id(),
         https: None,
         http: http.as_ref().map(|bound| bound.address),
-        kurento: Some(kurento_address),
+        kurento,
+        kurento_tls,
         kurento_path: config.kurento.path.clone(),
         media: media.addresses(),
     };
@@ -58,7 +62,10 @@ async fn serve(config: &Config, args: &MediaOnlyArgs) -> Result<ExitCode, Failur
     }
     banner::print(Product::Media, &ports);
 
-    signals.next().await;
+    tokio::select! {
+        () = signals.next() => {}
+        () = media.exhausted() => {}
+    }
     Ok(signals
         .end(async move {
             drop(serving);

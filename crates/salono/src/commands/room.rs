@@ -30,8 +30,8 @@ async fn serve(config: &Config, args: &RoomArgs) -> Result<ExitCode, Failure> {
             "room.kms is empty, so rooms would have no media server: give --kms ws://HOST:8888/kurento",
         ));
     }
-    let web = WebListeners::bind(&config.web).await?;
-    let remote = Arc::new(RemoteServers::new(&config.room));
+    let web = WebListeners::bind(&config.web)?;
+    let remote = Arc::new(RemoteServers::new(&config.room)?);
     let provider = Arc::clone(&remote);
     let server = RoomServer::start(rooms::server_config(&config.room, &config.web), provider);
     let sources = Sources {
@@ -44,6 +44,7 @@ async fn serve(config: &Config, args: &RoomArgs) -> Result<ExitCode, Failure> {
         https: serving.https,
         http: serving.http,
         kurento: None,
+        kurento_tls: None,
         kurento_path: String::new(),
         media: Vec::new(),
     };

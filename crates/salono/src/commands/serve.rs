@@ -12,11 +12,12 @@ use crate::banner::{self, Product};
 use crate::cli::{Flags as _, ServeArgs};
 use crate::config::{Config, Web};
 use crate::failure::Failure;
-use crate::listeners::{self, Bound, bind};
+use crate::listeners::{self, BACKLOG, Bound, bind};
 use crate::media::MediaServer;
 use crate::metrics::{self, Sources};
 use crate::ports::Ports;
 use crate::runtime::{self, EndSignals};
+use crate::signalling::Signalling;
 use crate::web::Serving;
 use crate::{pages, rooms, tls};
 
@@ -30,10 +31,10 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
 
 async fn serve(config: &Config, args: &ServeArgs) -> Result<ExitCode, Failure> {
     let signals = EndSignals::new()?;
-    let web = WebListeners::bind(&config.web).await?;
-    let kurento = bind(config.kurento.listen, listeners::KURENTO).await?;
-    let kurento_address = kurento.as_ref().map(|bound| bound.address);
-    let media = MediaServer::start(&config.media, &config.kurento, kurento)?;
+    let web = WebListeners::bind(&config.web)?;
+    let signalling = Signalling::open(config)?;
+    let (kurento, kurento_tls) = (signalling.plain(), signalling.secure());
+    let media = MediaServer::start(config, signalling)?;
     let addresses = media.addresses();
     let server = RoomServer::start(
         rooms::server_config(&config.room, &config.web),
@@ -50,7 +51,8 @@ async fn serve(config: &Config, args: &ServeArgs) -> Result<ExitCode, Failure> {
         pid: std::process::id(),
         https: serving.https,
         http: serving.http,
-        kurento: kurento_address,
+        kurento,
+        kurento_tls,
         kurento_path: config.kurento.path.clone(),
         media: addresses,
     };
@@ -60,7 +62,10 @@ async fn serve(config: &Config, args: &ServeArgs) -> Result<ExitCode, Failure> {
     banner::print(serving.product(&config.web), &ports);
 
     let mut signals = signals;
-    signals.next().await;
+    tokio::select! {
+        () = signals.next() => {}
+        () = media.exhausted() => {}
+    }
     eprintln!("salono: ending, once more to end at once");
     Ok(signals
         .end(async move {
@@ -104,9 +109,9 @@ pub(super) struct WebServing {
 
 impl WebListeners {
     /// Opens what is configured, which must be one at least.
-    pub(super) async fn bind(web: &Web) -> Result<Self, Failure> {
-        let https = bind(web.https, listeners::HTTPS).await?;
-        let http = bind(web.http, listeners::HTTP).await?;
+    pub(super) fn bind(web: &Web) -> Result<Self, Failure> {
+        let https = bind(web.https, listeners::HTTPS, BACKLOG)?;
+        let http = bind(web.http, listeners::HTTP, BACKLOG)?;
         if https.is_none() && http.is_none() {
             return Err(Failure::NothingToDo(
                 "web.https and web.http are both off, so no client could come: set --https or --http",

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::load::{Setting, read_text};
-use super::{kurento, lenient, modules, room};
+use super::{kurento, lenient, modules, room, tree};
 
 /// What was read from one file.
 #[derive(Debug, Default)]
@@ -42,13 +42,13 @@ pub(crate) enum ImportError {
         /// Why.
         error: io::Error,
     },
-    /// It is not JSON, comments allowed.
-    #[error("{} is not valid JSON: {error}", path.display())]
-    Json {
+    /// It is not what its name says: JSON with comments, INI, INFO or XML.
+    #[error("{} cannot be read: {why}", path.display())]
+    Format {
         /// Which.
         path: PathBuf,
         /// Where and why.
-        error: serde_json::Error,
+        why: String,
     },
     /// It is JSON of something else.
     #[error(
@@ -74,29 +74,81 @@ impl Meaning {
     }
 }
 
+/// A file to take over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// The main file.
+    pub(crate) file: PathBuf,
+    /// Where Kurento's module files are, if not in `modules` beside it.
+    pub(crate) modules: Option<Vec<PathBuf>>,
+}
+
+impl From<&Path> for Source {
+    fn from(file: &Path) -> Self {
+        Self {
+            file: file.to_owned(),
+            modules: None,
+        }
+    }
+}
+
 /// Reads a file, and the module files that belong to it.
-pub(super) fn read(path: &Path) -> Result<Import, ImportError> {
+pub(super) fn read(source: &Source) -> Result<Import, ImportError> {
+    let path = source.file.as_path();
     let text = read_text(path).map_err(|error| ImportError::Read {
         path: path.to_owned(),
         error,
     })?;
-    let document = lenient::parse(&text).map_err(|error| ImportError::Json {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let format = name
+        .and_then(tree::name_and_format)
+        .map_or("json", |(_, format)| format);
+    let mut document = tree::parse(format, &text).map_err(|why| ImportError::Format {
         path: path.to_owned(),
-        error,
+        why,
     })?;
     let has = |name: &str| document.get(name).is_some();
     let mut import = Import::default();
     if has("mediaServer") || has("modules") {
+        let base = path.parent().unwrap_or(Path::new("")).to_owned();
+        // Its values are the user's own, so they are taken over as a whole.
+        if let Some(metadata) = document
+            .as_object_mut()
+            .and_then(|members| members.remove("metadata"))
+        {
+            let text = modules::text(&metadata);
+            import.take(path, "metadata", Meaning::is("kurento.metadata", text));
+        }
         import.take_all(path, &document, |key, value| {
-            kurento::meaning(key, value, &document)
+            kurento::meaning(key, value, &document, &base)
         });
-        modules::read(path, &mut import);
+        let beside = || vec![base.join("modules")];
+        let folders = source.modules.clone().unwrap_or_else(beside);
+        modules::read(&folders, &base, &mut import);
     } else if has("kms") || has("demo") || has("kurento") || has("app") {
         import.take_all(path, &document, room::meaning);
     } else {
         return Err(ImportError::Unknown(path.to_owned()));
     }
     Ok(import)
+}
+
+/// Takes over the variables of Kurento's container image; `(name, value)` each.
+pub(super) fn read_variables<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> Import {
+    let mut import = Import::default();
+    for (name, value) in variables {
+        if !name.starts_with("KMS_") {
+            continue;
+        }
+        let known = modules::VARIABLES.iter().find(|known| known.0 == name);
+        let meaning = match known {
+            Some((_, class, key)) => modules::meaning(class, key, &value.into(), Path::new("")),
+            None if name == "KMS_UID" => Meaning::Nothing("the user is whoever starts the program"),
+            None => Meaning::Nothing("there is no such setting here"),
+        };
+        import.take(Path::new("environment variable"), name, meaning);
+    }
+    import
 }
 
 impl Import {

@@ -124,10 +124,34 @@ pub(crate) const KEYS: &[Key] = &[
         "kurento.listen",
         "Address of the Kurento Protocol's WebSocket, or `off`. It knows no authentication: keep it where only your application servers reach it. Flag `--kurento`.",
     ),
-    key("kurento.path", "Path of that WebSocket."),
+    key(
+        "kurento.tls_listen",
+        "Address of the same over TLS (`wss://`), or `off`; both may run together. Flag `--kurento-tls`.",
+    ),
+    key(
+        "kurento.tls_certificate",
+        "Its certificate chain and private key in one file, PEM. Without it the certificate of HTTPS is used.",
+    ),
+    key(
+        "kurento.tls_password",
+        "Password of that private key, if it is encrypted (PKCS#8).",
+    ),
+    key(
+        "kurento.backlog",
+        "Connections that wait to be accepted; the kernel may allow fewer (`net.core.somaxconn`).",
+    ),
+    key("kurento.path", "Path of these WebSockets."),
     key(
         "kurento.origins",
-        "Web pages that may open it; empty lets in all. Programs that send no `Origin` are always let in.",
+        "Web pages that may open them; empty lets in all. Programs that send no `Origin` are always let in.",
+    ),
+    key(
+        "kurento.registrar",
+        "WebSocket URL (`ws://` or `wss://`) of a registrar that is told where this server listens, at start and whenever the connection was lost.",
+    ),
+    key(
+        "kurento.registrar_local_address",
+        "Host by which the registrar's clients reach this server.",
     ),
     key(
         "kurento.metadata",
@@ -155,7 +179,7 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key(
         "kurento.max_connections",
-        "Connections at a time; more are answered with 503.",
+        "Connections of one listener at a time; more are answered with 503, or closed where there is TLS.",
     ),
     key(
         "kurento.max_frame_bytes",
@@ -167,14 +191,78 @@ pub(crate) const KEYS: &[Key] = &[
         "Messages that wait for a client that reads slowly; one more and it is disconnected. Its session can be resumed.",
     ),
     key(
+        "kurento.exception_limit",
+        "Part of the process's limits of threads (`ulimit -u`) and open files (`ulimit -n`) above which `create` fails with 40009; 0 turns that off.",
+    ),
+    key(
+        "kurento.kill_limit",
+        "Part of the same limits above which the server ends as soon as it has no media objects, for whoever starts it again.",
+    ),
+    key(
         "kurento.max_objects",
         "Media objects at a time; creating one more fails with 40009.",
     ),
     key("kurento.max_sessions", "Sessions at a time."),
     key("kurento.max_subscriptions", "Subscriptions of one session."),
     key(
+        "endpoint.stun_address",
+        "IP address of a STUN server from which WebRTC endpoints learn their public address; empty asks none.",
+    ),
+    key("endpoint.stun_port", "Port of that STUN server."),
+    key(
+        "endpoint.turn_url",
+        "TURN server through which WebRTC endpoints can be reached, as `user:password@host:port?transport=udp` (or `tcp`, `tls`); empty uses none.",
+    ),
+    key(
+        "endpoint.ice_tcp",
+        "Whether WebRTC endpoints use TCP where UDP does not get through.",
+    ),
+    key(
+        "endpoint.certificate_rsa",
+        "DTLS certificate and its private key in one file, PEM, for WebRTC endpoints with `certificateKeyType` RSA; without it one is made at each start.",
+    ),
+    key("endpoint.certificate_ecdsa", "The same for ECDSA."),
+    key(
+        "endpoint.qos_dscp",
+        "How packets of endpoints that do not say it themselves are marked: a name of `DSCPValue` such as `EF` or `AUDIO_HIGH`; empty marks nothing.",
+    ),
+    key(
+        "endpoint.h265",
+        "Whether WebRTC endpoints offer H265 even if no codec list names it.",
+    ),
+    key(
+        "endpoint.audio_codecs",
+        "Audio codecs of session descriptions, best first, as `opus/48000/2`; empty means all that are known.",
+    ),
+    key(
+        "endpoint.video_codecs",
+        "Video codecs of session descriptions, best first, as `VP8/90000`; empty means all that are known.",
+    ),
+    key(
+        "endpoint.rtp_port_min",
+        "First UDP port of RTP endpoints. WebRTC endpoints share `media.port`.",
+    ),
+    key("endpoint.rtp_port_max", "Last UDP port of RTP endpoints."),
+    key("endpoint.mtu", "`mtu` of new endpoints, bytes."),
+    key(
+        "endpoint.encoder_bitrate",
+        "`encoderBitrate` of new elements, bit/s.",
+    ),
+    key(
+        "endpoint.min_encoder_bitrate",
+        "`minEncoderBitrate` of new elements, bit/s.",
+    ),
+    key(
+        "endpoint.max_encoder_bitrate",
+        "`maxEncoderBitrate` of new elements, bit/s.",
+    ),
+    key(
         "room.kms",
-        "Media servers of `salono room`, as `ws://` URLs (not `wss://`); rooms take turns on them. `salono serve` uses its own. Flag `--kms`, repeatable.",
+        "Media servers of `salono room`, as `ws://` or `wss://` URLs; rooms take turns on them. `salono serve` uses its own. Flag `--kms`, repeatable.",
+    ),
+    key(
+        "room.kms_certificates",
+        "Certificates (PEM) that `wss://` media servers must be proven by; without it those that this system trusts.",
     ),
     key(
         "room.kms_request_timeout_ms",

@@ -1,6 +1,7 @@
 //! `kurento.conf.json`, the main file of Kurento Media Server.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -10,15 +11,16 @@ use super::{lenient, modules};
 const WEBSOCKET: &str = "mediaServer.net.websocket";
 
 /// What a key means; `document` is the whole file.
-pub(super) fn meaning(key: &str, value: &Value, document: &Value) -> Meaning {
+/// Relative paths are relative to `base`.
+pub(super) fn meaning(key: &str, value: &Value, document: &Value, base: &Path) -> Meaning {
     if let Some(path) = key.strip_prefix("modules.kurento.") {
         return match path.split_once('.') {
-            Some((class, name)) => modules::meaning(class, name, &modules::text(value)),
+            Some((class, name)) => modules::meaning(class, name, value, base),
             None => Meaning::Nothing("it is in no class"),
         };
     }
     if let Some(name) = key.strip_prefix("mediaServer.net.websocket.") {
-        return websocket(name, value, document);
+        return websocket(name, value, document, base);
     }
     match key {
         "mediaServer.resources.garbageCollectorPeriod" => match number(value) {
@@ -30,43 +32,28 @@ pub(super) fn meaning(key: &str, value: &Value, document: &Value) -> Meaning {
             "false" => Meaning::is("kurento.request_cache", true),
             _ => Meaning::Nothing("it is neither true nor false"),
         },
-        "mediaServer.resources.exceptionLimit" => {
-            Meaning::Nothing("objects are limited by kurento.max_objects")
-        }
-        "mediaServer.resources.killLimit" => Meaning::Nothing("the process does not end itself"),
-        "metadata" => Meaning::is("kurento.metadata", modules::text(value)),
-        _ if key.starts_with("metadata.") => {
-            Meaning::Nothing("metadata is one text: write it as JSON in kurento.metadata")
-        }
+        "mediaServer.resources.exceptionLimit" => part("kurento.exception_limit", value),
+        "mediaServer.resources.killLimit" => part("kurento.kill_limit", value),
         _ => Meaning::Nothing("there is no such setting here"),
     }
 }
 
 /// Keys below `mediaServer.net.websocket`. Address, port and family make one value together,
 /// which is reported for whichever of them comes first in the file.
-fn websocket(name: &str, value: &Value, document: &Value) -> Meaning {
+fn websocket(name: &str, value: &Value, document: &Value, base: &Path) -> Meaning {
     let other = |name: &str| lenient::find(document, &format!("{WEBSOCKET}.{name}"));
     match name {
         "port" => {
-            let Some(port) = number(value).and_then(|port| u16::try_from(port).ok()) else {
-                return Meaning::Nothing("it is no port");
-            };
-            // Without an address Kurento listens on all of them.
-            let any = match other("ipv6").and_then(Value::as_bool) {
-                Some(false) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
-                Some(true) | None => IpAddr::from(Ipv6Addr::UNSPECIFIED),
-            };
-            let ip = match other("address").map(modules::text) {
-                None => any,
-                Some(text) if text.is_empty() => any,
-                Some(text) if text == "localhost" => Ipv4Addr::LOCALHOST.into(),
-                Some(text) => match text.parse() {
-                    Ok(ip) => ip,
-                    Err(_) => return Meaning::Nothing("its address is no IP address"),
-                },
-            };
-            Meaning::is("kurento.listen", SocketAddr::new(ip, port).to_string())
+            let address = other("address").map(modules::text).unwrap_or_default();
+            listen("kurento.listen", value, &address, document)
         }
+        // The address is of the plain listener alone, as in Kurento.
+        "secure.port" => listen("kurento.tls_listen", value, "", document),
+        "secure.certificate" => {
+            let path = base.join(modules::text(value));
+            Meaning::is("kurento.tls_certificate", path.display().to_string())
+        }
+        "secure.password" => Meaning::is("kurento.tls_password", modules::text(value)),
         "address" | "ipv6" if other("port").is_some() => {
             Meaning::Nothing("it is part of kurento.listen, see the port")
         }
@@ -76,12 +63,48 @@ fn websocket(name: &str, value: &Value, document: &Value) -> Meaning {
             Meaning::is("kurento.path", format!("/{}", path.trim_start_matches('/')))
         }
         "threads" => Meaning::Nothing("connections are tasks, not threads"),
-        "connqueue" => Meaning::Nothing("the system's own queue is used"),
-        _ if name.starts_with("secure.") => {
-            Meaning::Nothing("the Kurento Protocol is served without TLS: put a proxy before it")
+        "connqueue" => match number(value) {
+            Some(length) => Meaning::is("kurento.backlog", length),
+            None => Meaning::Nothing("it is no number"),
+        },
+        "registrar.address" => match modules::text(value) {
+            url if url.is_empty() => Meaning::Nothing("it is empty"),
+            url => Meaning::is("kurento.registrar", url),
+        },
+        "registrar.localAddress" => {
+            Meaning::is("kurento.registrar_local_address", modules::text(value))
         }
-        _ if name.starts_with("registrar.") => Meaning::Nothing("there is no registrar"),
         _ => Meaning::Nothing("there is no such setting here"),
+    }
+}
+
+/// A port, with the address that goes with it, as one of our listeners; 0 is none.
+fn listen(ours: &'static str, port: &Value, address: &str, document: &Value) -> Meaning {
+    let Some(port) = number(port).and_then(|port| u16::try_from(port).ok()) else {
+        return Meaning::Nothing("it is no port");
+    };
+    if port == 0 {
+        return Meaning::is(ours, "off");
+    }
+    let v6 = lenient::find(document, &format!("{WEBSOCKET}.ipv6")).map(modules::text);
+    let ip = match address {
+        // Without an address Kurento listens on all of them.
+        "" if v6.as_deref() == Some("false") => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        "" => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+        "localhost" => Ipv4Addr::LOCALHOST.into(),
+        text => match text.parse() {
+            Ok(ip) => ip,
+            Err(_) => return Meaning::Nothing("its address is no IP address"),
+        },
+    };
+    Meaning::is(ours, SocketAddr::new(ip, port).to_string())
+}
+
+/// A part of a whole, 0.8 for example.
+fn part(ours: &'static str, value: &Value) -> Meaning {
+    match modules::text(value).parse::<f64>() {
+        Ok(part) if part.is_finite() => Meaning::is(ours, part),
+        Ok(_) | Err(_) => Meaning::Nothing("it is no number"),
     }
 }
 

@@ -10,7 +10,7 @@ use figment::providers::{Format as _, Serialized, Toml};
 use figment::value::{Dict, Map, Tag, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
-use super::import::{self, Import, ImportError, Imported};
+use super::import::{self, Import, ImportError, Imported, Source};
 use super::keys::environment_name;
 use super::{Config, KEYS};
 
@@ -112,25 +112,31 @@ pub(crate) fn default_file() -> Option<PathBuf> {
 /// Reads everything; `file` is a `salono.toml`. `flags` come in the order of the command line.
 pub(crate) fn load(
     file: Option<&Path>,
-    imports: &[PathBuf],
+    imports: &[Source],
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     flags: Vec<Setting>,
 ) -> Result<Loaded, Error> {
     let defaults = Config::default();
     let mut settings = Vec::new();
     let mut imported = Vec::new();
-    for path in imports {
+    let environment = read_environment(environment);
+    let pairs = environment
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()));
+    let variables_of_kurento = import::read_variables(pairs);
+    let files = imports.iter().map(import::read);
+    for import in files.chain([Ok(variables_of_kurento)]) {
         let Import {
             settings: more,
             report,
-        } = import::read(path)?;
+        } = import?;
         settings.extend(more);
         imported.extend(report);
     }
     if let Some(path) = file {
         settings.extend(read_toml(path)?);
     }
-    let (variables, unknown_variables) = read_environment(&defaults, environment);
+    let (variables, unknown_variables) = own_variables(&defaults, &environment);
     settings.extend(variables);
     settings.extend(flags);
 
@@ -222,24 +228,31 @@ fn flatten(
     Ok(())
 }
 
-/// The variables that name keys, and those that look as if they should.
+/// The variables that are text, by name.
 fn read_environment(
-    defaults: &Config,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> BTreeMap<String, String> {
+    environment
+        .into_iter()
+        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
+        .collect()
+}
+
+/// The variables that name keys, and those that look as if they should.
+fn own_variables(
+    defaults: &Config,
+    environment: &BTreeMap<String, String>,
 ) -> (Vec<Setting>, Vec<String>) {
     // Read by the command line or by the test suite, not keys.
     const OTHERS: [&str; 3] = ["SALONO_CONFIG", "SALONO_IMPORT", "SALONO_BIN"];
     let kinds = Figment::from(Serialized::defaults(defaults));
     let (mut settings, mut unknown) = (Vec::new(), Vec::new());
     for (name, text) in environment {
-        let (Some(name), Some(text)) = (name.to_str(), text.to_str()) else {
-            continue;
-        };
-        if !name.starts_with("SALONO_") || OTHERS.contains(&name) {
+        if !name.starts_with("SALONO_") || OTHERS.contains(&name.as_str()) {
             continue;
         }
-        let Some(key) = KEYS.iter().find(|key| environment_name(key.name) == name) else {
-            unknown.push(name.to_owned());
+        let Some(key) = KEYS.iter().find(|key| environment_name(key.name) == *name) else {
+            unknown.push(name.clone());
             continue;
         };
         let value = typed(text, kinds.find_value(key.name).ok().as_ref());

@@ -5,25 +5,29 @@
 //! are `section.name`; `keys` documents each of them, and a test holds the two together. Defaults
 //! of caps are those of the parts that enforce them.
 
+mod endpoint;
 mod import;
 mod keys;
 mod kurento;
 mod lenient;
+mod listen;
 mod load;
 mod modules;
 mod room;
+mod tree;
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use salono_kurento_server as kurento_server;
 use salono_media_engine::udp::SocketOptions;
 use salono_room_server::RoomServerConfig;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
+pub(crate) use endpoint::Endpoint;
+pub(crate) use import::Source;
 pub(crate) use keys::{KEYS, environment_name};
+pub(crate) use listen::Listen;
 pub(crate) use load::{Error, Loaded, Setting, default_file, load};
 
 /// The whole configuration.
@@ -40,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) media: Media,
     /// The Kurento Protocol.
     pub(crate) kurento: Kurento,
+    /// What new endpoints start with.
+    pub(crate) endpoint: Endpoint,
     /// Rooms and their clients.
     pub(crate) room: Room,
 }
@@ -132,10 +138,22 @@ pub(crate) struct Media {
 pub(crate) struct Kurento {
     /// Listener of the Kurento Protocol.
     pub(crate) listen: Listen,
+    /// The same over TLS.
+    pub(crate) tls_listen: Listen,
+    /// Certificate chain and key of that one in one file, PEM.
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// Of the key, if it is encrypted.
+    pub(crate) tls_password: String,
+    /// Connections that wait to be accepted.
+    pub(crate) backlog: u32,
     /// Path of its WebSocket.
     pub(crate) path: String,
     /// Pages that may open it.
     pub(crate) origins: Vec<String>,
+    /// Where to announce this server, as a WebSocket URL.
+    pub(crate) registrar: Option<String>,
+    /// The host by which it is announced.
+    pub(crate) registrar_local_address: String,
     /// What `getMetadata` answers.
     pub(crate) metadata: String,
     /// Life of a session without a connection.
@@ -156,6 +174,10 @@ pub(crate) struct Kurento {
     pub(crate) max_json_depth: usize,
     /// Messages that wait for one client.
     pub(crate) max_outbound_messages: usize,
+    /// Part of the process's limits above which nothing is created.
+    pub(crate) exception_limit: f64,
+    /// Part of them above which an idle server ends.
+    pub(crate) kill_limit: Option<f64>,
     /// Media objects.
     pub(crate) max_objects: usize,
     /// Sessions.
@@ -170,6 +192,8 @@ pub(crate) struct Kurento {
 pub(crate) struct Room {
     /// Remote media servers of `salono room`.
     pub(crate) kms: Vec<String>,
+    /// Who may prove that they are them.
+    pub(crate) kms_certificates: Option<PathBuf>,
     /// Patience with one of their answers.
     pub(crate) kms_request_timeout_ms: u64,
     /// Whether `POST /close` closes rooms.
@@ -222,62 +246,6 @@ pub(crate) struct Room {
     pub(crate) threshold_speaker_db: i32,
 }
 
-/// Where to listen, if at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Listen {
-    /// Nowhere.
-    Off,
-    /// There; port 0 takes any free one.
-    At(SocketAddr),
-}
-
-impl Listen {
-    /// The address, unless it is off.
-    pub(crate) fn address(self) -> Option<SocketAddr> {
-        match self {
-            Self::Off => None,
-            Self::At(address) => Some(address),
-        }
-    }
-}
-
-impl FromStr for Listen {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "off" {
-            return Ok(Self::Off);
-        }
-        text.parse().map(Self::At).map_err(|_| {
-            format!(
-                "{text:?} is no address: write IP:PORT, as in 0.0.0.0:8443 or [::]:8443, or off"
-            )
-        })
-    }
-}
-
-impl fmt::Display for Listen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Off => f.write_str("off"),
-            Self::At(address) => address.fmt(f),
-        }
-    }
-}
-
-impl Serialize for Listen {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Listen {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
-
 impl Default for Config {
     fn default() -> Self {
         let media = salono_media_core::Limits::default();
@@ -321,8 +289,14 @@ impl Default for Config {
             },
             kurento: Kurento {
                 listen: Listen::At(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8888)),
+                tls_listen: Listen::Off,
+                tls_certificate: None,
+                tls_password: String::new(),
+                backlog: 4_096,
                 path: listener.path,
                 origins: listener.origins,
+                registrar: None,
+                registrar_local_address: "localhost".to_owned(),
                 metadata: server.model.metadata,
                 session_period_s: server.model.session_period.as_secs(),
                 request_cache: !server.model.reply_lifetime.is_zero(),
@@ -333,12 +307,16 @@ impl Default for Config {
                 max_frame_bytes: listener.frames.max_bytes,
                 max_json_depth: listener.frames.max_depth,
                 max_outbound_messages: server.outbound_messages,
+                exception_limit: server.model.exception_limit,
+                kill_limit: server.kill_limit,
                 max_objects: server.model.limits.objects,
                 max_sessions: server.model.limits.sessions,
                 max_subscriptions: server.model.limits.subscriptions_per_session,
             },
+            endpoint: Endpoint::default(),
             room: Room {
                 kms: vec!["ws://127.0.0.1:8888/kurento".to_owned()],
+                kms_certificates: None,
                 kms_request_timeout_ms: 20_000,
                 allow_close: rooms.allow_close,
                 reconnection_grace_ms: millis(rooms.sessions.reconnection_grace),

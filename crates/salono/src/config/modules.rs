@@ -1,4 +1,6 @@
-//! The `modules/kurento/*.conf.ini` and `*.conf.json` files beside `kurento.conf.json`.
+//! The module files of Kurento: `modules/<namespace>/<Class>.conf.*` beside the main file, or below
+//! the folders of `--modules-config-path`; and the variables of its container image that stand for
+//! the same keys.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,111 +8,216 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::import::{Import, Imported, Meaning};
-use super::{lenient, load};
+use super::{load, tree};
 
 /// Most module files that are read.
 const MAX_FILES: usize = 256;
 
-/// Reads all module files that belong to the main file `path`. As with Kurento, a module file
-/// that cannot be used is a remark and no error.
-pub(super) fn read(path: &Path, import: &mut Import) {
-    let Some(folder) = path.parent() else {
+/// Folders in folders that are looked into.
+const MAX_DEPTH: usize = 8;
+
+/// Variables of Kurento's container image, with the class and the key that each sets.
+pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
+    ("KMS_MIN_PORT", "BaseRtpEndpoint", "minPort"),
+    ("KMS_MAX_PORT", "BaseRtpEndpoint", "maxPort"),
+    ("KMS_MTU", "BaseRtpEndpoint", "mtu"),
+    ("KMS_EXTERNAL_IPV4", "WebRtcEndpoint", "externalIPv4"),
+    ("KMS_EXTERNAL_IPV6", "WebRtcEndpoint", "externalIPv6"),
+    (
+        "KMS_NETWORK_INTERFACES",
+        "WebRtcEndpoint",
+        "networkInterfaces",
+    ),
+    ("KMS_ICE_TCP", "WebRtcEndpoint", "iceTcp"),
+    ("KMS_STUN_IP", "WebRtcEndpoint", "stunServerAddress"),
+    ("KMS_STUN_PORT", "WebRtcEndpoint", "stunServerPort"),
+    ("KMS_TURN_URL", "WebRtcEndpoint", "turnURL"),
+    (
+        "KMS_PEM_CERTIFICATE_RSA",
+        "WebRtcEndpoint",
+        "pemCertificateRSA",
+    ),
+    (
+        "KMS_PEM_CERTIFICATE_ECDSA",
+        "WebRtcEndpoint",
+        "pemCertificateECDSA",
+    ),
+];
+
+/// Reads all module files below `folders`. As with Kurento, a module file that cannot be used is a
+/// remark and no error. Paths in them are relative to `base`.
+pub(super) fn read(folders: &[PathBuf], base: &Path, import: &mut Import) {
+    let mut files = Vec::new();
+    for folder in folders {
+        collect(folder, &mut Vec::new(), &mut files);
+    }
+    for (file, names) in files {
+        read_file(&file, &names, base, import);
+    }
+}
+
+/// Files with the names of the folders that lead to them, in order.
+fn collect(folder: &Path, names: &mut Vec<String>, files: &mut Vec<(PathBuf, Vec<String>)>) {
+    let Ok(entries) = fs::read_dir(folder) else {
         return;
     };
-    let folder = folder.join("modules/kurento");
-    let Ok(entries) = fs::read_dir(&folder) else {
-        return;
-    };
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .take(MAX_FILES)
-        .collect();
-    files.sort();
-    for file in files {
-        let Some((class, format)) = file
-            .file_name()
-            .and_then(|name| name.to_str())
-            .and_then(|name| name.split_once(".conf."))
-        else {
+    let mut paths: Vec<PathBuf> = entries.filter_map(|it| Some(it.ok()?.path())).collect();
+    paths.sort();
+    for path in paths {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
             continue;
         };
-        let (class, format) = (class.to_owned(), format.to_owned());
-        let remark = |import: &mut Import, became: String| {
-            import.report.push(Imported {
-                file: file.clone(),
-                key: "(the file)".to_owned(),
-                became,
-            });
-        };
-        let text = match load::read_text(&file) {
-            Ok(text) => text,
-            Err(error) => {
-                remark(import, format!("not used: {error}"));
-                continue;
+        if path.is_dir() {
+            if names.len() < MAX_DEPTH {
+                names.push(name.to_owned());
+                collect(&path, names, files);
+                names.pop();
             }
-        };
-        match format.as_str() {
-            "ini" => {
-                for (key, value) in ini(&text) {
-                    import.take(&file, key, meaning(&class, key, value));
-                }
-            }
-            "json" => match lenient::parse(&text) {
-                Ok(document) => import.take_all(&file, &document, |key, value| {
-                    meaning(&class, key, &self::text(value))
-                }),
-                Err(error) => remark(import, format!("not used: {error}")),
-            },
-            _ => remark(import, "not used: only ini and json are read".to_owned()),
+        } else if tree::name_and_format(name).is_some() && files.len() < MAX_FILES {
+            files.push((path, names.clone()));
         }
     }
 }
 
-/// What a key of a class means.
-pub(super) fn meaning(class: &str, key: &str, value: &str) -> Meaning {
-    const TURN: &str = "the server is reached directly: announce its public address instead";
-    if value.is_empty() {
+fn read_file(file: &Path, folders: &[String], base: &Path, import: &mut Import) {
+    let Some((class, format)) = file
+        .file_name()
+        .and_then(|name| name.to_str())
+        .and_then(tree::name_and_format)
+    else {
+        return;
+    };
+    let read = load::read_text(file)
+        .map_err(|error| error.to_string())
+        .and_then(|text| tree::parse(format, &text));
+    match read {
+        Ok(document) => import.take_all(file, &document, |key, value| match folders {
+            [namespace] if namespace == "kurento" => meaning(class, key, value, base),
+            _ => Meaning::Nothing("there is no such module here"),
+        }),
+        Err(error) => import.report.push(Imported {
+            file: file.to_owned(),
+            key: "(the file)".to_owned(),
+            became: format!("not used: {error}"),
+        }),
+    }
+}
+
+/// What a key of a class means; relative paths are relative to `base`.
+pub(super) fn meaning(class: &str, key: &str, value: &Value, base: &Path) -> Meaning {
+    let text = text(value);
+    if text.is_empty() {
         return Meaning::Nothing("it is empty");
     }
-    match (class, key) {
-        ("BaseRtpEndpoint", "minPort") => match value.parse::<u16>() {
-            Ok(port) => Meaning::is("media.port", port),
+    match class {
+        "BaseRtpEndpoint" => base_rtp(key, &text),
+        "WebRtcEndpoint" => web_rtc(key, &text, base),
+        "SdpEndpoint" => sdp(key, value),
+        "MediaElement" => {
+            let ours = match key {
+                "encoderBitrate" => "endpoint.encoder_bitrate",
+                "minEncoderBitrate" => "endpoint.min_encoder_bitrate",
+                "maxEncoderBitrate" => "endpoint.max_encoder_bitrate",
+                _ => return UNKNOWN,
+            };
+            whole::<i32>(ours, &text)
+        }
+        "PlayerEndpoint" | "RecorderEndpoint" | "HttpEndpoint" | "UriEndpoint" | "Composite" => {
+            Meaning::Nothing("this class is not implemented yet")
+        }
+        _ => UNKNOWN,
+    }
+}
+
+const UNKNOWN: Meaning = Meaning::Nothing("there is no such setting here");
+
+fn base_rtp(key: &str, text: &str) -> Meaning {
+    match key {
+        // One firewall rule lets both through: the shards take the first ports of the range.
+        "minPort" => match text.parse::<u16>() {
+            Ok(port) => Meaning::Is(vec![
+                ("media.port", port.into()),
+                ("endpoint.rtp_port_min", port.into()),
+            ]),
             Err(_) => Meaning::Nothing("it is no port"),
         },
-        ("BaseRtpEndpoint", "maxPort") => {
-            Meaning::Nothing("there is one port per shard, from media.port on")
-        }
-        ("BaseRtpEndpoint", "mtu") => Meaning::Nothing("packets keep the size they come with"),
-        ("WebRtcEndpoint", "externalIPv4" | "externalIPv6") if value == "auto" => {
+        "maxPort" => whole::<u16>("endpoint.rtp_port_max", text),
+        "mtu" => whole::<i32>("endpoint.mtu", text),
+        _ => UNKNOWN,
+    }
+}
+
+fn web_rtc(key: &str, text: &str, base: &Path) -> Meaning {
+    let path = |ours| Meaning::is(ours, base.join(text).display().to_string());
+    match key {
+        "externalIPv4" | "externalIPv6" if text == "auto" => {
             Meaning::Nothing("the public address is not looked up: write it down")
         }
-        ("WebRtcEndpoint", "externalIPv4") => Meaning::is("media.announce_v4", value),
-        ("WebRtcEndpoint", "externalIPv6") => Meaning::is("media.announce_v6", value),
-        ("WebRtcEndpoint", "networkInterfaces") => Meaning::is(
-            "media.interfaces",
-            value
-                .split(',')
-                .map(str::trim)
-                .filter(|name| !name.is_empty())
-                .map(figment::value::Value::from)
-                .collect::<Vec<_>>(),
-        ),
-        ("WebRtcEndpoint", "stunServerAddress" | "stunServerPort" | "turnURL") => {
-            Meaning::Nothing(TURN)
-        }
-        ("WebRtcEndpoint", "iceTcp") => Meaning::Nothing("media goes over UDP only"),
-        ("WebRtcEndpoint", "pemCertificateRSA" | "pemCertificateECDSA") => {
-            Meaning::Nothing("DTLS uses a certificate made at each start")
-        }
-        ("WebRtcEndpoint", "qos-dscp") => Meaning::Nothing("packets are not marked"),
-        ("SdpEndpoint", _) => Meaning::Nothing("offers name every codec that can be forwarded"),
-        ("MediaElement", _) => Meaning::Nothing("nothing is encoded here"),
-        (
-            "PlayerEndpoint" | "RecorderEndpoint" | "HttpEndpoint" | "UriEndpoint" | "Composite",
-            _,
-        ) => Meaning::Nothing("this class is not implemented yet"),
-        _ => Meaning::Nothing("there is no such setting here"),
+        "externalIPv4" => Meaning::is("media.announce_v4", text),
+        "externalIPv6" => Meaning::is("media.announce_v6", text),
+        "networkInterfaces" => Meaning::is("media.interfaces", names(text)),
+        "stunServerAddress" => Meaning::is("endpoint.stun_address", text),
+        "stunServerPort" => whole::<u16>("endpoint.stun_port", text),
+        "turnURL" => Meaning::is("endpoint.turn_url", text),
+        "iceTcp" => truth("endpoint.ice_tcp", text),
+        "pemCertificateRSA" => path("endpoint.certificate_rsa"),
+        "pemCertificateECDSA" => path("endpoint.certificate_ecdsa"),
+        // Another folder for files that are named relative to it.
+        "configPath" => Meaning::Nothing("paths are relative to the main file"),
+        "qos-dscp" => Meaning::is("endpoint.qos_dscp", text),
+        "enable-h265" => truth("endpoint.h265", text),
+        _ => UNKNOWN,
     }
+}
+
+fn sdp(key: &str, value: &Value) -> Meaning {
+    let ours = match key {
+        "audioCodecs" => "endpoint.audio_codecs",
+        "videoCodecs" => "endpoint.video_codecs",
+        "numAudioMedias" | "numVideoMedias" => {
+            return Meaning::Nothing("an offer has one audio and one video m-line");
+        }
+        _ => return UNKNOWN,
+    };
+    let Some(entries) = value.as_array() else {
+        return Meaning::Nothing("it is no list");
+    };
+    let names: Option<Vec<figment::value::Value>> = entries
+        .iter()
+        .map(|entry| Some(entry.get("name")?.as_str()?.into()))
+        .collect();
+    match names {
+        Some(names) => Meaning::is(ours, names),
+        None => Meaning::Nothing("an entry has no name"),
+    }
+}
+
+/// A whole number.
+fn whole<T: std::str::FromStr + Into<figment::value::Value>>(
+    ours: &'static str,
+    text: &str,
+) -> Meaning {
+    match text.parse::<T>() {
+        Ok(number) => Meaning::is(ours, number),
+        Err(_) => Meaning::Nothing("it is no number in range"),
+    }
+}
+
+/// 1 or 0, true or false.
+fn truth(ours: &'static str, text: &str) -> Meaning {
+    match text {
+        "1" | "true" => Meaning::is(ours, true),
+        "0" | "false" => Meaning::is(ours, false),
+        _ => Meaning::Nothing("it is neither true nor false"),
+    }
+}
+
+fn names(text: &str) -> Vec<figment::value::Value> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(figment::value::Value::from)
+        .collect()
 }
 
 /// A value as the INI format would write it.
@@ -120,27 +227,5 @@ pub(super) fn text(value: &Value) -> String {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
             value.to_string()
         }
-    }
-}
-
-/// The `key=value` lines; `;` and `#` start comments, sections are not told apart.
-fn ini(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.lines()
-        .map(str::trim)
-        .filter(|line| !line.starts_with([';', '#', '[']))
-        .filter_map(|line| line.split_once('='))
-        .map(|(key, value)| (key.trim(), value.trim()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::ini;
-
-    #[test]
-    fn only_assignments_of_an_ini_file_count() {
-        let text =
-            "; comment\n# another=1\n[section]\n minPort = 40000 \nturnURL=u:p@h:1?t=udp\n\nx";
-        let pairs: Vec<_> = ini(text).collect();
-        assert_eq!(pairs, [("minPort", "40000"), ("turnURL", "u:p@h:1?t=udp")]);
     }
 }

@@ -37,6 +37,10 @@ fn variable(name: &str, value: &str) -> (OsString, OsString) {
     (name.into(), value.into())
 }
 
+fn source(file: &Path) -> Source {
+    file.into()
+}
+
 #[test]
 fn every_key_is_documented_and_every_documented_key_exists() {
     let defaults = serde_json::to_value(Config::default()).unwrap();
@@ -60,7 +64,10 @@ fn sections_follow_each_other_so_that_the_listing_is_a_file() {
         .map(|key| key.name.split_once('.').map_or("", |(section, _)| section))
         .collect();
     sections.dedup();
-    assert_eq!(sections, ["", "log", "web", "media", "kurento", "room"]);
+    assert_eq!(
+        sections,
+        ["", "log", "web", "media", "kurento", "endpoint", "room"]
+    );
 }
 
 #[test]
@@ -90,7 +97,7 @@ fn flags_win_over_variables_over_the_file_over_imports() {
         "127.0.0.1:4",
         "flag --kurento",
     )];
-    let loaded = load(Some(&file), &[import], environment, flags).unwrap();
+    let loaded = load(Some(&file), &[source(&import)], environment, flags).unwrap();
     let kurento = loaded.config.kurento;
     assert_eq!(kurento.listen.to_string(), "127.0.0.1:4");
     assert_eq!(kurento.path, "/file");
@@ -199,29 +206,57 @@ fn kurento_files_are_taken_over_with_their_modules() {
         r#"{
           "mediaServer": {
             "resources": { "garbageCollectorPeriod": 60, "disableRequestCache": true,
-                           "exceptionLimit": "0.8" }, // a remark
+                           "exceptionLimit": "0.7", "killLimit": 0.75, "//killLimit": 1 }, // a remark
             "net": { "websocket": { "port": 9000, "address": "127.0.0.1", "path": "kurento",
-                                    "threads": 10, "secure": { "port": 8433 } } }
-          }
+                                    "threads": 10, "connqueue": 7, "ipv6": false,
+                                    "secure": { "port": 8433, "certificate": "own.pem", "password": "pw" },
+                                    "registrar": { "address": "ws://r:1/", "localAddress": "me" } } }
+          },
+          "metadata": { "rack": 7, "names": ["a"] }
         }"#,
     );
     folder.file(
         "modules/kurento/WebRtcEndpoint.conf.ini",
-        "; remark\nexternalIPv4=198.51.100.1\nstunServerAddress=192.0.2.1\nnetworkInterfaces=lo,eth9\n",
+        "; remark\nexternalIPv4=198.51.100.1\nexternalIPv6=auto\nstunServerAddress=192.0.2.1\n\
+         stunServerPort=3479\nturnURL=u:p@192.0.2.2:3478?transport=tcp\niceTcp=0\n\
+         networkInterfaces=lo,eth9\npemCertificateRSA=rsa.pem\npemCertificateECDSA=/etc/ec.pem\n\
+         qos-dscp=EF\nenable-h265=true\n",
     );
     folder.file(
         "modules/kurento/BaseRtpEndpoint.conf.ini",
-        "minPort=40000\nmaxPort=50000\n",
+        "minPort=40000\nmaxPort=50000\nmtu=1300\n",
     );
     folder.file(
         "modules/kurento/SdpEndpoint.conf.json",
-        "{ \"numAudioMedias\": 1, }",
+        "{ \"numAudioMedias\": 1, \"audioCodecs\": [{ \"name\": \"PCMU/8000\" }],\n\
+         \"videoCodecs\": [{ \"name\": \"H264/90000\" }, { \"name\": \"VP8/90000\" }], }",
+    );
+    folder.file(
+        "modules/kurento/MediaElement.conf.info",
+        "encoderBitrate 500000\nminEncoderBitrate 100000\nmaxEncoderBitrate \"0\"\n",
     );
     folder.file("modules/kurento/Broken.conf.json", "{");
-    let loaded = load(None, &[main], [], Vec::new()).unwrap();
-    let Config { kurento, media, .. } = loaded.config;
+    folder.file("modules/kurento/README", "");
+    folder.file("modules/acme/deep/Thing.conf.xml", "<key>1</key>");
+    let loaded = load(None, &[source(&main)], [], Vec::new()).unwrap();
+    let Config {
+        kurento,
+        media,
+        endpoint,
+        ..
+    } = loaded.config;
     assert_eq!(kurento.listen.to_string(), "127.0.0.1:9000");
+    assert_eq!(kurento.tls_listen.to_string(), "0.0.0.0:8433");
+    assert_eq!(kurento.tls_certificate, Some(folder.0.join("own.pem")));
+    assert_eq!(kurento.tls_password, "pw");
+    assert_eq!(kurento.backlog, 7);
     assert_eq!(kurento.path, "/kurento");
+    assert_eq!(kurento.registrar.as_deref(), Some("ws://r:1/"));
+    assert_eq!(kurento.registrar_local_address, "me");
+    assert_eq!(kurento.exception_limit.to_string(), "0.7");
+    assert_eq!(kurento.kill_limit, Some(0.75));
+    let metadata: serde_json::Value = serde_json::from_str(&kurento.metadata).unwrap();
+    assert_eq!(metadata, serde_json::json!({ "rack": 7, "names": ["a"] }));
     assert_eq!(
         (kurento.session_period_s, kurento.request_cache),
         (60, false)
@@ -229,16 +264,106 @@ fn kurento_files_are_taken_over_with_their_modules() {
     assert_eq!(media.announce_v4.unwrap().to_string(), "198.51.100.1");
     assert_eq!(media.interfaces, ["lo", "eth9"]);
     assert_eq!(media.port, 40_000);
-    for key in [
-        "stunServerAddress",
-        "maxPort",
-        "numAudioMedias",
-        "(the file)",
-    ] {
-        let report = loaded.imported.iter().find(|report| report.key == key);
-        assert!(report.unwrap().became.starts_with("not used: "), "{key}");
-    }
-    assert_eq!(loaded.imported.len(), 15, "{:#?}", loaded.imported);
+    let expected = Endpoint {
+        stun_address: "192.0.2.1".to_owned(),
+        stun_port: 3_479,
+        turn_url: "u:p@192.0.2.2:3478?transport=tcp".to_owned(),
+        ice_tcp: false,
+        certificate_rsa: Some(folder.0.join("rsa.pem")),
+        certificate_ecdsa: Some("/etc/ec.pem".into()),
+        qos_dscp: "EF".to_owned(),
+        h265: true,
+        audio_codecs: vec!["PCMU/8000".to_owned()],
+        video_codecs: vec!["H264/90000".to_owned(), "VP8/90000".to_owned()],
+        rtp_port_min: 40_000,
+        rtp_port_max: 50_000,
+        mtu: 1_300,
+        encoder_bitrate: 500_000,
+        min_encoder_bitrate: 100_000,
+        max_encoder_bitrate: 0,
+    };
+    assert_eq!(endpoint, expected);
+    // Everything else is reported.
+    let unused: Vec<&str> = loaded
+        .imported
+        .iter()
+        .filter(|report| report.became.starts_with("not used: "))
+        .map(|report| report.key.as_str())
+        .collect();
+    let websocket = "mediaServer.net.websocket";
+    assert_eq!(
+        unused,
+        [
+            &format!("{websocket}.address"),
+            &format!("{websocket}.ipv6"),
+            &format!("{websocket}.threads"),
+            "key",
+            "(the file)",
+            "numAudioMedias",
+            "externalIPv6",
+        ]
+    );
+}
+
+#[test]
+fn module_files_may_lie_in_other_folders() {
+    let folder = Folder::new("elsewhere");
+    let main = folder.file(
+        "main/kurento.conf.ini",
+        "[mediaServer.net.websocket]\nport=1\n",
+    );
+    folder.file("main/modules/kurento/BaseRtpEndpoint.conf.ini", "mtu=1\n");
+    folder.file("one/kurento/BaseRtpEndpoint.conf.ini", "mtu=1111\n");
+    folder.file("two/kurento/BaseRtpEndpoint.conf.ini", "maxPort=2222\n");
+    let source = Source {
+        file: main,
+        modules: Some(vec![folder.0.join("one"), folder.0.join("two")]),
+    };
+    let loaded = load(None, &[source], [], Vec::new()).unwrap();
+    let endpoint = loaded.config.endpoint;
+    assert_eq!((endpoint.mtu, endpoint.rtp_port_max), (1_111, 2_222));
+    assert_eq!(loaded.config.kurento.listen.to_string(), "[::]:1");
+}
+
+#[test]
+fn variables_of_the_container_image_win_over_files_and_lose_against_ours() {
+    let folder = Folder::new("image");
+    let main = folder.file("kurento.conf.json", r#"{ "mediaServer": {} }"#);
+    folder.file("modules/kurento/BaseRtpEndpoint.conf.ini", "mtu=1111\n");
+    let environment = [
+        variable("KMS_MTU", "1222"),
+        variable("KMS_MIN_PORT", "40000"),
+        variable("KMS_MAX_PORT", "41000"),
+        variable("KMS_EXTERNAL_IPV4", "auto"),
+        variable("KMS_STUN_IP", "192.0.2.1"),
+        variable("KMS_STUN_PORT", "3479"),
+        variable("KMS_ICE_TCP", "0"),
+        variable("KMS_TURN_URL", ""),
+        variable("KMS_UID", "1000"),
+        variable("SALONO_MEDIA_PORT", "50000"),
+    ];
+    let loaded = load(None, &[source(&main)], environment, Vec::new()).unwrap();
+    let Config {
+        endpoint, media, ..
+    } = loaded.config;
+    assert_eq!(endpoint.mtu, 1_222);
+    assert_eq!(
+        (endpoint.rtp_port_min, endpoint.rtp_port_max),
+        (40_000, 41_000)
+    );
+    assert_eq!(media.port, 50_000);
+    assert_eq!(
+        (endpoint.stun_address.as_str(), endpoint.stun_port),
+        ("192.0.2.1", 3_479)
+    );
+    assert!(!endpoint.ice_tcp);
+    let report = |name: &str| {
+        let mut reports = loaded.imported.iter();
+        &reports.find(|report| report.key == name).unwrap().became
+    };
+    assert!(report("KMS_EXTERNAL_IPV4").contains("write it down"));
+    assert!(report("KMS_TURN_URL").contains("empty"));
+    assert!(report("KMS_UID").starts_with("not used: "));
 }
 
 #[test]
@@ -246,7 +371,7 @@ fn a_kurento_without_an_address_listens_everywhere_as_the_original_does() {
     let folder = Folder::new("everywhere");
     let text = r#"{ "mediaServer": { "net": { "websocket": { "port": 8888 } } } }"#;
     let main = folder.file("kurento.conf.json", text);
-    let loaded = load(None, &[main], [], Vec::new()).unwrap();
+    let loaded = load(None, &[source(&main)], [], Vec::new()).unwrap();
     assert_eq!(loaded.config.kurento.listen.to_string(), "[::]:8888");
 }
 
@@ -263,7 +388,7 @@ fn room_application_files_are_taken_over() {
           "updateSpeakerInterval": 1500, "thresholdSpeaker": -40
         }"#,
     );
-    let loaded = load(None, &[file], [], Vec::new()).unwrap();
+    let loaded = load(None, &[source(&file)], [], Vec::new()).unwrap();
     let room = loaded.config.room;
     assert_eq!(room.kms, ["ws://a:8888/kurento", "ws://b:8888/kurento"]);
     assert_eq!(room.kms_request_timeout_ms, 15_000);
@@ -278,6 +403,6 @@ fn room_application_files_are_taken_over() {
 fn other_json_is_no_import() {
     let folder = Folder::new("other");
     let file = folder.file("package.json", "{ \"name\": 1 }");
-    let error = load(None, &[file], [], Vec::new()).unwrap_err();
+    let error = load(None, &[source(&file)], [], Vec::new()).unwrap_err();
     assert!(error.to_string().contains("neither"), "{error}");
 }

@@ -10,7 +10,7 @@ use salono_media_engine::udp::{SocketOptions, UdpSocket};
 
 use super::Finding;
 use crate::config::{Config, Listen};
-use crate::listeners::{HTTP, HTTPS, KURENTO, Purpose};
+use crate::listeners::{HTTP, HTTPS, KURENTO, KURENTO_TLS, Purpose};
 use crate::{media, tls};
 
 /// Descriptors below which a server with many clients runs out of them.
@@ -25,6 +25,11 @@ pub(super) fn all(config: &Config) -> Vec<Finding> {
         listener("HTTPS listener", config.web.https, HTTPS),
         listener("plain HTTP listener", config.web.http, HTTP),
         listener("Kurento listener", config.kurento.listen, KURENTO),
+        listener(
+            "Kurento listener (TLS)",
+            config.kurento.tls_listen,
+            KURENTO_TLS,
+        ),
     ];
     let ips = media_ips(config, &mut findings);
     findings.push(announced(config, &ips));
