@@ -2,7 +2,7 @@
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use salono_kurento_model::{Registry, Value};
-use salono_kurento_server::{Config, ListenerConfig, Server, ServerHandle, serve_listener};
+use salono_kurento_server::{Config, Counts, ListenerConfig, Server, ServerHandle, serve_listener};
 use salono_media_api::Event;
 use salono_media_core::Certificate;
 use salono_media_engine::{Engine, EngineConfig, EngineHandle};
@@ -10,7 +10,7 @@ use std::{
     collections::VecDeque,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -23,6 +23,9 @@ use tokio_tungstenite::{
 
 /// How long anything may take; far more than it does.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Distance of looks at what only changes by itself.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Object model, media engine and listener.
 pub(crate) struct Live {
@@ -65,13 +68,29 @@ impl Live {
 
     /// A connection.
     pub(crate) async fn connect(&self, target: &str) -> Client {
-        let url = format!("ws://{}{target}", self.address);
-        Client {
-            socket: connect_async(url).await.unwrap().0,
-            closed: None,
-            answers: VecDeque::new(),
-            events: Vec::new(),
+        Client::connect(self.address, target).await
+    }
+
+    /// Waits until nothing is left of what clients made: the last sessions are collected, the engine
+    /// publishes its counters from time to time.
+    pub(crate) async fn is_empty(&self) {
+        let mut left = String::new();
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            let counts = self.handle.counts();
+            let media: u64 = self
+                .engine
+                .metrics()
+                .iter()
+                .map(|shard| shard.pipelines + shard.elements + shard.endpoints)
+                .sum();
+            if counts == Counts::default() && media == 0 {
+                return;
+            }
+            left = format!("{counts:?}, {media} in the engine");
+            tokio::time::sleep(LOOK).await;
         }
+        panic!("left: {left}");
     }
 
     /// Ends it; what it held is gone when this returns.
@@ -96,15 +115,37 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// Opens a connection.
+    pub(crate) async fn connect(address: SocketAddr, target: &str) -> Self {
+        let url = format!("ws://{address}{target}");
+        Self {
+            socket: connect_async(url).await.unwrap().0,
+            closed: None,
+            answers: VecDeque::new(),
+            events: Vec::new(),
+        }
+    }
+
     /// Sends a text, or the same bytes in a binary frame.
     pub(crate) async fn send(&mut self, text: &str, binary: bool) {
-        let message = if binary {
-            Message::Binary(text.as_bytes().to_vec().into())
-        } else {
-            Message::Text(text.into())
-        };
+        if binary {
+            return self.send_bytes(text.as_bytes()).await;
+        }
+        self.send_message(Message::Text(text.into())).await;
+    }
+
+    /// Sends a binary frame.
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
+        self.send_message(Message::Binary(bytes.to_vec().into()))
+            .await;
+    }
+
+    async fn send_message(&mut self, message: Message) {
         if self.closed.is_none() && self.socket.send(message).await.is_err() {
-            self.closed = Some(1_006);
+            // The server may close before it has read everything; it says so in a frame.
+            while self.closed.is_none() {
+                self.hear().await;
+            }
         }
     }
 
@@ -145,8 +186,30 @@ impl Client {
         self.answers.remove(at)
     }
 
+    /// Waits for the answer to the request with this identifier; `None` when the server closes.
+    pub(crate) async fn answer(&mut self, id: &Value) -> Option<Value> {
+        loop {
+            let answer = self.take_answer(id);
+            if answer.is_some() || self.closed.is_some() {
+                return answer;
+            }
+            self.hear().await;
+        }
+    }
+
+    /// Waits for whatever is answered next; `None` when the server closes.
+    pub(crate) async fn any_answer(&mut self) -> Option<Value> {
+        loop {
+            let answer = self.answers.pop_front();
+            if answer.is_some() || self.closed.is_some() {
+                return answer;
+            }
+            self.hear().await;
+        }
+    }
+
     /// Closes the connection as a client does, and waits until the server has agreed.
-    pub(crate) async fn close(mut self) {
+    pub(crate) async fn close(&mut self) {
         if self.closed.is_none() && self.socket.close(None).await.is_ok() {
             let rest = async { while self.socket.next().await.is_some() {} };
             tokio::time::timeout(PATIENCE, rest)

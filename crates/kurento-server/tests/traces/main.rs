@@ -5,12 +5,15 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod compare;
+mod fuzz;
 mod live;
+mod mutation;
 mod names;
 mod recording;
 mod replay;
 mod sdp;
 mod table;
+mod witness;
 
 use recording::Recording;
 use std::fmt::Write as _;

@@ -6,6 +6,7 @@ use crate::{
     names::Names,
     recording::{Recording, Step},
     table::{Found, Table},
+    witness::Witness,
 };
 use salono_kurento_model::{Value, json};
 use salono_kurento_server::Config;
@@ -21,14 +22,21 @@ const EVENT_PATIENCE: Duration = Duration::from_secs(5);
 /// Replays one recording against a server of its own; returns every difference.
 pub(crate) async fn replay(recording: &Recording, table: &Table) -> Vec<Found> {
     let mut config = Config::default();
-    if recording.name.starts_with("14b") {
-        // The recording waits for collections of unused sessions.
+    let hostile = recording.name.starts_with("99");
+    if hostile || recording.name.starts_with("14b") {
+        // The recording, or the end of the replay, waits for collections of unused sessions.
         config.model.session_period = Duration::from_millis(400);
     }
+    let live = Live::start(config).await;
     let mut replay = Replay {
         recording,
         table,
-        live: Live::start(config).await,
+        witness: if hostile {
+            Some(Witness::new(&live).await)
+        } else {
+            None
+        },
+        live,
         clients: BTreeMap::new(),
         names: Names::default(),
         heard: BTreeMap::new(),
@@ -40,8 +48,12 @@ pub(crate) async fn replay(recording: &Recording, table: &Table) -> Vec<Found> {
         replay.step(index).await;
     }
     replay.compare_events();
-    for (_, client) in std::mem::take(&mut replay.clients) {
+    for (_, mut client) in std::mem::take(&mut replay.clients) {
         client.close().await;
+    }
+    if let Some(witness) = replay.witness {
+        witness.leave().await;
+        replay.live.is_empty().await;
     }
     replay.live.stop().await;
     replay.found
@@ -51,6 +63,8 @@ struct Replay<'a> {
     recording: &'a Recording,
     table: &'a Table,
     live: Live,
+    /// Is not to notice the conversation.
+    witness: Option<Witness>,
     clients: BTreeMap<u64, Client>,
     names: Names,
     /// Events that came, by connection.
@@ -327,6 +341,9 @@ impl Replay<'_> {
         let heard = self.heard.entry(connection).or_default();
         heard.append(&mut client.events);
         client.close().await;
+        if let Some(witness) = &mut self.witness {
+            witness.look().await;
+        }
     }
 
     /// Compares the events of the whole conversation: for each object and type, and for each kind
