@@ -82,26 +82,38 @@ impl From<Request> for Plan {
 /// Parameters of a request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Args {
-    params: Map<String, Value>,
+    /// `None` leaves the member out, as Kurento's own clients do for accessors of properties.
+    params: Option<Map<String, Value>>,
     uses: Uses,
 }
 
-impl From<Map<String, Value>> for Args {
-    fn from(params: Map<String, Value>) -> Self {
-        let uses = Uses::default();
-        Self { params, uses }
-    }
-}
-
 impl Args {
+    /// Parameters that are sent even if there are none of them.
     pub(crate) fn new() -> Self {
+        Self {
+            params: Some(Map::new()),
+            uses: Uses::default(),
+        }
+    }
+
+    /// No parameters at all.
+    pub(crate) fn none() -> Self {
         Self::default()
+    }
+
+    /// Parameters, left out if there are none of them.
+    pub(crate) fn some(params: Map<String, Value>) -> Self {
+        Self {
+            params: (!params.is_empty()).then_some(params),
+            uses: Uses::default(),
+        }
     }
 
     pub(crate) fn with(mut self, name: &str, value: impl Serialize) -> Self {
         let value = serde_json::to_value(value)
             .expect("parameters are texts, numbers, lists and structs of those");
-        self.params.insert(name.to_owned(), value);
+        let params = self.params.get_or_insert_default();
+        params.insert(name.to_owned(), value);
         self
     }
 
@@ -126,7 +138,7 @@ impl Args {
         }
     }
 
-    pub(crate) fn into_parts(self) -> (Map<String, Value>, Uses) {
-        (self.params, self.uses)
+    pub(crate) fn into_parts(self) -> (Option<Value>, Uses) {
+        (self.params.map(Value::Object), self.uses)
     }
 }

@@ -105,7 +105,7 @@ impl<T: From<RemoteObject>> Create<T> {
         let (params, uses) = args.into_parts();
         let request = Request::Create {
             class: class.to_owned(),
-            params: (!params.is_empty()).then_some(Value::Object(params)),
+            params,
         };
         Self(Call::new(
             client,

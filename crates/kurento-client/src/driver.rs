@@ -238,6 +238,10 @@ impl Driver {
                     let _ = reply.send(Err(Error::SessionLost));
                     return;
                 }
+                if self.session.is_none() && needs_session(&request) {
+                    // The server lends the connection's session to the next request.
+                    self.enqueue(Request::Connect, Waiter::Nobody);
+                }
                 let streams = routes.into_iter().map(|planned| self.open(planned));
                 let streams = streams.collect();
                 self.enqueue(request, Waiter::Caller { reply, streams });
@@ -489,6 +493,27 @@ impl Driver {
             link.outbound.close().await;
         };
         let _ = tokio::time::timeout(patience, farewell).await;
+    }
+}
+
+/// Whether the request is of no use to a connection that has no session yet: servers refuse it,
+/// for the most part.
+fn needs_session(request: &Request) -> bool {
+    match request {
+        Request::Ref { .. }
+        | Request::Unref { .. }
+        | Request::KeepAlive
+        | Request::CloseSession { .. } => true,
+        // They open one, but drop its events until the answer has named it.
+        Request::Transaction { .. } => true,
+        Request::Connect
+        | Request::Ping { .. }
+        | Request::Create { .. }
+        | Request::Describe { .. }
+        | Request::Invoke { .. }
+        | Request::Subscribe { .. }
+        | Request::Unsubscribe { .. }
+        | Request::Release { .. } => false,
     }
 }
 

@@ -185,7 +185,7 @@ impl RemoteObject {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn invoke(&self, operation: &str, params: Map<String, Value>) -> Call<Value> {
-        self.operation(operation, Args::from(params), |_, answer| Ok(answer.value))
+        self.operation(operation, Args::some(params), |_, answer| Ok(answer.value))
     }
 
     /// Subscribes to an event that the handle's type does not have.
@@ -247,7 +247,7 @@ impl RemoteObject {
         let request = Request::Invoke {
             object: self.id().to_owned(),
             operation: operation.to_owned(),
-            params: (!params.is_empty()).then_some(Value::Object(params)),
+            params,
         };
         Call::new(&self.client, Plan { request, uses }, read)
     }

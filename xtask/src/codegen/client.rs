@@ -114,13 +114,14 @@ impl Handle<'_> {
         // Classes of the common modules are known to every server by their simple names too.
         let class = class.strip_prefix("kurento.").unwrap_or(&class).to_owned();
         let put = put(&required, false);
+        let new = if required.is_empty() { "none" } else { "new" };
         out.push('\n');
         out.push_str(&doc(&constructor.doc, "Creates an object."));
         out.push_str("///\n/// # Errors\n/// As [`Client::create`].\n");
         let _ = writeln!(
             out,
             "pub fn create({client}{arguments}) -> Create<Self> {{\n\
-             let args = Args::new(){put};\n\
+             let args = Args::{new}(){put};\n\
              Create::new({source}, \"{class}\", args)\n}}"
         );
         if params.iter().any(|param| param.optional) {
@@ -129,7 +130,7 @@ impl Handle<'_> {
                 out,
                 "\n/// As [`{name}::create`], with optional parameters.\n\
                  pub fn builder({client}{arguments}) -> {name}Builder {{\n\
-                 let args = Args::new(){put};\n\
+                 let args = Args::{new}(){put};\n\
                  {name}Builder {{ client: {source}.clone(), args }}\n}}"
             );
         }
@@ -197,7 +198,7 @@ impl Handle<'_> {
         let _ = writeln!(
             out,
             "pub fn {name}(&self) -> Call<{returns}> {{\n\
-             self.{read}(\"get{capital}\", Args::new())\n}}"
+             self.{read}(\"get{capital}\", Args::none())\n}}"
         );
         if property.is_final || property.read_only {
             return;

@@ -41,7 +41,7 @@ impl MediaObject {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn media_pipeline(&self) -> Call<Option<root::MediaPipeline>> {
-        self.object("getMediaPipeline", Args::new())
+        self.object("getMediaPipeline", Args::none())
     }
 
     /// The object above in the tree: the pipeline of an element, the hub of a hub port; `null`
@@ -50,7 +50,7 @@ impl MediaObject {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn parent(&self) -> Call<Option<root::MediaObject>> {
-        self.object("getParent", Args::new())
+        self.object("getParent", Args::none())
     }
 
     /// The objects directly below in the tree, ordered by id; empty for elements.
@@ -58,7 +58,7 @@ impl MediaObject {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn children(&self) -> Call<Vec<root::MediaObject>> {
-        self.objects("getChildren", Args::new())
+        self.objects("getChildren", Args::none())
     }
 
     /// A name for people. It is the id until it is set, and the server gives it no meaning.
@@ -66,7 +66,7 @@ impl MediaObject {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn name(&self) -> Call<String> {
-        self.get("getName", Args::new())
+        self.get("getName", Args::none())
     }
 
     /// Sets [`MediaObject::name`].
@@ -82,7 +82,7 @@ impl MediaObject {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn send_tags_in_events(&self) -> Call<bool> {
-        self.get("getSendTagsInEvents", Args::new())
+        self.get("getSendTagsInEvents", Args::none())
     }
 
     /// Sets [`MediaObject::send_tags_in_events`].
@@ -101,7 +101,7 @@ impl MediaObject {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn creation_time(&self) -> Call<i32> {
-        self.get("getCreationTime", Args::new())
+        self.get("getCreationTime", Args::none())
     }
 
     /// Attaches a text to the object under a key. A key that is there already gets the new text.
@@ -189,7 +189,7 @@ impl ServerManager {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn info(&self) -> Call<types::ServerInfo> {
-        self.get("getInfo", Args::new())
+        self.get("getInfo", Args::none())
     }
 
     /// All pipelines of the server, whichever session created them.
@@ -197,7 +197,7 @@ impl ServerManager {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn pipelines(&self) -> Call<Vec<root::MediaPipeline>> {
-        self.objects("getPipelines", Args::new())
+        self.objects("getPipelines", Args::none())
     }
 
     /// Ids of all sessions of the server.
@@ -205,7 +205,7 @@ impl ServerManager {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn sessions(&self) -> Call<Vec<String>> {
-        self.get("getSessions", Args::new())
+        self.get("getSessions", Args::none())
     }
 
     /// The member `metadata` of the configuration as JSON text; empty when there is none.
@@ -213,7 +213,7 @@ impl ServerManager {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn metadata(&self) -> Call<String> {
-        self.get("getMetadata", Args::new())
+        self.get("getMetadata", Args::none())
     }
 
     /// Fetches the descriptor of a module. Fails with code 40500 when no module has the name.
@@ -546,7 +546,7 @@ impl UriEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn uri(&self) -> Call<String> {
-        self.get("getUri", Args::new())
+        self.get("getUri", Args::none())
     }
 
     /// Whether it is stopped, moving or paused. `STOP` at first.
@@ -554,7 +554,7 @@ impl UriEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn state(&self) -> Call<types::UriEndpointState> {
-        self.get("getState", Args::new())
+        self.get("getState", Args::none())
     }
 
     /// Halts the flow without giving the position up. Ignored in a state in which there is
@@ -614,7 +614,7 @@ impl MediaPipeline {
     /// # Errors
     /// As [`Client::create`].
     pub fn create(client: &Client) -> Create<Self> {
-        let args = Args::new();
+        let args = Args::none();
         Create::new(client, "MediaPipeline", args)
     }
 
@@ -624,7 +624,7 @@ impl MediaPipeline {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn latency_stats(&self) -> Call<bool> {
-        self.get("getLatencyStats", Args::new())
+        self.get("getLatencyStats", Args::none())
     }
 
     /// Sets [`MediaPipeline::latency_stats`].
@@ -716,7 +716,7 @@ impl SdpEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn max_audio_recv_bandwidth(&self) -> Call<i32> {
-        self.get("getMaxAudioRecvBandwidth", Args::new())
+        self.get("getMaxAudioRecvBandwidth", Args::none())
     }
 
     /// Sets [`SdpEndpoint::max_audio_recv_bandwidth`].
@@ -736,7 +736,7 @@ impl SdpEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn max_video_recv_bandwidth(&self) -> Call<i32> {
-        self.get("getMaxVideoRecvBandwidth", Args::new())
+        self.get("getMaxVideoRecvBandwidth", Args::none())
     }
 
     /// Sets [`SdpEndpoint::max_video_recv_bandwidth`].
@@ -856,7 +856,7 @@ impl BaseRtpEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn min_video_recv_bandwidth(&self) -> Call<i32> {
-        self.get("getMinVideoRecvBandwidth", Args::new())
+        self.get("getMinVideoRecvBandwidth", Args::none())
     }
 
     /// Sets [`BaseRtpEndpoint::min_video_recv_bandwidth`].
@@ -876,7 +876,7 @@ impl BaseRtpEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn min_video_send_bandwidth(&self) -> Call<i32> {
-        self.get("getMinVideoSendBandwidth", Args::new())
+        self.get("getMinVideoSendBandwidth", Args::none())
     }
 
     /// Sets [`BaseRtpEndpoint::min_video_send_bandwidth`].
@@ -895,7 +895,7 @@ impl BaseRtpEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn max_video_send_bandwidth(&self) -> Call<i32> {
-        self.get("getMaxVideoSendBandwidth", Args::new())
+        self.get("getMaxVideoSendBandwidth", Args::none())
     }
 
     /// Sets [`BaseRtpEndpoint::max_video_send_bandwidth`].
@@ -914,7 +914,7 @@ impl BaseRtpEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn media_state(&self) -> Call<types::MediaState> {
-        self.get("getMediaState", Args::new())
+        self.get("getMediaState", Args::none())
     }
 
     /// Whether all transports to the other side are established.
@@ -922,7 +922,7 @@ impl BaseRtpEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn connection_state(&self) -> Call<types::ConnectionState> {
-        self.get("getConnectionState", Args::new())
+        self.get("getConnectionState", Args::none())
     }
 
     /// Longest RTP packet to send, in bytes. 1200 at first.
@@ -930,7 +930,7 @@ impl BaseRtpEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn mtu(&self) -> Call<i32> {
-        self.get("getMtu", Args::new())
+        self.get("getMtu", Args::none())
     }
 
     /// Sets [`BaseRtpEndpoint::mtu`].
@@ -947,7 +947,7 @@ impl BaseRtpEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn remb_params(&self) -> Call<types::RembParams> {
-        self.get("getRembParams", Args::new())
+        self.get("getRembParams", Args::none())
     }
 
     /// Sets [`BaseRtpEndpoint::remb_params`].
@@ -1017,7 +1017,7 @@ impl MediaElement {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn encoder_bitrate(&self) -> Call<i32> {
-        self.get("getEncoderBitrate", Args::new())
+        self.get("getEncoderBitrate", Args::none())
     }
 
     /// Sets [`MediaElement::encoder_bitrate`].
@@ -1036,7 +1036,7 @@ impl MediaElement {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn min_encoder_bitrate(&self) -> Call<i32> {
-        self.get("getMinEncoderBitrate", Args::new())
+        self.get("getMinEncoderBitrate", Args::none())
     }
 
     /// Sets [`MediaElement::min_encoder_bitrate`].
@@ -1056,7 +1056,7 @@ impl MediaElement {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn max_encoder_bitrate(&self) -> Call<i32> {
-        self.get("getMaxEncoderBitrate", Args::new())
+        self.get("getMaxEncoderBitrate", Args::none())
     }
 
     /// Sets [`MediaElement::max_encoder_bitrate`].

@@ -56,7 +56,7 @@ impl CrowdDetectorFilter {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn processing_width(&self) -> Call<i32> {
-        self.get("getProcessingWidth", Args::new())
+        self.get("getProcessingWidth", Args::none())
     }
 
     /// Sets [`CrowdDetectorFilter::processing_width`].

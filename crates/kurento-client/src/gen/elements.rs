@@ -534,7 +534,7 @@ impl PlayerEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn video_info(&self) -> Call<types::VideoInfo> {
-        self.get("getVideoInfo", Args::new())
+        self.get("getVideoInfo", Args::none())
     }
 
     /// Graph of what plays the media, in the DOT language.
@@ -542,7 +542,7 @@ impl PlayerEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn element_gstreamer_dot(&self) -> Call<String> {
-        self.get("getElementGstreamerDot", Args::new())
+        self.get("getElementGstreamerDot", Args::none())
     }
 
     /// Where in the media it plays, in milliseconds. Setting it fails with `PLAYER_SEEK_FAIL`
@@ -551,7 +551,7 @@ impl PlayerEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn position(&self) -> Call<i64> {
-        self.get("getPosition", Args::new())
+        self.get("getPosition", Args::none())
     }
 
     /// Sets [`PlayerEndpoint::position`].
@@ -867,7 +867,7 @@ impl WebRtcEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn network_interfaces(&self) -> Call<String> {
-        self.get("getNetworkInterfaces", Args::new())
+        self.get("getNetworkInterfaces", Args::none())
     }
 
     /// Sets [`WebRtcEndpoint::network_interfaces`].
@@ -886,7 +886,7 @@ impl WebRtcEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn ice_tcp(&self) -> Call<bool> {
-        self.get("getIceTcp", Args::new())
+        self.get("getIceTcp", Args::none())
     }
 
     /// Sets [`WebRtcEndpoint::ice_tcp`].
@@ -902,7 +902,7 @@ impl WebRtcEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn stun_server_address(&self) -> Call<String> {
-        self.get("getStunServerAddress", Args::new())
+        self.get("getStunServerAddress", Args::none())
     }
 
     /// Sets [`WebRtcEndpoint::stun_server_address`].
@@ -921,7 +921,7 @@ impl WebRtcEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn stun_server_port(&self) -> Call<i32> {
-        self.get("getStunServerPort", Args::new())
+        self.get("getStunServerPort", Args::none())
     }
 
     /// Sets [`WebRtcEndpoint::stun_server_port`].
@@ -941,7 +941,7 @@ impl WebRtcEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn turn_url(&self) -> Call<String> {
-        self.get("getTurnUrl", Args::new())
+        self.get("getTurnUrl", Args::none())
     }
 
     /// Sets [`WebRtcEndpoint::turn_url`].
@@ -958,7 +958,7 @@ impl WebRtcEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn external_ipv4(&self) -> Call<String> {
-        self.get("getExternalIPv4", Args::new())
+        self.get("getExternalIPv4", Args::none())
     }
 
     /// Sets [`WebRtcEndpoint::external_ipv4`].
@@ -977,7 +977,7 @@ impl WebRtcEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn external_ipv6(&self) -> Call<String> {
-        self.get("getExternalIPv6", Args::new())
+        self.get("getExternalIPv6", Args::none())
     }
 
     /// Sets [`WebRtcEndpoint::external_ipv6`].
@@ -996,7 +996,7 @@ impl WebRtcEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn ice_candidate_pairs(&self) -> Call<Vec<types::IceCandidatePair>> {
-        self.get("getICECandidatePairs", Args::new())
+        self.get("getICECandidatePairs", Args::none())
     }
 
     /// State of ICE of each transport.
@@ -1004,7 +1004,7 @@ impl WebRtcEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn ice_connection_state(&self) -> Call<Vec<types::IceConnection>> {
-        self.get("getIceConnectionState", Args::new())
+        self.get("getIceConnectionState", Args::none())
     }
 
     /// State of DTLS of each transport.
@@ -1012,7 +1012,7 @@ impl WebRtcEndpoint {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn dtls_connection_state(&self) -> Call<Vec<types::DtlsConnection>> {
-        self.get("getDtlsConnectionState", Args::new())
+        self.get("getDtlsConnectionState", Args::none())
     }
 
     /// Starts the search for own candidates; each raises `IceCandidateFound`, the end

@@ -135,7 +135,7 @@ impl GStreamerFilter {
     /// # Errors
     /// As [`Client::invoke`].
     pub fn command(&self) -> Call<String> {
-        self.get("getCommand", Args::new())
+        self.get("getCommand", Args::none())
     }
 
     /// Sets a property of the running element. Fails with `MARSHALL_ERROR` (40001) when there is
