@@ -68,7 +68,7 @@ test-js: $(client_modules) ## tests of the JavaScript client and of the page
 	cd $(client) && $(NPM) test
 
 test-e2e: js $(e2e_modules) ## real browsers and other people's clients against the real program
-	$(CARGO) build --locked -p salono
+	$(CARGO) build --locked -p salono -p salono-examples
 	$(node_for_tests) && cd e2e && SALONO_BIN=$(abspath $(target))/debug/salono $(NPM) test
 
 $(e2e_modules): e2e/package-lock.json

@@ -28,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["room-core", "kurento-client", "kurento-model"],
     ),
     ("room-server", &["room-sdk", "room-proto", "jsonrpc"]),
+    ("examples", &["kurento-client"]),
     (
         "bench",
         &[
@@ -103,6 +104,7 @@ const SERDE: &[&str] = &[
     "room-sdk",
     "salono",
     "bench",
+    "examples",
 ];
 
 /// Longest source file, in lines; tests and generated files may be longer.
@@ -118,6 +120,7 @@ fn crates() -> Vec<PathBuf> {
     let folder = fs::read_dir(root().join("crates")).expect("the workspace has crates");
     let mut crates: Vec<PathBuf> = folder
         .map(|entry| entry.expect("a readable folder").path())
+        .chain([root().join("examples")])
         .filter(|path| path.join("Cargo.toml").is_file())
         .collect();
     crates.sort();
