@@ -88,11 +88,8 @@ impl ShardConfig {
             .filter(|local| local.kind == SocketKind::Udp)
     }
 
-    /// The address of a socket.
-    pub(crate) fn address(&self, socket: SocketId) -> Option<SocketAddr> {
-        self.addresses
-            .iter()
-            .find(|local| local.socket == socket)
-            .map(|local| local.addr)
+    /// One of the sockets that the shard started with.
+    pub(crate) fn local(&self, socket: SocketId) -> Option<&LocalAddress> {
+        self.addresses.iter().find(|local| local.socket == socket)
     }
 }

@@ -6,8 +6,14 @@
 //! one segmentation-offload message.
 //!
 //! Both the arena and the list are bounded; what does not fit is dropped and counted, never waited
-//! for. The arena is taken from the system zeroed and is resident only as far as it was ever used.
+//! for.
+//!
+//! What is pushed to a relay on a TURN server is wrapped where it lies: the packet is written behind
+//! room for its head, and the entry says where the server is.
+//!
+//! The arena is taken from the system zeroed and is resident only as far as it was ever used.
 
+use crate::nat::{FIRST_RELAY, Relays, Wrapping};
 use crate::network::SocketId;
 use std::net::SocketAddr;
 
@@ -52,6 +58,8 @@ pub struct Egress {
     datagrams: Vec<Outgoing>,
     /// Datagrams that did not fit, since creation.
     dropped: u64,
+    /// Where relays lead to.
+    relays: Relays,
 }
 
 impl Egress {
@@ -68,6 +76,7 @@ impl Egress {
             used: 0,
             datagrams: Vec::new(),
             dropped: 0,
+            relays: Relays::default(),
         }
     }
 
@@ -77,6 +86,20 @@ impl Egress {
     /// it made; 0 means that there is nothing to send after all. Without room, `write` is not
     /// called and the datagram is counted as dropped. Returns whether a datagram was queued.
     pub fn push_with(
+        &mut self,
+        socket: SocketId,
+        remote: SocketAddr,
+        dscp: u8,
+        max_len: usize,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) -> bool {
+        if socket.0 >= FIRST_RELAY {
+            return self.push_relayed(socket, remote, dscp, max_len, write);
+        }
+        self.push_direct(socket, remote, dscp, max_len, write)
+    }
+
+    fn push_direct(
         &mut self,
         socket: SocketId,
         remote: SocketAddr,
@@ -105,6 +128,37 @@ impl Egress {
             dscp,
         });
         true
+    }
+
+    /// Lets `write` put the datagram behind the head that the TURN server wants.
+    fn push_relayed(
+        &mut self,
+        relay: SocketId,
+        peer: SocketAddr,
+        dscp: u8,
+        max_len: usize,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) -> bool {
+        let Some(wrapping) = self.relays.wrap(relay, peer) else {
+            self.dropped = self.dropped.saturating_add(1);
+            return false;
+        };
+        let (socket, server, head) = (wrapping.socket, wrapping.server, wrapping.head());
+        let room = max_len.saturating_add(Wrapping::MAX_OVERHEAD);
+        self.push_direct(socket, server, dscp, room, |buf| {
+            match write(&mut buf[head..head + max_len]).min(max_len) {
+                0 => 0,
+                len => wrapping.finish(buf, len),
+            }
+        })
+    }
+
+    pub(crate) fn relays(&self) -> &Relays {
+        &self.relays
+    }
+
+    pub(crate) fn relays_mut(&mut self) -> &mut Relays {
+        &mut self.relays
     }
 
     /// Copies a finished datagram into the queue; see [`Egress::push_with`].

@@ -12,6 +12,7 @@
 //! | `webrtc` | one endpoint: negotiation, ICE, DTLS, data channels |
 //! | `peer`, `feedback` | an endpoint with its tracks, and the RTCP of both |
 //! | `track` | RTP in, RTP out, and the forwarding loop between |
+//! | `nat` | STUN and TURN servers: how we are reached from behind NATs |
 //! | `network` | further sockets and names that a shard asks for |
 //! | `egress`, `timers` | what waits to be sent, who waits to be woken |
 
@@ -23,6 +24,7 @@ mod egress;
 mod endpoint;
 mod feedback;
 mod graph;
+mod nat;
 mod network;
 mod peer;
 mod shard;
@@ -33,5 +35,5 @@ mod webrtc;
 pub use certificate::{Certificate, CertificateError};
 pub use config::{Limits, LocalAddress, ShardConfig};
 pub use egress::{EGRESS_ARENA_BYTES, EGRESS_DATAGRAMS, Egress, Outgoing};
-pub use network::{NetworkEvent, NetworkRequest, RequestId, SocketId, SocketKind};
+pub use network::{ENGINE_SOCKETS, NetworkEvent, NetworkRequest, RequestId, SocketId, SocketKind};
 pub use shard::{Shard, ShardError};

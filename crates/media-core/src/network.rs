@@ -16,8 +16,12 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
+/// Ids from here on are not the engine's to give: a shard names relays on TURN servers with them,
+/// and neither hands datagrams of such an id out nor takes any in.
+pub const ENGINE_SOCKETS: u16 = 0xf000;
+
 /// How the engine names a socket in datagrams both ways. The sockets that a shard starts with have
-/// the first ids; ids of closed sockets are given out again.
+/// the first ids; ids of closed sockets are given out again, none reaches [`ENGINE_SOCKETS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketId(pub u16);
 
@@ -136,13 +140,11 @@ pub(crate) struct Requests {
 
 impl Requests {
     /// An id for a new request.
-    #[expect(dead_code, reason = "nothing asks for further sockets yet")]
     pub(crate) fn next_id(&mut self) -> RequestId {
         self.last += 1;
         RequestId(self.last)
     }
 
-    #[expect(dead_code, reason = "nothing asks for further sockets yet")]
     pub(crate) fn push(&mut self, request: NetworkRequest) {
         self.queue.push_back(request);
     }

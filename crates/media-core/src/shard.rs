@@ -7,12 +7,14 @@
 
 mod commands;
 mod datagrams;
+mod servers;
 
 use crate::config::ShardConfig;
 use crate::context::Context;
 use crate::demux::{Demux, EndpointSlot};
 use crate::egress::Egress;
 use crate::graph::{Affected, Graph};
+use crate::nat::Nat;
 use crate::network::{NetworkEvent, NetworkRequest, Requests};
 use crate::peer::Peer;
 use crate::timers::Timers;
@@ -56,6 +58,7 @@ pub struct Shard {
     metrics: ShardMetrics,
     clock: Clock,
     requests: Requests,
+    nat: Nat,
 }
 
 impl Shard {
@@ -64,10 +67,12 @@ impl Shard {
     /// # Errors
     /// When the DTLS library refuses its own settings.
     pub fn new(config: ShardConfig, now: Instant) -> Result<Self, ShardError> {
+        let mut rng = StdRng::from_seed(config.seed);
         let dtls = dtls_config().map_err(|error| ShardError(format!("{error:?}")))?;
         Ok(Self {
             dtls: Arc::new(dtls),
-            rng: StdRng::from_seed(config.seed),
+            nat: Nat::new(&mut rng),
+            rng,
             pipelines: BTreeMap::new(),
             elements: HashMap::new(),
             peers: SlotMap::with_key(),
@@ -92,6 +97,7 @@ impl Shard {
             self.drain(slot, now);
         }
         self.ask_for_keyframes(now);
+        self.serve_relays(now);
     }
 
     /// Wakes everything whose time has come.
@@ -109,6 +115,7 @@ impl Shard {
             peer.check_flow(router, &mut self.events, self.clock, now);
             self.dirty.push(slot);
         }
+        self.handle_nat_timeout(now);
         self.flush(now);
     }
 
@@ -119,7 +126,8 @@ impl Shard {
 
     /// When [`Shard::handle_timeout`] wants to be called; perhaps a little early.
     pub fn poll_timeout(&mut self) -> Option<Instant> {
-        self.timers.next()
+        let nat = self.nat.poll_timeout();
+        self.timers.next().into_iter().chain(nat).min()
     }
 
     /// The next wish about sockets or names; see [`NetworkRequest`].
@@ -128,8 +136,10 @@ impl Shard {
     }
 
     /// Takes in what became of a wish, or that a connection ended.
-    pub fn handle_network(&mut self, event: NetworkEvent, _now: Instant) {
-        tracing::debug!(?event, "nobody waits for this");
+    pub fn handle_network(&mut self, event: NetworkEvent, now: Instant) {
+        if !self.handle_nat_network(&event, now) {
+            tracing::debug!(?event, "nobody waits for this");
+        }
     }
 
     /// Datagrams to send; clear it after sending.

@@ -115,9 +115,7 @@ impl Shard {
                 self.reply(token, result.map(Reply::Description));
             }
             Op::GatherCandidates { token, element } => {
-                let result = self.with_endpoint(element, now, |endpoint, context| {
-                    endpoint.expect_web_rtc()?.gather(context)
-                });
+                let result = self.gather(element, now);
                 self.reply(token, result.map(|()| Reply::Done));
             }
             Op::AddIceCandidate {
@@ -254,6 +252,9 @@ impl Shard {
             .unwrap_or_default();
         if let Some(mut peer) = home.endpoint.and_then(|slot| self.peers.remove(slot)) {
             peer.remove_tracks(&mut self.router);
+            if let Some(slot) = home.endpoint {
+                self.nat.release(slot, now);
+            }
             let mut context = Context {
                 config: &self.config,
                 demux: &mut self.demux,
@@ -277,7 +278,7 @@ impl Shard {
     }
 
     /// Runs `action` on an endpoint and lets the endpoint act on what it changed.
-    fn with_endpoint<T>(
+    pub(super) fn with_endpoint<T>(
         &mut self,
         element: ElementKey,
         now: Instant,

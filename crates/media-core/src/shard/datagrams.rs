@@ -20,15 +20,26 @@ impl Shard {
         self.metrics.datagrams_received += 1;
         self.metrics.bytes_received += datagram.len() as u64;
         let path = Path { socket, remote };
-        let used = match classify(datagram) {
-            Some(DatagramKind::Rtp) => self.handle_rtp(path, datagram, now),
-            Some(DatagramKind::Rtcp) => self.handle_rtcp(path, datagram, now),
-            Some(DatagramKind::Stun) => self.handle_stun(path, datagram, now),
-            Some(DatagramKind::Dtls) => self.handle_dtls(path, datagram, now),
-            None => false,
+        let used = if self.nat.is_link(socket) {
+            self.handle_link(path, datagram, now)
+        } else {
+            self.dispatch(path, datagram, now)
         };
         if !used {
             self.metrics.datagrams_refused += 1;
+        }
+    }
+
+    /// Hands a packet to whom it concerns; false when it concerns nobody.
+    pub(super) fn dispatch(&mut self, path: Path, datagram: &mut [u8], now: Instant) -> bool {
+        match classify(datagram) {
+            Some(DatagramKind::Rtp) => self.handle_rtp(path, datagram, now),
+            Some(DatagramKind::Rtcp) => self.handle_rtcp(path, datagram, now),
+            Some(DatagramKind::Stun) => {
+                self.handle_server(path, datagram, now) || self.handle_stun(path, datagram, now)
+            }
+            Some(DatagramKind::Dtls) => self.handle_dtls(path, datagram, now),
+            None => false,
         }
     }
 
@@ -43,19 +54,19 @@ impl Shard {
         } else {
             datagram.get(8..20).and_then(|id| self.demux.take_check(id))
         };
-        let (Some(owner), Some(destination)) = (owner, self.config.address(path.socket)) else {
+        let (Some(owner), Some((destination, proto))) = (owner, self.local_end(path.socket)) else {
             return false;
         };
         let Some(endpoint) = self.web_rtc(owner) else {
             return false;
         };
         let packet = StunPacket {
-            proto: is::Protocol::Udp,
+            proto,
             source: path.remote,
             destination,
             message,
         };
-        let accepted = endpoint.handle_stun(usize::from(owner.transport), packet, now);
+        let accepted = endpoint.handle_stun(usize::from(owner.transport), path, packet, now);
         if accepted {
             self.dirty.push(owner.endpoint);
         }
@@ -114,7 +125,7 @@ impl Shard {
         )
     }
 
-    fn web_rtc(&mut self, owner: Owner) -> Option<&mut webrtc::Endpoint> {
+    pub(super) fn web_rtc(&mut self, owner: Owner) -> Option<&mut webrtc::Endpoint> {
         self.peers.get_mut(owner.endpoint)?.endpoint.web_rtc_mut()
     }
 }

@@ -3,14 +3,16 @@
 //! RTP is not handled here; the router reads and writes it with the keys that [`Endpoint::srtp`]
 //! holds once a transport is secure.
 
-use super::candidates;
+use super::candidates::{self, LocalCandidate};
 use super::data::{DataChannels, DataEvent, DataLimits};
 use super::negotiation::{LocalSsrcs, Negotiation};
 use super::srtp::Srtp;
 use super::transport::{Path, RemoteParams, Transport, TransportEvent};
 use crate::context::Context;
 use crate::demux::{EndpointSlot, Owner};
-use is::{Candidate, IceConnectionState};
+use crate::nat::Found;
+use crate::network::SocketId;
+use is::IceConnectionState;
 use rand::{Rng, rngs::StdRng};
 use salono_media_api::{
     ConnectionState, DataChannelSpec, DtlsState, ElementEvent, ElementKey, IceCandidate,
@@ -18,6 +20,7 @@ use salono_media_api::{
 };
 use salono_sdp::MediaKind;
 use salono_sdp::negotiate::{DtlsRole, NegotiatedMedia, TransportParams};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,6 +36,14 @@ pub(crate) struct Changes {
     pub(crate) path: bool,
 }
 
+/// How far gathering is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gathering {
+    New,
+    Running,
+    Complete,
+}
+
 pub(crate) struct Endpoint {
     key: ElementKey,
     pipeline: PipelineKey,
@@ -45,7 +56,9 @@ pub(crate) struct Endpoint {
     paths: Vec<(Path, Owner)>,
     ice_settings: IceSettings,
     remote_candidates: usize,
-    gathered: bool,
+    gathering: Gathering,
+    /// Our candidates, as far as gathered.
+    found: Vec<LocalCandidate>,
     connection: ConnectionState,
     dtls: Arc<dimpl::Config>,
     tie_breaker: u64,
@@ -74,7 +87,8 @@ impl Endpoint {
             paths: Vec::new(),
             ice_settings: IceSettings::default(),
             remote_candidates: 0,
-            gathered: false,
+            gathering: Gathering::New,
+            found: Vec::new(),
             connection: ConnectionState::Disconnected,
             dtls,
             tie_breaker: rng.next_u64(),
@@ -249,7 +263,10 @@ impl Endpoint {
             self.dscp(),
         );
         for local in context.config.udp() {
-            transport.add_local(local.socket, local.addr);
+            transport.add_socket(local.socket, local.addr);
+        }
+        for candidate in &self.found {
+            transport.add_candidate(candidate, context.now);
         }
         self.transports.push(transport);
         self.srtp.push(None);
@@ -278,7 +295,7 @@ impl Endpoint {
         transport.set_remote(remote, context.now);
         for line in &params.remote_candidates {
             if self.remote_candidates < context.config.limits.candidates
-                && let Ok(candidate) = Candidate::from_sdp_string(line)
+                && let Ok(Some(candidate)) = candidates::parse_remote(line)
             {
                 self.remote_candidates += 1;
                 transport.add_remote(candidate);
@@ -289,36 +306,90 @@ impl Endpoint {
 
     // Candidates.
 
-    /// Reports our candidates, one per m-line that shares their transport, and writes them into
-    /// our description. Without transports there is nothing to gather yet.
-    pub(crate) fn gather(&mut self, context: &mut Context<'_>) -> Result<(), MediaError> {
-        if self.transports.is_empty() || self.gathered {
-            return Ok(());
+    /// Reports our host candidates and returns the sockets that servers are to be asked from, if
+    /// there are servers. Without transports there is nothing to gather yet.
+    pub(crate) fn gather(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Result<Option<Vec<(SocketId, SocketAddr)>>, MediaError> {
+        if self.transports.is_empty() || self.gathering != Gathering::New {
+            return Ok(None);
         }
-        let found = candidates::local(context.config, &self.ice_settings);
-        if found.is_empty() {
+        let hosts = candidates::hosts(context.config, &self.ice_settings);
+        if hosts.is_empty() {
             return Err(MediaError::new(
                 MediaErrorKind::Gather,
                 "no local address to offer",
             ));
         }
-        self.gathered = true;
-        self.negotiation.record_candidates(&found);
+        self.gathering = Gathering::Running;
         for stream in 0..self.transports.len() {
             self.report_ice(stream, IceState::Gathering, context);
         }
-        for (_, candidate) in &found {
-            for (mline_index, mid, _) in self.negotiation.candidate_lines() {
-                let candidate = IceCandidate {
-                    candidate: candidate.clone(),
-                    mid,
-                    mline_index,
-                };
-                context.report(self.key, ElementEvent::IceCandidateFound(candidate));
+        for host in hosts {
+            self.report_candidate(host, context);
+        }
+        if self.ice_settings.stun.is_some() || self.ice_settings.turn.is_some() {
+            return Ok(Some(candidates::udp_sockets(
+                context.config,
+                &self.ice_settings,
+            )));
+        }
+        self.handle_found(Found::Done, context);
+        Ok(None)
+    }
+
+    /// How candidates are gathered.
+    pub(crate) fn ice_settings(&self) -> &IceSettings {
+        &self.ice_settings
+    }
+
+    /// Takes in what a server told us.
+    pub(crate) fn handle_found(&mut self, found: Found, context: &mut Context<'_>) {
+        if self.gathering != Gathering::Running {
+            return;
+        }
+        match LocalCandidate::found(found) {
+            Some(candidate) => self.report_candidate(candidate, context),
+            None => {
+                self.gathering = Gathering::Complete;
+                self.record_candidates();
+                context.report(self.key, ElementEvent::IceGatheringDone);
             }
         }
-        context.report(self.key, ElementEvent::IceGatheringDone);
-        Ok(())
+    }
+
+    /// Uses a candidate of ours and reports it, once per m-line that shares the transports.
+    fn report_candidate(&mut self, candidate: LocalCandidate, context: &mut Context<'_>) {
+        // A mapping that is no other address than the socket's own is nothing new.
+        let is_known = self
+            .found
+            .iter()
+            .any(|known| (known.addr, known.tcp) == (candidate.addr, candidate.tcp));
+        if is_known {
+            return;
+        }
+        for transport in &mut self.transports {
+            transport.add_candidate(&candidate, context.now);
+        }
+        for (mline_index, mid, _) in self.negotiation.candidate_lines() {
+            let candidate = IceCandidate {
+                candidate: candidate.line.clone(),
+                mid,
+                mline_index,
+            };
+            context.report(self.key, ElementEvent::IceCandidateFound(candidate));
+        }
+        self.found.push(candidate);
+        self.record_candidates();
+    }
+
+    fn record_candidates(&mut self) {
+        let lines = self.found.iter().map(|candidate| candidate.line.as_str());
+        let default = candidates::default_address(&self.found);
+        let is_complete = self.gathering == Gathering::Complete;
+        self.negotiation
+            .record_candidates(lines, default, is_complete);
     }
 
     pub(crate) fn add_candidate(
@@ -360,12 +431,20 @@ impl Endpoint {
     pub(crate) fn handle_stun(
         &mut self,
         transport: usize,
+        path: Path,
         packet: is::stun::StunPacket<'_>,
         now: Instant,
     ) -> bool {
         self.transports
             .get_mut(transport)
-            .is_some_and(|at| at.handle_stun(packet, now))
+            .is_some_and(|at| at.handle_stun(path, packet, now))
+    }
+
+    /// A connection that the peer reached us by has ended.
+    pub(crate) fn connection_ended(&mut self, transport: usize, path: Path, now: Instant) {
+        if let Some(transport) = self.transports.get_mut(transport) {
+            transport.connection_ended(path.remote, now);
+        }
     }
 
     pub(crate) fn handle_dtls(&mut self, transport: usize, datagram: &[u8], now: Instant) {

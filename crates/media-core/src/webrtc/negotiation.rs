@@ -14,6 +14,7 @@ use salono_sdp::negotiate::{
 use salono_sdp::{
     Description, Direction, ExtensionKind, Fingerprint, HashFunction, IceCredentials, MediaKind,
 };
+use std::net::SocketAddr;
 
 /// Seconds between the NTP epoch (1900) and any moment of this century, roughly: session ids only
 /// have to be unique and grow.
@@ -236,19 +237,27 @@ impl Negotiation {
         }
     }
 
-    /// Puts gathered candidates into our description, and the first as its default address.
-    pub(crate) fn record_candidates(&mut self, candidates: &[(std::net::SocketAddr, String)]) {
+    /// Puts what has been gathered so far into our description; `default` is what a peer without
+    /// ICE would send to.
+    pub(crate) fn record_candidates<'a>(
+        &mut self,
+        candidates: impl Iterator<Item = &'a str> + Clone,
+        default: Option<SocketAddr>,
+        is_complete: bool,
+    ) {
         let lines = self.candidate_lines();
         let Some(description) = self.local_description_mut() else {
             return;
         };
         for (index, _, _) in lines {
             let index = usize::from(index);
-            for (_, candidate) in candidates {
+            for candidate in candidates.clone() {
                 description.add_candidate(index, candidate);
             }
-            description.end_of_candidates(index);
-            if let Some((addr, _)) = candidates.first() {
+            if is_complete {
+                description.end_of_candidates(index);
+            }
+            if let Some(addr) = default {
                 description.set_default_address(index, addr.ip(), addr.port());
             }
         }

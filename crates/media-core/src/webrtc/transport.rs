@@ -5,13 +5,16 @@
 //! and the ClientHello race that it leaves open), and no key is used before the peer's
 //! certificate matched the signalled fingerprint.
 
+use super::candidates::LocalCandidate;
 use super::data::DataChannels;
 use crate::certificate::{self, Certificate};
 use crate::egress::Egress;
 use crate::network::SocketId;
 use dimpl::{Dtls, KeyingMaterial, Output, SrtpProfile};
 use is::stun::StunPacket;
-use is::{Candidate, IceAgent, IceAgentEvent, IceConnectionState, IceCreds};
+use is::{
+    Candidate, CandidateKind, IceAgent, IceAgentEvent, IceConnectionState, IceCreds, Protocol,
+};
 use salono_media_api::DtlsState;
 use salono_sdp::Fingerprint;
 use std::collections::VecDeque;
@@ -33,6 +36,16 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) struct Path {
     pub(crate) socket: SocketId,
     pub(crate) remote: SocketAddr,
+}
+
+/// A socket, or a relay, that ICE sends from.
+struct Local {
+    socket: SocketId,
+    /// What the agent knows it by.
+    base: SocketAddr,
+    protocol: Protocol,
+    /// The candidate as it was signalled.
+    line: Option<String>,
 }
 
 /// What a transport reports to its endpoint.
@@ -79,7 +92,9 @@ pub(crate) struct Transport {
     fingerprint_matched: bool,
     early: VecDeque<Vec<u8>>,
     path: Option<Path>,
-    locals: Vec<(SocketId, SocketAddr)>,
+    /// Where authentic messages came from, until it is reported.
+    discovered: Vec<Path>,
+    locals: Vec<Local>,
     data: Option<DataChannels>,
     certificate: Arc<Certificate>,
     dtls_config: Arc<dimpl::Config>,
@@ -109,6 +124,7 @@ impl Transport {
             fingerprint_matched: false,
             early: VecDeque::new(),
             path: None,
+            discovered: Vec::new(),
             locals: Vec::new(),
             data: None,
             certificate,
@@ -145,13 +161,67 @@ impl Transport {
         self.data = Some(data);
     }
 
-    /// Makes a socket known to ICE; returns its candidate line.
-    pub(crate) fn add_local(&mut self, socket: SocketId, addr: SocketAddr) -> Option<String> {
-        let candidate = Candidate::host(addr, "udp").ok()?;
-        self.locals.push((socket, addr));
-        self.ice
-            .add_local_candidate(candidate)
-            .map(Candidate::to_sdp_string)
+    /// Makes a socket for UDP known to ICE.
+    pub(crate) fn add_socket(&mut self, socket: SocketId, addr: SocketAddr) {
+        self.add_local(socket, Candidate::host(addr, "udp"), None);
+    }
+
+    /// Takes in a candidate that was signalled.
+    pub(crate) fn add_candidate(&mut self, candidate: &LocalCandidate, now: Instant) {
+        let (socket, base) = (candidate.socket, candidate.base);
+        let known = self
+            .locals
+            .iter_mut()
+            .find(|local| local.socket == socket && local.base == base);
+        let of_ice = match candidate.kind {
+            CandidateKind::Host => {
+                if let Some(local) = known {
+                    local.line = Some(candidate.line.clone());
+                    return;
+                }
+                Candidate::host(base, if candidate.tcp { "tcp" } else { "udp" })
+            }
+            CandidateKind::Relayed if known.is_none() => {
+                // Which socket leads to the server is nothing that ICE has to know.
+                Candidate::relayed(base, base, "udp")
+            }
+            // What comes to a mapping arrives at its socket, and checks are sent from there.
+            CandidateKind::Relayed
+            | CandidateKind::ServerReflexive
+            | CandidateKind::PeerReflexive => return,
+        };
+        self.add_local(socket, of_ice, Some(candidate.line.clone()));
+        if self.remote.is_some() {
+            self.ice.handle_timeout(now);
+        }
+    }
+
+    fn add_local(
+        &mut self,
+        socket: SocketId,
+        candidate: Result<Candidate, is::IceError>,
+        line: Option<String>,
+    ) {
+        let Ok(candidate) = candidate else { return };
+        self.locals.push(Local {
+            socket,
+            base: candidate.addr(),
+            protocol: candidate.proto(),
+            line,
+        });
+        self.ice.add_local_candidate(candidate);
+    }
+
+    /// A connection that the peer reached us by has ended.
+    pub(crate) fn connection_ended(&mut self, remote: SocketAddr, now: Instant) {
+        let gone = self
+            .ice
+            .remote_candidates()
+            .find(|candidate| candidate.proto() == Protocol::Tcp && candidate.addr() == remote);
+        if let Some(gone) = gone {
+            self.ice.invalidate_candidate(&gone);
+            self.ice.handle_timeout(now);
+        }
     }
 
     pub(crate) fn add_remote(&mut self, candidate: Candidate) {
@@ -173,9 +243,12 @@ impl Transport {
     }
 
     /// Whether a STUN message is authentic for this transport.
-    pub(crate) fn handle_stun(&mut self, packet: StunPacket<'_>, now: Instant) -> bool {
+    pub(crate) fn handle_stun(&mut self, path: Path, packet: StunPacket<'_>, now: Instant) -> bool {
         let accepted = self.ice.handle_packet(now, packet);
         if accepted {
+            if !self.discovered.contains(&path) {
+                self.discovered.push(path);
+            }
             // Replies go out at once instead of with the next check interval.
             self.ice.handle_timeout(now);
         }
@@ -268,10 +341,12 @@ impl Transport {
     }
 
     fn drain_ice(&mut self, egress: &mut Egress, events: &mut Vec<TransportEvent>) {
+        events.extend(self.discovered.drain(..).map(TransportEvent::Discovered));
         while let Some(transmit) = self.ice.poll_transmit() {
-            let Some(socket) = self.socket_of(transmit.source) else {
+            let Some(local) = self.local_of(transmit.source, transmit.proto) else {
                 continue;
             };
+            let socket = local.socket;
             let bytes: &[u8] = &transmit.contents;
             // Binding request: type 0x0001 (RFC 8489 §5), transaction id at bytes 8 to 20.
             if bytes.starts_with(&[0x00, 0x01])
@@ -292,30 +367,23 @@ impl Transport {
                         events.push(TransportEvent::Ice(state));
                     }
                 }
-                IceAgentEvent::DiscoveredRecv { source, .. } => {
-                    // The peer answers the address that it was asked from, whichever socket that was.
-                    for (socket, local) in &self.locals {
-                        if local.is_ipv4() == source.is_ipv4() {
-                            events.push(TransportEvent::Discovered(Path {
-                                socket: *socket,
-                                remote: source,
-                            }));
-                        }
-                    }
-                }
+                // Told by itself, with the socket.
+                IceAgentEvent::DiscoveredRecv { .. } => {}
                 IceAgentEvent::NominatedSend {
+                    proto,
                     source,
                     destination,
-                    ..
                 } => {
-                    if let Some(socket) = self.socket_of(source) {
+                    if let Some(local) = self.local_of(source, proto) {
                         let path = Path {
-                            socket,
+                            socket: local.socket,
                             remote: destination,
                         };
                         if self.path != Some(path) {
+                            let selected = self.selected(path, local);
                             self.path = Some(path);
-                            events.push(self.selected(path, source, destination));
+                            events.push(selected);
+                            egress.relays_mut().select(path.socket, path.remote);
                         }
                     }
                 }
@@ -323,25 +391,27 @@ impl Transport {
         }
     }
 
-    fn selected(&self, path: Path, source: SocketAddr, destination: SocketAddr) -> TransportEvent {
-        let line = |mut candidates: Box<dyn Iterator<Item = Candidate> + '_>, addr| {
+    fn selected(&self, path: Path, local: &Local) -> TransportEvent {
+        let of_ice = |mut candidates: Box<dyn Iterator<Item = Candidate> + '_>, addr| {
             candidates
-                .find(|candidate| candidate.addr() == addr)
+                .find(|candidate| candidate.addr() == addr && candidate.proto() == local.protocol)
                 .map(|candidate| candidate.to_sdp_string())
                 .unwrap_or_default()
         };
         TransportEvent::Selected {
             path,
-            local: line(Box::new(self.ice.local_candidates()), source),
-            remote: line(Box::new(self.ice.remote_candidates()), destination),
+            local: local
+                .line
+                .clone()
+                .unwrap_or_else(|| of_ice(Box::new(self.ice.local_candidates()), local.base)),
+            remote: of_ice(Box::new(self.ice.remote_candidates()), path.remote),
         }
     }
 
-    fn socket_of(&self, source: SocketAddr) -> Option<SocketId> {
+    fn local_of(&self, source: SocketAddr, protocol: Protocol) -> Option<&Local> {
         self.locals
             .iter()
-            .find(|(_, addr)| *addr == source)
-            .map(|(socket, _)| *socket)
+            .find(|local| local.base == source && local.protocol == protocol)
     }
 
     fn drain_dtls(&mut self, now: Instant, egress: &mut Egress, events: &mut Vec<TransportEvent>) {
