@@ -35,4 +35,5 @@ mod usage;
 pub use config::{Config, EndpointDefaults, Limits};
 pub use manager::HostFacts;
 pub use model::{ConnectionKey, Effect, Now, ObjectModel, ReadRequest, Timer};
+pub use request::is_available;
 pub use usage::{Level, Usage};

@@ -483,8 +483,9 @@ pub(crate) fn load_interval(milliseconds: i32) -> Duration {
     Duration::from_millis(milliseconds.clamp(1, LONGEST_MS))
 }
 
-/// Whether this server can create the class.
-pub(crate) fn is_available(qualified_class: &str) -> bool {
+/// Whether this server can create objects of the class, as `kurento.WebRtcEndpoint`.
+#[must_use]
+pub fn is_available(qualified_class: &str) -> bool {
     matches!(
         qualified_class,
         "kurento.MediaPipeline" | "kurento.PassThrough" | "kurento.WebRtcEndpoint"

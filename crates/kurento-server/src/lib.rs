@@ -20,4 +20,4 @@ mod submit;
 pub use control::{Config, Counts, Server, ServerClosed, ServerHandle};
 pub use listener::{ListenerConfig, serve_listener, serve_tls_listener};
 pub use registrar::{RegistrarConfig, keep_registered};
-pub use salono_kurento_core::EndpointDefaults;
+pub use salono_kurento_core::{Config as ModelConfig, EndpointDefaults, is_available};

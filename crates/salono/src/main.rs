@@ -9,6 +9,7 @@ mod commands;
 mod config;
 mod failure;
 mod listeners;
+mod logfile;
 mod media;
 mod metrics;
 mod pages;
@@ -26,7 +27,17 @@ use clap::Parser as _;
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let (arguments, as_kurento) = cli::arguments(std::env::args_os());
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) if as_kurento && error.use_stderr() => {
+            // What Kurento's program says, and ends with.
+            eprintln!("Error : {}", error.render());
+            return ExitCode::FAILURE;
+        }
+        Err(error) => error.exit(),
+    };
+    let result = match cli.command {
         Command::Serve(args) => commands::serve::run(&args),
         Command::Media(args) => commands::media::run(&args),
         Command::Room(args) => commands::room::run(&args),

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -10,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Loaded, Log, LogFormat};
 use crate::failure::Failure;
+use crate::logfile::LogFiles;
 
 /// Threads of the control plane. Media has threads of its own.
 const WORKERS: usize = 2;
@@ -74,16 +76,30 @@ pub(crate) fn block_on(
 
 /// Sends logs to standard error.
 pub(crate) fn start_logging(config: &Log) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&config.filter)
-        .map_err(|error| Failure::LogFilter(error.to_string()))?;
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(filter(config)?)
         .with_writer(io::stderr);
     match config.format {
         LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).init(),
         LogFormat::Json => builder.json().init(),
     }
     Ok(())
+}
+
+/// Sends logs to files.
+pub(crate) fn start_logging_to(config: &Log, files: LogFiles) -> Result<(), Failure> {
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter(config)?)
+        .with_writer(Mutex::new(files));
+    match config.format {
+        LogFormat::Text => builder.with_ansi(false).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}
+
+fn filter(config: &Log) -> Result<EnvFilter, Failure> {
+    EnvFilter::try_new(&config.filter).map_err(|error| Failure::LogFilter(error.to_string()))
 }
 
 /// Says what happened while the configuration was read.

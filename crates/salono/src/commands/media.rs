@@ -1,15 +1,19 @@
 //! `salono media`: the media server alone.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use axum::Router;
 use axum::routing::get;
+use salono_kurento_model::{KURENTO, Registry};
+use salono_kurento_server::{ModelConfig, is_available};
 
 use crate::banner::{self, Product};
 use crate::cli::{Flags as _, MediaOnlyArgs};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::listeners::{self, BACKLOG, bind};
+use crate::logfile::{self, LogFiles};
 use crate::media::MediaServer;
 use crate::metrics::{self, Sources};
 use crate::ports::Ports;
@@ -19,10 +23,66 @@ use crate::web::Serving;
 
 /// Runs until a signal ends it.
 pub(crate) fn run(args: &MediaOnlyArgs) -> Result<ExitCode, Failure> {
-    let loaded = args.common.load(args.settings())?;
-    runtime::start_logging(&loaded.config.log)?;
+    let kurento = &args.kurento;
+    if kurento.version || kurento.list {
+        let text = if kurento.version { version() } else { list() };
+        return io::stdout()
+            .write_all(text.as_bytes())
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(Failure::system("cannot print"));
+    }
+    let flags = args.settings();
+    let loaded = args
+        .common
+        .load_with(kurento.defaults(), kurento.sources(), flags)?;
+    match &kurento.logs_path {
+        None => runtime::start_logging(&loaded.config.log)?,
+        Some(folder) => {
+            let limits = logfile::Limits {
+                bytes: kurento.log_file_size * 1_000_000,
+                files: kurento.number_log_files,
+            };
+            let files = LogFiles::open(folder, limits)
+                .map_err(Failure::system("cannot write to the folder of --logs-path"))?;
+            runtime::start_logging_to(&loaded.config.log, files)?;
+        }
+    }
+    if let Some(folders) = &kurento.modules_path {
+        tracing::warn!(folders, "no modules are loaded from --modules-path");
+    }
     runtime::log_configuration(&loaded);
     runtime::block_on(serve(&loaded.config, args))
+}
+
+/// What `kurento-media-server --version` prints, and who we are.
+fn version() -> String {
+    let registry = Registry::built_in();
+    let mut text = format!(
+        "Kurento Media Server version: {}\nFound modules:\n",
+        ModelConfig::default().version
+    );
+    for module in registry.modules() {
+        if module.namespace == KURENTO {
+            text.push_str(&format!("\t'{}' version {}\n", module.name, module.version));
+        }
+    }
+    text.push_str(concat!("Salono ", env!("CARGO_PKG_VERSION"), "\n"));
+    text
+}
+
+/// What `kurento-media-server --list` prints: each class by its short and its whole name.
+fn list() -> String {
+    let registry = Registry::built_in();
+    let mut text = "Available factories:\n".to_owned();
+    for module in registry.modules() {
+        for class in &module.factories {
+            let qualified = format!("{}.{class}", module.namespace);
+            if is_available(&qualified) {
+                text.push_str(&format!("\t{class}\n\t{qualified}\n"));
+            }
+        }
+    }
+    text
 }
 
 async fn serve(config: &Config, args: &MediaOnlyArgs) -> Result<ExitCode, Failure> {

@@ -110,14 +110,27 @@ pub(crate) fn default_file() -> Option<PathBuf> {
 }
 
 /// Reads everything; `file` is a `salono.toml`. `flags` come in the order of the command line.
+#[cfg(test)]
 pub(crate) fn load(
     file: Option<&Path>,
     imports: &[Source],
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     flags: Vec<Setting>,
 ) -> Result<Loaded, Error> {
+    load_over(Vec::new(), file, imports, environment, flags)
+}
+
+/// Reads everything; `file` is a `salono.toml`. `first` gives way to everything else; `flags` come
+/// in the order of the command line.
+pub(crate) fn load_over(
+    first: Vec<Setting>,
+    file: Option<&Path>,
+    imports: &[Source],
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    flags: Vec<Setting>,
+) -> Result<Loaded, Error> {
     let defaults = Config::default();
-    let mut settings = Vec::new();
+    let mut settings = first;
     let mut imported = Vec::new();
     let environment = read_environment(environment);
     let pairs = environment

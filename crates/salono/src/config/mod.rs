@@ -28,7 +28,9 @@ pub(crate) use endpoint::Endpoint;
 pub(crate) use import::Source;
 pub(crate) use keys::{KEYS, environment_name};
 pub(crate) use listen::Listen;
-pub(crate) use load::{Error, Loaded, Setting, default_file, load};
+#[cfg(test)]
+pub(crate) use load::load;
+pub(crate) use load::{Error, Loaded, Setting, default_file, load_over};
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

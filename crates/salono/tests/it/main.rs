@@ -6,6 +6,7 @@
 )]
 
 mod command;
+mod kurento;
 mod process;
 mod serving;
 mod shutdown;

@@ -86,7 +86,12 @@ impl Server {
             arguments.extend(["--kurento", "127.0.0.1:0", "--media-ip", "127.0.0.1"]);
         }
         arguments.extend(more);
-        let mut child = salono(&arguments, &folder.0).spawn().unwrap();
+        Self::spawn(salono(&arguments, &folder.0), &file).await
+    }
+
+    /// Starts a command that writes its ports to `file`.
+    pub(crate) async fn spawn(mut command: Command, file: &Path) -> Self {
+        let mut child = command.spawn().unwrap();
         let began = Instant::now();
         while !file.exists() {
             if let Some(status) = child.try_wait().unwrap() {
@@ -96,7 +101,7 @@ impl Server {
             assert!(began.elapsed() < PATIENCE, "does not start");
             sleep(LOOK).await;
         }
-        let ports = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        let ports = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
         Self { child, ports }
     }
 
@@ -165,7 +170,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    async fn connect(url: &str) -> Self {
+    pub(crate) async fn connect(url: &str) -> Self {
         let connect = tokio_tungstenite::connect_async(url);
         let (socket, _) = timeout(PATIENCE, connect).await.expect("opens").unwrap();
         Self { socket, next: 1 }

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod kurento;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -7,6 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use figment::value::Value;
 
 use crate::config::{self, Listen, LogFormat, Setting, Source};
+
+pub(crate) use kurento::{KurentoArgs, arguments};
 
 /// Video calls in rooms: a media server that speaks the Kurento Protocol and a room server that
 /// speaks Kurento Room's, in one program.
@@ -43,7 +47,8 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  \
         salono media\n  \
         salono media --kurento 0.0.0.0:8888 --media-ip 192.0.2.10\n  \
-        salono media --import /etc/kurento/kurento.conf.json\n  \
+        salono media --conf-file /etc/kurento/kurento.conf.json\n  \
+        salono media --kurento-tls 0.0.0.0:8433    wss:// beside ws://\n  \
         salono media --http 127.0.0.1:9090        /healthz and /metrics")]
     Media(MediaOnlyArgs),
     /// A room server on Kurento media servers that run elsewhere
@@ -178,6 +183,8 @@ pub(crate) struct MediaOnlyArgs {
     http: Option<Listen>,
     #[command(flatten)]
     pub(crate) ports: PortsArgs,
+    #[command(flatten)]
+    pub(crate) kurento: KurentoArgs,
 }
 
 /// Of `salono room`.
@@ -359,6 +366,16 @@ impl Flags for AllArgs {
 impl CommonArgs {
     /// The whole configuration, `flags` included.
     pub(crate) fn load(&self, flags: Vec<Setting>) -> Result<config::Loaded, config::Error> {
+        self.load_with(Vec::new(), Vec::new(), flags)
+    }
+
+    /// The same with further files, and with defaults that are not ours.
+    pub(crate) fn load_with(
+        &self,
+        defaults: Vec<Setting>,
+        more: Vec<Source>,
+        flags: Vec<Setting>,
+    ) -> Result<config::Loaded, config::Error> {
         let environment = std::env::vars_os();
         let file = self.config.clone().or_else(config::default_file);
         let imports: Vec<Source> = self
@@ -366,7 +383,8 @@ impl CommonArgs {
             .iter()
             .map(|path| path.as_path().into())
             .collect();
-        config::load(file.as_deref(), &imports, environment, flags)
+        let imports = more.into_iter().chain(imports).collect::<Vec<_>>();
+        config::load_over(defaults, file.as_deref(), &imports, environment, flags)
     }
 }
 
