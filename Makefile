@@ -15,6 +15,12 @@ e2e_modules := e2e/node_modules/.package-lock.json
 node_for_tests = found=$$(scripts/node-for-tests.sh $(target)/node) && export PATH="$$found:$$PATH"
 npm_ci := $(NPM) ci --no-audit --no-fund --loglevel=error
 
+# The program carries OpenSSL in itself, if the system has the static library. What finds libraries
+# for cargo takes none from below /usr statically, unless it is told where.
+openssl_dir := $(shell pkg-config --variable=libdir openssl 2>/dev/null)
+static_openssl := $(if $(wildcard $(openssl_dir)/libssl.a),OPENSSL_STATIC=1 OPENSSL_LIB_DIR=$(openssl_dir) \
+	OPENSSL_INCLUDE_DIR=$(shell pkg-config --variable=includedir openssl))
+
 # Where cargo puts what it builds, also when CARGO_TARGET_DIR says otherwise.
 target := $(or $(CARGO_TARGET_DIR),target)
 
@@ -29,7 +35,7 @@ demo: build ## installs what is missing, builds, and serves calls on https://loc
 	@exec $(target)/release/salono serve $(ARGS)
 
 build: deps js ## builds the program: target/release/salono
-	$(CARGO) build --release --locked -p salono
+	$(static_openssl) $(CARGO) build --release --locked -p salono
 
 js: $(bundle) ## builds the JavaScript client, which the program embeds
 

@@ -13,6 +13,10 @@ have cc || packages+=(gcc libc6-dev)
 have c++ || packages+=(g++)
 have cmake || packages+=(cmake)
 have make || packages+=(make)
+# OpenSSL speaks DTLS and is linked statically.
+have pkg-config || packages+=(pkg-config)
+[ -n "${OPENSSL_DIR:-}" ] || { have pkg-config && pkg-config --exists 'openssl >= 1.1.1'; } ||
+    packages+=(libssl-dev)
 have node || packages+=(nodejs)
 have npm || packages+=(npm)
 if [ "$purpose" = test ]; then

@@ -76,6 +76,16 @@ export class KurentoPeer {
     }, this.#name);
   }
 
+  /** What DTLS agreed on, as the browser says. */
+  security() {
+    return this.#page.evaluate(async (name) => {
+      const report = [...(await window[name].peer.getStats()).values()];
+      const transport = report.find((entry) => entry.type === "transport");
+      const certificate = report.find((entry) => entry.id === transport.remoteCertificateId);
+      return { srtp: transport.srtpCipher, tls: transport.tlsVersion, dtls: transport.dtlsCipher, certificate: certificate?.fingerprint };
+    }, this.#name);
+  }
+
   /** Waits until `count` more frames have been decoded. */
   async watch(count) {
     const { frames } = await this.received();

@@ -131,6 +131,23 @@ describe("kurento-client", () => {
     browsers.assertQuiet();
   });
 
+  test("agrees on AES-128-GCM with a browser, in both roles and with both types of certificate", async () => {
+    for (const certificateKeyType of [undefined, "ECDSA", "RSA"]) {
+      for (const serverOffers of [false, true]) {
+        const pipeline = await client.create("MediaPipeline");
+        const endpoint = await pipeline.create("WebRtcEndpoint", certificateKeyType ? { certificateKeyType } : {});
+        await endpoint.connect(endpoint);
+        const peer = await KurentoPeer.connect(await page(), endpoint, { send: true, receive: true, serverOffers });
+        await peer.watch(5);
+        const { srtp, tls, dtls } = await peer.security();
+        assert.match(srtp, /^(SRTP_)?AEAD_AES_128_GCM$/);
+        assert.equal(tls, "FEFD");
+        assert.match(dtls, certificateKeyType === "RSA" ? /_RSA_/ : /_ECDSA_/);
+        await pipeline.release();
+      }
+    }
+  });
+
   test("carries a call over a transport for each m-line", async () => {
     const pipeline = await client.create("MediaPipeline");
     const endpoint = await pipeline.create("WebRtcEndpoint");

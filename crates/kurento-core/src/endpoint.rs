@@ -94,11 +94,13 @@ impl WebRtc {
                 OfferDirection::SendRecv
             },
             data_channels: flag(params, "useDataChannels"),
-            certificate: if text("certificateKeyType") == Some("ECDSA") {
-                CertificateKind::Ecdsa
-            } else {
-                CertificateKind::Rsa
-            },
+            certificate: text("certificateKeyType").map(|kind| {
+                if kind == "ECDSA" {
+                    CertificateKind::Ecdsa
+                } else {
+                    CertificateKind::Rsa
+                }
+            }),
             dscp: code_point(dscp.unwrap_or(&config.endpoints.qos_dscp)),
         }
     }

@@ -222,7 +222,14 @@ impl ObjectModel {
                 ),
             ));
         }
-        let params = self.coerce(session, constructor, params, ParamsOf::Constructor)?;
+        let certificate_is_asked_for = params
+            .and_then(|params| params.get("certificateKeyType"))
+            .is_some_and(|kind| !kind.is_null());
+        let mut params = self.coerce(session, constructor, params, ParamsOf::Constructor)?;
+        if !certificate_is_asked_for {
+            // The default names RSA; who does not care gets the cheaper one.
+            params.remove("certificateKeyType");
+        }
         let limit = self.config.limits.objects;
         if self.tree.len() >= limit {
             return Err(Error::new(

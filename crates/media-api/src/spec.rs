@@ -40,8 +40,8 @@ pub struct WebRtcSpec {
     pub direction: OfferDirection,
     /// Accept and offer an `application` m-line.
     pub data_channels: bool,
-    /// Which of the process's certificates to present.
-    pub certificate: CertificateKind,
+    /// Which of the process's certificates to present; `None` leaves it to the engine.
+    pub certificate: Option<CertificateKind>,
     /// Differentiated services code point (RFC 2474) of outgoing packets, 0 to 63.
     pub dscp: Option<u8>,
 }
@@ -51,7 +51,7 @@ impl Default for WebRtcSpec {
         Self {
             direction: OfferDirection::SendRecv,
             data_channels: false,
-            certificate: CertificateKind::Ecdsa,
+            certificate: None,
             dscp: None,
         }
     }

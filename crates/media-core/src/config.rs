@@ -1,9 +1,8 @@
 //! What a shard is told when it starts.
 
-use crate::Certificate;
+use crate::Certificates;
 use crate::network::{SocketId, SocketKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// One socket that a shard starts with.
@@ -28,8 +27,8 @@ pub struct ShardConfig {
     pub announced_v4: Option<Ipv4Addr>,
     /// Announced in host candidates instead of local IPv6 addresses.
     pub announced_v6: Option<Ipv6Addr>,
-    /// The DTLS certificate of this process.
-    pub certificate: Arc<Certificate>,
+    /// The DTLS certificates of this process.
+    pub certificates: Certificates,
     /// Caps on everything that a peer or a client can grow.
     pub limits: Limits,
     /// Wall clock time, since 1970, of the moment that `Shard::new` is given as `now`.

@@ -32,8 +32,8 @@ mod timers;
 mod track;
 mod webrtc;
 
-pub use certificate::{Certificate, CertificateError};
+pub use certificate::{Certificate, CertificateError, Certificates};
 pub use config::{Limits, LocalAddress, ShardConfig};
 pub use egress::{EGRESS_ARENA_BYTES, EGRESS_DATAGRAMS, Egress, Outgoing};
 pub use network::{ENGINE_SOCKETS, NetworkEvent, NetworkRequest, RequestId, SocketId, SocketKind};
-pub use shard::{Shard, ShardError};
+pub use shard::Shard;

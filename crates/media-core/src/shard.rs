@@ -19,12 +19,11 @@ use crate::network::{NetworkEvent, NetworkRequest, Requests};
 use crate::peer::Peer;
 use crate::timers::Timers;
 use crate::track::{Clock, Router};
-use crate::webrtc::{DataEvent, dtls_config};
+use crate::webrtc::DataEvent;
 use rand::{SeedableRng, rngs::StdRng};
 use salono_media_api::{ElementEvent, ElementKey, Event, MediaKind, PipelineKey, ShardMetrics};
 use slotmap::SlotMap;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
 use std::time::Instant;
 
 /// An element's place: its pipeline and, for endpoints, its peer.
@@ -34,15 +33,9 @@ struct Home {
     endpoint: Option<EndpointSlot>,
 }
 
-/// The shard could not be set up.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot set up DTLS: {0}")]
-pub struct ShardError(String);
-
 /// Pipelines with their elements, and the traffic between their peers.
 pub struct Shard {
     config: ShardConfig,
-    dtls: Arc<dimpl::Config>,
     rng: StdRng,
     pipelines: BTreeMap<PipelineKey, Graph>,
     /// Read by key only, never iterated.
@@ -63,14 +56,9 @@ pub struct Shard {
 
 impl Shard {
     /// An empty shard. `now` is the moment that `config.unix_time` names.
-    ///
-    /// # Errors
-    /// When the DTLS library refuses its own settings.
-    pub fn new(config: ShardConfig, now: Instant) -> Result<Self, ShardError> {
+    pub fn new(config: ShardConfig, now: Instant) -> Self {
         let mut rng = StdRng::from_seed(config.seed);
-        let dtls = dtls_config().map_err(|error| ShardError(format!("{error:?}")))?;
-        Ok(Self {
-            dtls: Arc::new(dtls),
+        Self {
             nat: Nat::new(&mut rng),
             rng,
             pipelines: BTreeMap::new(),
@@ -86,7 +74,7 @@ impl Shard {
             clock: Clock::new(now, config.unix_time),
             config,
             requests: Requests::default(),
-        })
+        }
     }
 
     /// Ends a batch: forwards what came in and lets peers act on it.

@@ -1,9 +1,8 @@
 //! What the engine is told when it starts.
 
 use crate::udp::SocketOptions;
-use salono_media_core::{Certificate, Limits};
+use salono_media_core::{Certificates, Limits};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 
 /// Settings of the engine and of all of its shards.
 #[derive(Debug, Clone)]
@@ -20,8 +19,8 @@ pub struct EngineConfig {
     pub announced_v4: Option<Ipv4Addr>,
     /// Announced in candidates instead of local IPv6 addresses.
     pub announced_v6: Option<Ipv6Addr>,
-    /// The DTLS certificate of this process.
-    pub certificate: Arc<Certificate>,
+    /// The DTLS certificates of this process.
+    pub certificates: Certificates,
     /// Caps of each shard.
     pub limits: Limits,
     /// Commands that may wait for one shard; at the cap the caller gets the command back.
@@ -36,14 +35,14 @@ pub struct EngineConfig {
 
 impl EngineConfig {
     /// The defaults: one shard per core, all addresses, any port.
-    pub fn new(certificate: Arc<Certificate>) -> Self {
+    pub fn new(certificates: Certificates) -> Self {
         Self {
             shards: 0,
             ips: Vec::new(),
             port: 0,
             announced_v4: None,
             announced_v6: None,
-            certificate,
+            certificates,
             limits: Limits::default(),
             command_queue: 4_096,
             event_backlog: 16_384,

@@ -9,8 +9,8 @@ use crate::outbox::{Outbox, Sink};
 use crate::placement::Placement;
 use crate::udp::UdpSocket;
 use crate::worker::{Worker, WorkerParts};
-use salono_media_api::{Command, CommandSink, Event, Op, ShardMetrics};
-use salono_media_core::{LocalAddress, Shard, ShardConfig, SocketId, SocketKind};
+use salono_media_api::{Command, CommandSink, ElementSpec, Event, Op, ShardMetrics};
+use salono_media_core::{Certificates, LocalAddress, Shard, ShardConfig, SocketId, SocketKind};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, Once, PoisonError, mpsc};
@@ -41,6 +41,8 @@ struct Shared {
     placement: Mutex<Placement>,
     /// To be joined once.
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Those that the shards present.
+    certificates: Certificates,
 }
 
 /// What other threads know of a shard.
@@ -72,7 +74,7 @@ impl Engine {
                 addresses,
                 announced_v4: config.announced_v4,
                 announced_v6: config.announced_v6,
-                certificate: Arc::clone(&config.certificate),
+                certificates: config.certificates.clone(),
                 limits: config.limits.clone(),
                 seed: [0; 32],
                 unix_time: Duration::ZERO,
@@ -85,7 +87,7 @@ impl Engine {
                     unix_time: SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default(),
                     ..config.clone()
                 };
-                Shard::new(config, now).map_err(io::Error::other)
+                Ok(Shard::new(config, now))
             }
         })
     }
@@ -125,10 +127,25 @@ impl EngineHandle {
     }
 }
 
+impl EngineHandle {
+    /// Makes an RSA key before a shard needs it: that takes longer than a shard may stand still.
+    fn prepare(&self, op: &Op) {
+        if let Op::Create {
+            spec: ElementSpec::WebRtc(spec),
+            ..
+        } = op
+            && let Err(error) = self.shared.certificates.get(spec.certificate)
+        {
+            tracing::error!(%error, "no certificate for an endpoint");
+        }
+    }
+}
+
 impl CommandSink for EngineHandle {
     fn submit(&mut self, command: Command) -> Result<(), Box<Command>> {
         let pipeline = command.pipeline;
         let creates = matches!(command.op, Op::CreatePipeline);
+        self.prepare(&command.op);
         let releases = matches!(command.op, Op::ReleasePipeline);
         let mut placement = self
             .shared
@@ -200,6 +217,7 @@ where
         shards: Vec::with_capacity(count),
         placement: Mutex::new(Placement::new(count)),
         threads: Mutex::default(),
+        certificates: config.certificates.clone(),
     };
     // From here on dropping `shared` ends what was started.
     for (index, sockets) in sockets.into_iter().enumerate() {

@@ -1,7 +1,7 @@
 //! UDP sockets with batched system calls: `recvmmsg` with receive offload, `sendmmsg` with
 //! segmentation offload.
 //!
-//! This and `os` are the only modules of the workspace with `unsafe`: every system call that the
+//! This and `os` are the only modules of this crate with `unsafe`: every system call that the
 //! standard library does not have, each behind a safe function. Nothing here waits: a socket that
 //! is not ready yields nothing, one whose buffer is full drops. Where the kernel lacks offload
 //! (Linux before 4.18 for sending, 5.0 for receiving), one datagram is one message.

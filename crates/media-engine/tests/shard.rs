@@ -4,10 +4,9 @@ use salono_media_api::{
     Command, CommandSink, ElementEvent, ElementKey, ElementSpec, Event, MediaErrorKind, OfferKinds,
     Op, PipelineKey, Reply, Token, WebRtcSpec,
 };
-use salono_media_core::Certificate;
+use salono_media_core::Certificates;
 use salono_media_engine::{Engine, EngineConfig, EngineHandle};
 use std::net::{Ipv4Addr, UdpSocket};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -18,7 +17,7 @@ fn start() -> (EngineHandle, Receiver<Event>) {
     let config = EngineConfig {
         shards: 2,
         ips: vec![Ipv4Addr::LOCALHOST.into()],
-        ..EngineConfig::new(Arc::new(Certificate::generate().expect("a certificate")))
+        ..EngineConfig::new(Certificates::generate().expect("certificates"))
     };
     let sink = move |event| {
         sender.try_send(event).map_err(|refused| match refused {

@@ -7,14 +7,14 @@ use std::time::Duration;
 use salono_kurento_client::{Client, Config as ClientConfig};
 use salono_kurento_model::Registry;
 use salono_kurento_server::{Config as ServerConfig, EndpointDefaults, Server, ServerHandle};
-use salono_media_api::Event;
-use salono_media_core::Certificate;
+use salono_media_api::{CertificateKind, Event};
+use salono_media_core::{Certificate, Certificates};
 use salono_media_engine::{Engine, EngineConfig, EngineHandle};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, Media};
+use crate::config::{Config, Endpoint, Media};
 use crate::failure::Failure;
 use crate::signalling::Signalling;
 
@@ -36,13 +36,16 @@ impl MediaServer {
     /// Starts the shards and the object model, and serves the Kurento Protocol.
     pub(crate) fn start(config: &Config, signalling: Signalling) -> Result<Self, Failure> {
         let (events, reports) = mpsc::channel::<Event>(EVENT_QUEUE);
-        let engine = Engine::start(&engine_config(&config.media)?, move |event| {
-            match events.try_send(event) {
-                // When the object model has ended nobody wants events any more.
-                Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
-                Err(TrySendError::Full(event)) => Err(event),
-            }
-        })?;
+        let engine = Engine::start(
+            &engine_config(&config.media, &config.endpoint)?,
+            move |event| {
+                match events.try_send(event) {
+                    // When the object model has ended nobody wants events any more.
+                    Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
+                    Err(TrySendError::Full(event)) => Err(event),
+                }
+            },
+        )?;
         let (server, control) = Server::new(
             server_config(config),
             Box::new(engine.clone()),
@@ -122,9 +125,33 @@ pub(crate) fn local_ips(media: &Media) -> Result<Vec<IpAddr>, Failure> {
     Ok(ips)
 }
 
+/// What DTLS presents: the operator's files where they can be used, else certificates of our own,
+/// as in Kurento.
+fn certificates(endpoint: &Endpoint) -> Result<Certificates, Failure> {
+    let mut certificates = Certificates::generate()?;
+    let files = [
+        (&endpoint.certificate_rsa, CertificateKind::Rsa),
+        (&endpoint.certificate_ecdsa, CertificateKind::Ecdsa),
+    ];
+    for (path, kind) in files {
+        let Some(path) = path else { continue };
+        let read = std::fs::read(path)
+            .map_err(|error| error.to_string())
+            .and_then(|pem| Certificate::from_pem(&pem).map_err(|error| error.to_string()));
+        match read {
+            Ok(certificate) if certificate.kind() == kind => {
+                certificates = certificates.with(certificate);
+            }
+            Ok(_) => tracing::error!(path = %path.display(), "the key is of the other type"),
+            Err(error) => tracing::error!(path = %path.display(), %error, "no DTLS certificate"),
+        }
+    }
+    Ok(certificates)
+}
+
 /// Settings of the shards.
-pub(crate) fn engine_config(media: &Media) -> Result<EngineConfig, Failure> {
-    let mut config = EngineConfig::new(Arc::new(Certificate::generate()?));
+pub(crate) fn engine_config(media: &Media, endpoint: &Endpoint) -> Result<EngineConfig, Failure> {
+    let mut config = EngineConfig::new(certificates(endpoint)?);
     config.ips = local_ips(media)?;
     config.port = media.port;
     config.shards = media.shards;

@@ -5,10 +5,9 @@ use salono_media_api::{
     Command, CommandSink, ElementEvent, ElementKey, ElementSpec, Event, MediaKind, Op, PipelineKey,
     Reply, ShardMetrics, Token, WebRtcSpec,
 };
-use salono_media_core::Certificate;
+use salono_media_core::Certificates;
 use salono_media_engine::{Engine, EngineConfig, EngineHandle};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -45,11 +44,11 @@ pub(super) struct Endpoint {
 impl Server {
     /// Starts the engine on a free port of `ip`.
     pub(super) fn start(ip: IpAddr) -> Result<Self, ForwardError> {
-        let certificate = Certificate::generate().map_err(|error| failed(&error))?;
+        let certificates = Certificates::generate().map_err(|error| failed(&error))?;
         let config = EngineConfig {
             shards: 1,
             ips: vec![ip],
-            ..EngineConfig::new(Arc::new(certificate))
+            ..EngineConfig::new(certificates)
         };
         let (sender, events) = sync_channel(EVENTS);
         let sink = move |event| {

@@ -4,7 +4,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use salono_kurento_model::{Registry, Value};
 use salono_kurento_server::{Config, Counts, ListenerConfig, Server, ServerHandle, serve_listener};
 use salono_media_api::Event;
-use salono_media_core::Certificate;
+use salono_media_core::Certificates;
 use salono_media_engine::{Engine, EngineConfig, EngineHandle};
 use std::{
     collections::VecDeque,
@@ -37,10 +37,10 @@ pub(crate) struct Live {
 impl Live {
     /// Starts one.
     pub(crate) async fn start(config: Config) -> Self {
-        static CERTIFICATE: OnceLock<Arc<Certificate>> = OnceLock::new();
-        let certificate =
-            CERTIFICATE.get_or_init(|| Arc::new(Certificate::generate().expect("a certificate")));
-        let mut settings = EngineConfig::new(Arc::clone(certificate));
+        static CERTIFICATES: OnceLock<Certificates> = OnceLock::new();
+        let certificates =
+            CERTIFICATES.get_or_init(|| Certificates::generate().expect("certificates"));
+        let mut settings = EngineConfig::new(certificates.clone());
         settings.shards = 1;
         settings.ips = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
         let (events, reports) = mpsc::channel::<Event>(4_096);

@@ -221,6 +221,14 @@ impl Shard {
                 ));
             }
             ElementSpec::WebRtc(spec) => {
+                // An RSA key was made before the command came here, if one is needed.
+                let certificate =
+                    self.config
+                        .certificates
+                        .get(spec.certificate)
+                        .map_err(|error| {
+                            MediaError::new(MediaErrorKind::NotSupported, error.to_string())
+                        })?;
                 graph.add(element, NodeKind::Endpoint);
                 let context = Context {
                     config: &self.config,
@@ -229,10 +237,17 @@ impl Shard {
                     events: &mut self.events,
                     now,
                 };
-                let (dtls, rng) = (self.dtls.clone(), &mut self.rng);
+                let rng = &mut self.rng;
                 Some(self.peers.insert_with_key(|slot| {
-                    let endpoint =
-                        webrtc::Endpoint::new(element, pipeline, slot, spec, dtls, &context, rng);
+                    let endpoint = webrtc::Endpoint::new(
+                        element,
+                        pipeline,
+                        slot,
+                        spec,
+                        certificate,
+                        &context,
+                        rng,
+                    );
                     Peer::new(Endpoint::WebRtc(Box::new(endpoint)))
                 }))
             }

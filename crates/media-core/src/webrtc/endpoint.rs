@@ -8,6 +8,7 @@ use super::data::{DataChannels, DataEvent, DataLimits};
 use super::negotiation::{LocalSsrcs, Negotiation};
 use super::srtp::Srtp;
 use super::transport::{Path, RemoteParams, Transport, TransportEvent};
+use crate::certificate::Certificate;
 use crate::context::Context;
 use crate::demux::{EndpointSlot, Owner};
 use crate::nat::Found;
@@ -60,7 +61,7 @@ pub(crate) struct Endpoint {
     /// Our candidates, as far as gathered.
     found: Vec<LocalCandidate>,
     connection: ConnectionState,
-    dtls: Arc<dimpl::Config>,
+    certificate: Arc<Certificate>,
     tie_breaker: u64,
     scratch: Vec<TransportEvent>,
 }
@@ -71,7 +72,7 @@ impl Endpoint {
         pipeline: PipelineKey,
         slot: EndpointSlot,
         spec: WebRtcSpec,
-        dtls: Arc<dimpl::Config>,
+        certificate: Arc<Certificate>,
         context: &Context<'_>,
         rng: &mut StdRng,
     ) -> Self {
@@ -79,7 +80,7 @@ impl Endpoint {
             key,
             pipeline,
             slot,
-            negotiation: Negotiation::new(&spec, context.config, rng),
+            negotiation: Negotiation::new(&spec, context.config, &certificate, rng),
             spec,
             transports: Vec::new(),
             srtp: Vec::new(),
@@ -90,7 +91,7 @@ impl Endpoint {
             gathering: Gathering::New,
             found: Vec::new(),
             connection: ConnectionState::Disconnected,
-            dtls,
+            certificate,
             tie_breaker: rng.next_u64(),
             scratch: Vec::new(),
         }
@@ -258,8 +259,7 @@ impl Endpoint {
             is::IceCreds { ufrag, pass },
             controlling,
             self.tie_breaker,
-            context.config.certificate.clone(),
-            self.dtls.clone(),
+            self.certificate.clone(),
             self.dscp(),
         );
         for local in context.config.udp() {
@@ -292,7 +292,7 @@ impl Endpoint {
             fingerprints: params.remote_fingerprints.clone(),
             active: params.dtls_role == DtlsRole::Active,
         };
-        transport.set_remote(remote, context.now);
+        transport.set_remote(remote);
         for line in &params.remote_candidates {
             if self.remote_candidates < context.config.limits.candidates
                 && let Ok(Some(candidate)) = candidates::parse_remote(line)

@@ -3,6 +3,7 @@
 //! As in Kurento an endpoint is negotiated once: either it answers an offer or it makes one and
 //! takes the answer. A refused description changes nothing, so the call may be repeated.
 
+use crate::certificate::Certificate;
 use crate::config::{Limits, ShardConfig};
 use rand::{RngExt, rngs::StdRng};
 use salono_media_api::{
@@ -43,7 +44,12 @@ pub(crate) struct LocalSsrcs {
 }
 
 impl Negotiation {
-    pub(crate) fn new(spec: &WebRtcSpec, config: &ShardConfig, rng: &mut StdRng) -> Self {
+    pub(crate) fn new(
+        spec: &WebRtcSpec,
+        config: &ShardConfig,
+        certificate: &Certificate,
+        rng: &mut StdRng,
+    ) -> Self {
         let mut text = |length: usize| -> String {
             const ALPHABET: &[u8; 64] =
                 b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -71,7 +77,7 @@ impl Negotiation {
         let session_id = SESSION_ID_BASE + u64::from(rng.random::<u32>() >> 4);
         let fingerprint = Fingerprint {
             algorithm: HashFunction::Sha256,
-            digest: config.certificate.fingerprint().to_vec(),
+            digest: certificate.fingerprint().to_vec(),
         };
         let mut local = Local::new(session_id, ice, fingerprint, &stream, audio, video);
         local.offer_direction = match spec.direction {

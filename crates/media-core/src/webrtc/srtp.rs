@@ -1,6 +1,5 @@
 //! The SRTP contexts of one transport.
 
-use dimpl::SrtpProfile;
 use salono_rtp::srtp::{Opener, Profile, Sealer, SrtpError, split_keying_material};
 use std::sync::Arc;
 
@@ -17,18 +16,7 @@ pub(crate) struct Srtp {
 
 impl Srtp {
     /// From what the DTLS exporter gave (RFC 5764 §4.2).
-    pub(super) fn new(
-        profile: SrtpProfile,
-        material: &[u8],
-        client: bool,
-    ) -> Result<Self, SrtpError> {
-        let profile = match profile {
-            SrtpProfile::AES128_CM_SHA1_80 => Profile::Aes128CmSha1_80,
-            SrtpProfile::AEAD_AES_128_GCM => Profile::AeadAes128Gcm,
-            SrtpProfile::AEAD_AES_256_GCM => Profile::AeadAes256Gcm,
-            // Of a newer library; nothing here offers it.
-            _ => return Err(SrtpError::Crypto),
-        };
+    pub(super) fn new(profile: Profile, material: &[u8], client: bool) -> Result<Self, SrtpError> {
         let keys = split_keying_material(profile, material, client)?;
         Ok(Self {
             opener: Opener::new(&keys.remote)?,

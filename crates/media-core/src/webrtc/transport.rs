@@ -7,15 +7,16 @@
 
 use super::candidates::LocalCandidate;
 use super::data::DataChannels;
+use super::dtls::{Dtls, DtlsEvent};
 use crate::certificate::{self, Certificate};
 use crate::egress::Egress;
 use crate::network::SocketId;
-use dimpl::{Dtls, KeyingMaterial, Output, SrtpProfile};
 use is::stun::StunPacket;
 use is::{
     Candidate, CandidateKind, IceAgent, IceAgentEvent, IceConnectionState, IceCreds, Protocol,
 };
 use salono_media_api::DtlsState;
+use salono_rtp::srtp::Profile;
 use salono_sdp::Fingerprint;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -26,8 +27,6 @@ use std::time::{Duration, Instant};
 ///
 /// A peer retransmits its flight, so more than one flight is never needed.
 const MAX_EARLY_DTLS: usize = 4;
-/// Largest DTLS record we send: one datagram.
-const DTLS_MTU: usize = 1200;
 /// A peer that starts no handshake for this long after ICE connected has failed.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -64,8 +63,8 @@ pub(crate) enum TransportEvent {
     Dtls(DtlsState),
     /// SRTP keys, after the fingerprint matched (RFC 5764 §4.2).
     Keys {
-        profile: SrtpProfile,
-        material: KeyingMaterial,
+        profile: Profile,
+        material: Vec<u8>,
         client: bool,
     },
 }
@@ -86,10 +85,8 @@ pub(crate) struct Transport {
     ice_state: IceConnectionState,
     dtls: Option<Dtls>,
     dtls_state: DtlsState,
-    dtls_deadline: Option<Instant>,
     handshake_deadline: Option<Instant>,
     remote: Option<RemoteParams>,
-    fingerprint_matched: bool,
     early: VecDeque<Vec<u8>>,
     path: Option<Path>,
     /// Where authentic messages came from, until it is reported.
@@ -97,7 +94,6 @@ pub(crate) struct Transport {
     locals: Vec<Local>,
     data: Option<DataChannels>,
     certificate: Arc<Certificate>,
-    dtls_config: Arc<dimpl::Config>,
     dscp: u8,
 }
 
@@ -107,7 +103,6 @@ impl Transport {
         controlling: bool,
         tie_breaker: u64,
         certificate: Arc<Certificate>,
-        dtls_config: Arc<dimpl::Config>,
         dscp: u8,
     ) -> Self {
         let mut ice = IceAgent::new(credentials);
@@ -118,17 +113,14 @@ impl Transport {
             ice_state: IceConnectionState::New,
             dtls: None,
             dtls_state: DtlsState::New,
-            dtls_deadline: None,
             handshake_deadline: None,
             remote: None,
-            fingerprint_matched: false,
             early: VecDeque::new(),
             path: None,
             discovered: Vec::new(),
             locals: Vec::new(),
             data: None,
             certificate,
-            dtls_config,
             dscp,
         }
     }
@@ -229,16 +221,15 @@ impl Transport {
     }
 
     /// Takes in the peer's description; may be called once.
-    pub(crate) fn set_remote(&mut self, remote: RemoteParams, now: Instant) {
+    pub(crate) fn set_remote(&mut self, remote: RemoteParams) {
         self.ice.set_remote_credentials(IceCreds {
             ufrag: remote.ufrag.clone(),
             pass: remote.password.clone(),
         });
-        let mut dtls = Dtls::new_12(self.dtls_config.clone(), self.certificate.to_dtls(), now);
-        if remote.active {
-            dtls.set_active(true);
+        match Dtls::new(self.certificate.context(), remote.active) {
+            Ok(dtls) => self.dtls = Some(dtls),
+            Err(error) => tracing::error!(%error, "no DTLS session"),
         }
-        self.dtls = Some(dtls);
         self.remote = Some(remote);
     }
 
@@ -270,24 +261,15 @@ impl Transport {
         let Some(dtls) = self.dtls.as_mut() else {
             return;
         };
-        if matches!(self.dtls_state, DtlsState::Failed | DtlsState::Closed) {
-            return;
-        }
-        let _ = dtls.handle_timeout(now);
-        if let Err(error) = dtls.handle_packet(datagram) {
-            // A forged or damaged datagram must not end a session; dimpl drops what it cannot use.
-            tracing::debug!(?error, "DTLS datagram refused");
+        if !matches!(self.dtls_state, DtlsState::Failed | DtlsState::Closed) {
+            dtls.handle_datagram(datagram, now);
         }
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.ice.handle_timeout(now);
-        if self.dtls_deadline.is_some_and(|deadline| deadline <= now)
-            && let Some(dtls) = self.dtls.as_mut()
-            && let Err(error) = dtls.handle_timeout(now)
-        {
-            tracing::debug!(?error, "DTLS timed out");
-            self.dtls_deadline = None;
+        if let Some(dtls) = self.dtls.as_mut() {
+            dtls.handle_timeout(now);
         }
         if let Some(data) = self.data.as_mut() {
             data.handle_timeout(now);
@@ -300,7 +282,10 @@ impl Transport {
         let is_over = matches!(self.dtls_state, DtlsState::Failed | DtlsState::Closed);
         [
             self.ice.poll_timeout(),
-            self.dtls_deadline.filter(|_| !is_over),
+            self.dtls
+                .as_ref()
+                .filter(|_| !is_over)
+                .and_then(Dtls::poll_timeout),
             self.handshake_deadline,
             data,
         ]
@@ -318,6 +303,7 @@ impl Transport {
     ) {
         self.drain_ice(egress, events);
         if self.path.is_some() && self.dtls.is_some() {
+            self.start_dtls(now, events);
             while let Some(datagram) = self.early.pop_front() {
                 self.feed_dtls(&datagram, now);
             }
@@ -414,75 +400,75 @@ impl Transport {
             .find(|local| local.base == source && local.protocol == protocol)
     }
 
+    /// The path is there: the handshake may begin.
+    fn start_dtls(&mut self, now: Instant, events: &mut Vec<TransportEvent>) {
+        if self.dtls_state == DtlsState::New {
+            self.change_dtls(DtlsState::Connecting, events);
+            self.handshake_deadline = Some(now + HANDSHAKE_TIMEOUT);
+            if let Some(dtls) = self.dtls.as_mut() {
+                dtls.start(now);
+            }
+        }
+    }
+
     fn drain_dtls(&mut self, now: Instant, egress: &mut Egress, events: &mut Vec<TransportEvent>) {
         let (Some(path), Some(mut dtls)) = (self.path, self.dtls.take()) else {
             return;
         };
-        if matches!(self.dtls_state, DtlsState::Failed | DtlsState::Closed) {
-            self.dtls = Some(dtls);
-            return;
+        while let Some(datagram) = dtls.poll_datagram() {
+            egress.push(path.socket, path.remote, self.dscp, &datagram);
         }
-        if self.dtls_state == DtlsState::New {
-            self.change_dtls(DtlsState::Connecting, events);
-            self.handshake_deadline = Some(now + HANDSHAKE_TIMEOUT);
-            let _ = dtls.handle_timeout(now);
-        }
-        let mut buffer = [0u8; 4096];
-        loop {
-            match dtls.poll_output(&mut buffer) {
-                Output::Packet(record) => {
-                    egress.push(path.socket, path.remote, self.dscp, record);
-                }
-                Output::Timeout(deadline) => {
-                    self.dtls_deadline = Some(deadline);
-                    break;
-                }
-                Output::PeerCert(der) => {
-                    self.fingerprint_matched = self.remote.as_ref().is_some_and(|remote| {
-                        remote
-                            .fingerprints
-                            .iter()
-                            .any(|known| certificate::matches(der, known))
-                    });
-                    if !self.fingerprint_matched {
-                        tracing::warn!("peer certificate does not match the signalled fingerprint");
-                        self.change_dtls(DtlsState::Failed, events);
-                        break;
-                    }
-                }
-                Output::KeyingMaterial(material, profile) => {
-                    if self.fingerprint_matched {
-                        let client = self.remote.as_ref().is_some_and(|remote| remote.active);
-                        events.push(TransportEvent::Keys {
-                            profile,
-                            material,
-                            client,
-                        });
-                    }
-                }
-                Output::Connected => {
-                    if self.fingerprint_matched {
-                        self.handshake_deadline = None;
-                        self.change_dtls(DtlsState::Connected, events);
-                        let client = self.remote.as_ref().is_some_and(|remote| remote.active);
-                        if let Some(data) = self.data.as_mut() {
-                            data.start(client, now);
-                        }
-                    }
-                }
-                Output::ApplicationData(datagram) => {
-                    if self.dtls_state == DtlsState::Connected
-                        && let Some(data) = self.data.as_mut()
-                    {
-                        data.handle_datagram(datagram, now);
-                    }
-                }
-                Output::CloseNotify => self.change_dtls(DtlsState::Closed, events),
-                // Records never exceed the MTU; anything else is of a newer library.
-                Output::BufferTooSmall { .. } | _ => break,
-            }
+        while let Some(event) = dtls.poll_event() {
+            self.handle_dtls_event(event, now, events);
         }
         self.dtls = Some(dtls);
+    }
+
+    fn handle_dtls_event(
+        &mut self,
+        event: DtlsEvent,
+        now: Instant,
+        events: &mut Vec<TransportEvent>,
+    ) {
+        // What comes after the end concerns nobody.
+        if matches!(self.dtls_state, DtlsState::Failed | DtlsState::Closed) {
+            return;
+        }
+        match event {
+            DtlsEvent::Connected { certificate, srtp } => {
+                self.handshake_deadline = None;
+                let Some(remote) = self.remote.as_ref() else {
+                    return;
+                };
+                let client = remote.active;
+                if !remote
+                    .fingerprints
+                    .iter()
+                    .any(|known| certificate::matches(&certificate, known))
+                {
+                    tracing::warn!("peer certificate does not match the signalled fingerprint");
+                    return self.change_dtls(DtlsState::Failed, events);
+                }
+                if let Some((profile, material)) = srtp {
+                    events.push(TransportEvent::Keys {
+                        profile,
+                        material,
+                        client,
+                    });
+                }
+                self.change_dtls(DtlsState::Connected, events);
+                if let Some(data) = self.data.as_mut() {
+                    data.start(client, now);
+                }
+            }
+            DtlsEvent::Data(message) => {
+                if let Some(data) = self.data.as_mut() {
+                    data.handle_datagram(&message, now);
+                }
+            }
+            DtlsEvent::Closed => self.change_dtls(DtlsState::Closed, events),
+            DtlsEvent::Failed => self.change_dtls(DtlsState::Failed, events),
+        }
     }
 
     /// Hands SCTP packets to DTLS; true when there was one.
@@ -496,8 +482,8 @@ impl Transport {
         let mut moved = false;
         while let Some(packet) = data.poll_transmit(now) {
             moved = true;
-            if let Err(error) = dtls.send_application_data(&packet) {
-                tracing::debug!(?error, "SCTP packet not sent");
+            if !dtls.send(&packet) {
+                tracing::debug!("SCTP packet not sent");
             }
         }
         moved
@@ -515,29 +501,12 @@ impl Transport {
         let (Some(path), Some(dtls)) = (self.path, self.dtls.as_mut()) else {
             return;
         };
-        if self.dtls_state != DtlsState::Connected || dtls.close().is_err() {
+        if self.dtls_state != DtlsState::Connected {
             return;
         }
-        let mut buffer = [0u8; 2048];
-        for _ in 0..8 {
-            let Output::Packet(record) = dtls.poll_output(&mut buffer) else {
-                break;
-            };
-            egress.push(path.socket, path.remote, self.dscp, record);
+        dtls.close();
+        while let Some(datagram) = dtls.poll_datagram() {
+            egress.push(path.socket, path.remote, self.dscp, &datagram);
         }
     }
-}
-
-/// DTLS settings shared by all transports of a shard.
-///
-/// DTLS 1.2: with it the server picks the SRTP profile and AEAD ciphers win. The stateless cookie
-/// is off because ICE has already proven the peer's address.
-pub(crate) fn dtls_config() -> Result<dimpl::Config, dimpl::Error> {
-    dimpl::Config::builder()
-        .mtu(DTLS_MTU)
-        .require_client_certificate(true)
-        .use_server_cookie(false)
-        .flight_start_rto(Duration::from_millis(250))
-        .handshake_timeout(HANDSHAKE_TIMEOUT)
-        .build()
 }

@@ -11,6 +11,7 @@
 mod attacks;
 mod codecs;
 mod data;
+mod dtls;
 mod feedback;
 mod forwarding;
 mod keyframes;

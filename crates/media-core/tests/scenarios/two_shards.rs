@@ -3,7 +3,6 @@ use salono_media_api::*;
 use salono_media_core::*;
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const ENDPOINT: ElementKey = ElementKey(1);
@@ -28,12 +27,12 @@ impl Side {
             }],
             announced_v4: None,
             announced_v6: None,
-            certificate: Arc::new(Certificate::generate().expect("a certificate")),
+            certificates: Certificates::generate().expect("certificates"),
             limits: Limits::default(),
             unix_time: Duration::from_secs(1_800_000_000),
             seed: [host; 32],
         };
-        let shard = Shard::new(config, now).expect("a shard");
+        let shard = Shard::new(config, now);
         let mut side = Self {
             shard,
             addr,

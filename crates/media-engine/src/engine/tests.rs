@@ -5,7 +5,7 @@ use crate::core::echo::{DELAY, Echo, PANIC_DATAGRAM};
 use salono_media_api::{
     ElementEvent, ElementKey, ElementSpec, MediaErrorKind, PipelineKey, Reply, Token,
 };
-use salono_media_core::Certificate;
+use salono_media_core::Certificates;
 use std::collections::BTreeSet;
 use std::net::UdpSocket as StdSocket;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -19,7 +19,7 @@ fn config(shards: usize, ip: &str) -> EngineConfig {
     EngineConfig {
         shards,
         ips: vec![ip.parse().unwrap()],
-        ..EngineConfig::new(Arc::new(Certificate::generate().unwrap()))
+        ..EngineConfig::new(Certificates::generate().unwrap())
     }
 }
 

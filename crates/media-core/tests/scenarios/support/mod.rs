@@ -15,7 +15,6 @@ use salono_media_api::*;
 use salono_media_core::*;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use str0m::Candidate;
 use str0m::change::{SdpAnswer, SdpOffer};
@@ -67,13 +66,13 @@ impl World {
             }],
             announced_v4: None,
             announced_v6: None,
-            certificate: Arc::new(Certificate::generate().expect("a certificate")),
+            certificates: Certificates::generate().expect("certificates"),
             limits,
             unix_time: UNIX_START,
             seed: [seed as u8; 32],
         };
         let mut world = Self {
-            shard: Shard::new(config, now).expect("a shard"),
+            shard: Shard::new(config, now),
             addr,
             now,
             peers: Vec::new(),
@@ -171,6 +170,11 @@ impl World {
             data_channels: wish.data,
             ..WebRtcSpec::default()
         };
+        self.join_with(wish, spec)
+    }
+
+    /// As [`World::join`], at an endpoint with properties of its own.
+    pub(crate) fn join_with(&mut self, wish: Wish, spec: WebRtcSpec) -> usize {
         let index = self.add_peer(&wish, spec);
         let peer = &mut self.peers[index];
         let element = peer.element;
