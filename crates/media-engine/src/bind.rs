@@ -2,13 +2,20 @@
 
 use crate::os;
 use crate::udp::{SocketOptions, UdpSocket};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
 /// Most local addresses of one shard. Each costs two socket buffers and a candidate in every
 /// description. Given more, the engine does not start; found more, it uses the first.
 pub(crate) const MAX_ADDRESSES: usize = 32;
+
+/// TCP connections that may wait to be accepted.
+const BACKLOG: i32 = 512;
 
 /// Free ports that are tried until one is free on all addresses.
 const PORT_ATTEMPTS: usize = 64;
@@ -68,6 +75,9 @@ pub enum StartError {
         /// What the kernel says.
         source: io::Error,
     },
+    /// The extra roots are unusable.
+    #[error("cannot use the certificates to trust beside those of the system: {0}")]
+    ExtraRoots(String),
     /// A thread, a descriptor, random bytes or the list of addresses could not be had.
     #[error("cannot start the media shards: {0}")]
     System(#[from] io::Error),
@@ -132,6 +142,55 @@ pub(crate) fn bind_shards(
     } else {
         ports.map(|port| bind_all(&ips, port, options)).collect()
     }
+}
+
+/// A listener for ICE over TCP beside each UDP socket, on the same port when that is free.
+pub(crate) fn listen_beside(udp: &[UdpSocket]) -> Vec<(usize, TcpListener)> {
+    let beside = udp.iter().enumerate().filter_map(|(index, socket)| {
+        let address = socket.local_addr();
+        let any = SocketAddr::new(address.ip(), 0);
+        match listen(address).or_else(|_| listen(any)) {
+            Ok(listener) => Some((index, listener)),
+            Err(error) => {
+                tracing::warn!(%address, %error, "no ICE over TCP on this address");
+                None
+            }
+        }
+    });
+    beside.collect()
+}
+
+/// A non-blocking listener of one address family.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Connections of an earlier run that linger do not keep the port.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// The certificates of a PEM text.
+pub(crate) fn extra_roots(pem: &str) -> Result<Vec<CertificateDer<'static>>, StartError> {
+    let mut roots = RootCertStore::empty();
+    let mut certificates = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        let certificate = certificate.map_err(|error| StartError::ExtraRoots(error.to_string()))?;
+        let added = roots.add(certificate.clone());
+        added.map_err(|error| StartError::ExtraRoots(error.to_string()))?;
+        certificates.push(certificate);
+    }
+    if certificates.is_empty() && !pem.trim().is_empty() {
+        return Err(StartError::ExtraRoots(
+            "no certificate in the PEM text".to_owned(),
+        ));
+    }
+    Ok(certificates)
 }
 
 /// Whether sockets can have the address; not while IPv6 still checks it for duplicates.

@@ -31,6 +31,12 @@ pub struct EngineConfig {
     pub event_backlog: usize,
     /// How sockets are set up.
     pub sockets: SocketOptions,
+    /// Also listen for ICE over TCP on every local address, on the shard's UDP port when it is free
+    /// for TCP, else on any.
+    pub ice_tcp: bool,
+    /// Certificates (PEM) that TLS connections to relays trust beside those that this system trusts;
+    /// empty for none.
+    pub extra_roots: String,
 }
 
 impl EngineConfig {
@@ -47,6 +53,8 @@ impl EngineConfig {
             command_queue: 4_096,
             event_backlog: 16_384,
             sockets: SocketOptions::default(),
+            ice_tcp: true,
+            extra_roots: String::new(),
         }
     }
 }

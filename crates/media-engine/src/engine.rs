@@ -1,9 +1,11 @@
 //! Starting and ending the shard threads, and the handle that the rest of the process holds.
 
-use crate::bind::{self, StartError};
+use crate::bind::{self, LocalIp, StartError};
 use crate::config::EngineConfig;
 use crate::core::Core;
+use crate::lookup::Lookup;
 use crate::mailbox::Mailbox;
+use crate::network::NetworkParts;
 use crate::os;
 use crate::outbox::{Outbox, Sink};
 use crate::placement::Placement;
@@ -12,7 +14,7 @@ use crate::worker::{Worker, WorkerParts};
 use salono_media_api::{Command, CommandSink, ElementSpec, Event, Op, ShardMetrics};
 use salono_media_core::{Certificates, LocalAddress, Shard, ShardConfig, SocketId, SocketKind};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, Once, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
@@ -219,20 +221,16 @@ where
         threads: Mutex::default(),
         certificates: config.certificates.clone(),
     };
+    let lookup = Arc::new(Lookup::new(bind::extra_roots(&config.extra_roots)?));
     // From here on dropping `shared` ends what was started.
     for (index, sockets) in sockets.into_iter().enumerate() {
         let addresses: Vec<_> = sockets.iter().map(UdpSocket::local_addr).collect();
-        let locals = (0..).map(SocketId).zip(addresses.iter().zip(&ips));
-        let make = plan(
-            locals
-                .map(|(socket, (addr, local))| LocalAddress {
-                    socket,
-                    kind: SocketKind::Udp,
-                    addr: *addr,
-                    interface: local.interface.clone(),
-                })
-                .collect(),
-        );
+        let beside = match config.ice_tcp {
+            true => bind::listen_beside(&sockets),
+            false => Vec::new(),
+        };
+        let (locals, ice_tcp) = local_addresses(&ips, &addresses, beside)?;
+        let make = plan(locals);
         let link = ShardLink {
             mailbox: Arc::new(Mailbox::new(config.command_queue)?),
             addresses,
@@ -242,8 +240,12 @@ where
         let parts = WorkerParts {
             index,
             make,
-            sockets,
-            options: config.sockets,
+            network: NetworkParts {
+                udp: sockets,
+                ice_tcp,
+                options: config.sockets,
+                lookup: Arc::clone(&lookup),
+            },
             mailbox: Arc::clone(&link.mailbox),
             outbox: Outbox::new(sink, config.event_backlog),
             published: Arc::clone(&link.metrics),
@@ -260,6 +262,32 @@ where
     Ok(EngineHandle {
         shared: Arc::new(shared),
     })
+}
+
+/// What a core is told of its sockets, in the order of their ids: those for UDP, then listeners.
+fn local_addresses(
+    ips: &[LocalIp],
+    udp: &[SocketAddr],
+    beside: Vec<(usize, TcpListener)>,
+) -> io::Result<(Vec<LocalAddress>, Vec<TcpListener>)> {
+    let named = |id: usize, index: usize, kind, addr| LocalAddress {
+        socket: SocketId(id as u16),
+        kind,
+        addr,
+        interface: ips[index].interface.clone(),
+    };
+    let mut locals: Vec<_> = udp
+        .iter()
+        .enumerate()
+        .map(|(index, addr)| named(index, index, SocketKind::Udp, *addr))
+        .collect();
+    let mut listeners = Vec::new();
+    for (index, listener) in beside {
+        let addr = listener.local_addr()?;
+        locals.push(named(locals.len(), index, SocketKind::IceTcp, addr));
+        listeners.push(listener);
+    }
+    Ok((locals, listeners))
 }
 
 /// Starts one thread and waits until it is set up, or has said why it is not.

@@ -21,6 +21,7 @@ mod bind;
 mod config;
 mod core;
 mod engine;
+mod lookup;
 mod mailbox;
 mod network;
 pub mod os;

@@ -6,52 +6,132 @@
 //! never taken for that of the next owner of its id.
 
 mod by_socket;
+mod framing;
+mod ice_tcp;
+mod outbound;
+mod pipe;
 mod ports;
+mod questions;
 mod slots;
 
+use crate::lookup::{Inbox, Lookup};
 use crate::os::{Poller, Ready};
 use crate::udp::{Received, Receiver, SendReport, Sender, SocketOptions, UdpSocket};
 use by_socket::BySocket;
+use ice_tcp::{ACCEPTED, Accepted, Listener};
+use outbound::{CONNECT_TIMEOUT, Outbound, Target};
 use ports::{Ports, Wanted};
-use salono_media_core::{Egress, NetworkEvent, NetworkRequest, RequestId, SocketId};
+use questions::Pending;
+use rustls::ClientConfig;
+use salono_media_core::{Egress, NetworkEvent, NetworkRequest, Outgoing, RequestId, SocketId};
 use slots::{Key, Slots};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Most sockets of one shard, with those that it was started with. Requests beyond it fail.
 const MAX_SOCKETS: usize = 32_768;
 
+/// Most accepted connections of one shard, over all of its listeners.
+const MAX_ACCEPTED: usize = 16_384;
+
 /// Kernel buffer that is asked for in each direction of a socket that carries one session: a
 /// quarter of a second of 32 Mbit/s.
 const SESSION_BUFFER_BYTES: usize = 1024 * 1024;
+
+/// Most bytes that are read of a stream at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Poller token of the answers to lookups. This and the tokens of the owner have the uppermost bit
+/// set, those of accepted connections the next.
+const ANSWERS: u64 = OWN;
+
+/// Set in tokens that are nobody's key.
+const OWN: u64 = 1 << 63;
 
 /// The descriptors of one shard.
 pub(crate) struct Network {
     /// Tells which sockets are ready.
     poller: Poller,
     /// By id; the first `fixed` stay for ever.
-    sockets: Slots<UdpSocket>,
+    sockets: Slots<Socket>,
     /// Number of sockets that the shard was started with.
     fixed: usize,
+    /// Connections of the listeners.
+    accepted: Slots<Accepted>,
     /// Finds free ports.
     ports: Ports,
     /// How sockets are set up that are asked for.
     options: SocketOptions,
-    /// Receive buffers.
+    /// Receive buffers for datagrams.
     receiver: Receiver,
-    /// Send buffers.
+    /// Send buffers for datagrams.
     sender: Sender,
+    /// Receive buffer for streams.
+    scratch: Box<[u8]>,
+    /// What TLS has unsealed of it.
+    plain: Box<[u8]>,
     /// The datagrams of a flush by socket.
     by_socket: BySocket,
+    /// Poller tokens of streams that have something new to write.
+    touched: Vec<u64>,
+    /// What to look at when, by poller token or question.
+    timers: BTreeSet<(Instant, u64)>,
     /// What the core has not been told yet.
     events: VecDeque<NetworkEvent>,
+    /// The stream that the core is being handed something of.
+    in_hand: Option<u64>,
+    /// Answers questions of all shards.
+    lookup: Arc<Lookup>,
+    /// The answers for this shard.
+    inbox: Arc<Inbox>,
+    /// Questions under way, by tag.
+    questions: BTreeMap<u64, Pending>,
+    /// The tag of the last question.
+    last_question: u64,
+    /// How TLS is spoken, once that is known.
+    trust: Option<Arc<ClientConfig>>,
+    /// Streams that wait for it.
+    awaiting_trust: Vec<Target>,
     /// Receiving failed before; the log needs it once, not per wake-up.
     receive_failed: bool,
     /// Counters since the beginning.
     traffic: Traffic,
+}
+
+/// What a network is made from.
+pub(crate) struct NetworkParts {
+    /// Sockets of the shard; they get the first ids.
+    pub(crate) udp: Vec<UdpSocket>,
+    /// Non-blocking listeners for ICE, which get the next.
+    pub(crate) ice_tcp: Vec<TcpListener>,
+    /// How further sockets are set up.
+    pub(crate) options: SocketOptions,
+    /// Answers questions of all shards.
+    pub(crate) lookup: Arc<Lookup>,
+}
+
+/// A socket with an id.
+#[derive(Debug)]
+enum Socket {
+    /// Datagrams.
+    Udp(UdpSocket),
+    /// Framed packets of many connections.
+    IceTcp(Listener),
+    /// One connection.
+    Stream(Box<Outbound>),
+}
+
+/// What the core is handed while a descriptor is served.
+#[derive(Debug)]
+pub(crate) enum Heard<'a> {
+    /// A datagram, a frame or a piece of a stream.
+    Datagram(SocketId, SocketAddr, &'a mut [u8]),
+    /// What became of a wish.
+    Event(NetworkEvent),
 }
 
 /// What passed through the sockets of a shard.
@@ -69,6 +149,17 @@ pub(crate) struct Traffic {
     pub(crate) bytes_sent: u64,
     /// Datagrams that could not be sent.
     pub(crate) send_drops: u64,
+    /// Of these, those that a TCP connection had no room for.
+    pub(crate) tcp_dropped_frames: u64,
+    /// Bytes of these.
+    pub(crate) tcp_dropped_bytes: u64,
+}
+
+impl Traffic {
+    fn received(&mut self, bytes: usize) {
+        self.datagrams_received += 1;
+        self.bytes_received += bytes as u64;
+    }
 }
 
 /// What serving a descriptor came to.
@@ -81,31 +172,47 @@ pub(crate) struct Served {
 }
 
 impl Network {
-    /// Watches the sockets of a shard, which get the first ids.
-    pub(crate) fn new(sockets: Vec<UdpSocket>, options: SocketOptions) -> io::Result<Self> {
+    /// Watches the sockets of a shard.
+    pub(crate) fn new(parts: NetworkParts) -> io::Result<Self> {
         let mut network = Self {
             poller: Poller::new()?,
             sockets: Slots::new(MAX_SOCKETS),
-            fixed: sockets.len(),
+            fixed: parts.udp.len() + parts.ice_tcp.len(),
+            accepted: Slots::new(MAX_ACCEPTED),
             ports: Ports::default(),
             options: SocketOptions {
-                buffer_bytes: options.buffer_bytes.min(SESSION_BUFFER_BYTES),
-                ..options
+                buffer_bytes: parts.options.buffer_bytes.min(SESSION_BUFFER_BYTES),
+                ..parts.options
             },
             receiver: Receiver::new(),
             sender: Sender::new(),
+            scratch: vec![0; READ_BYTES].into_boxed_slice(),
+            plain: vec![0; READ_BYTES].into_boxed_slice(),
             by_socket: BySocket::default(),
+            touched: Vec::new(),
+            timers: BTreeSet::new(),
             events: VecDeque::new(),
+            in_hand: None,
+            lookup: parts.lookup,
+            inbox: Arc::new(Inbox::new()?),
+            questions: BTreeMap::new(),
+            last_question: 0,
+            trust: None,
+            awaiting_trust: Vec::new(),
             receive_failed: false,
             traffic: Traffic::default(),
         };
-        for socket in sockets {
-            network.add_udp(socket)?;
+        network.poller.add(&*network.inbox, ANSWERS)?;
+        for socket in parts.udp {
+            network.add(Socket::Udp(socket))?;
+        }
+        for listener in parts.ice_tcp {
+            network.add(Socket::IceTcp(Listener::new(listener)))?;
         }
         Ok(network)
     }
 
-    /// Watches something else too. Its token has one of the two upper bits set.
+    /// Watches something else too. Its token is the owner's and has the upper half set.
     pub(crate) fn watch(&self, source: impl AsFd, token: u64) -> io::Result<()> {
         self.poller.add(source, token)
     }
@@ -125,20 +232,38 @@ impl Network {
         self.sockets.len() - self.fixed
     }
 
+    /// Accepted connections and streams now.
+    pub(crate) fn tcp_connections(&self) -> usize {
+        let sockets = self.sockets.keys().skip(self.fixed);
+        let streams =
+            sockets.filter(|key| matches!(self.sockets.get(*key), Some(Socket::Stream(_))));
+        self.accepted.len() + streams.count()
+    }
+
     /// Hands one batch of what a ready descriptor has to `handle`, in order.
     pub(crate) fn serve(
         &mut self,
         token: u64,
-        mut handle: impl FnMut(SocketId, SocketAddr, &mut [u8]),
+        now: Instant,
+        mut handle: impl FnMut(Heard<'_>),
     ) -> Served {
-        let key = Key::from_bits(token);
-        let Some(socket) = self.sockets.get(key) else {
-            return Served::default();
+        if token & OWN != 0 {
+            return self.take_answers();
+        }
+        let key = Key::from_bits(token & !ACCEPTED);
+        if token & ACCEPTED != 0 {
+            return self.serve_accepted(key, now, &mut handle);
+        }
+        let socket = match self.sockets.get(key) {
+            Some(Socket::Udp(socket)) => socket,
+            Some(Socket::IceTcp(_)) => return self.accept(key, now),
+            Some(Socket::Stream(_)) => return self.serve_outbound(key, &mut handle),
+            None => return Served::default(),
         };
         let id = SocketId(key.index as u16);
-        let received = self
-            .receiver
-            .receive(socket, |remote, datagram| handle(id, remote, datagram));
+        let received = self.receiver.receive(socket, |remote, datagram| {
+            handle(Heard::Datagram(id, remote, datagram));
+        });
         let received = received.unwrap_or_else(|error| {
             if !std::mem::replace(&mut self.receive_failed, true) {
                 tracing::warn!(%error, "cannot receive; said once");
@@ -164,19 +289,47 @@ impl Network {
                 continue;
             };
             let stretches = self.by_socket.stretches(id);
-            let Some(socket) = self.sockets.at(u32::from(id.0)) else {
-                report.refused += stretches.map(|stretch| stretch.len() as u64).sum::<u64>();
+            if let Some(Socket::Udp(socket)) = self.sockets.at(u32::from(id.0)) {
+                let sent = self
+                    .sender
+                    .send_stretches(socket, arena, datagrams, stretches);
+                report.add(sent);
                 continue;
-            };
-            report.add(
-                self.sender
-                    .send_stretches(socket, arena, datagrams, stretches),
-            );
+            }
+            for datagram in stretches.flat_map(|stretch| &datagrams[stretch]) {
+                let start = datagram.start as usize;
+                let bytes = arena.get(start..start + datagram.len as usize);
+                let bytes = bytes.unwrap_or_default();
+                let queued = queue(
+                    &mut self.sockets,
+                    &mut self.accepted,
+                    &mut self.touched,
+                    datagram,
+                    bytes,
+                );
+                match queued {
+                    Some(true) => {
+                        report.datagrams += 1;
+                        report.bytes += bytes.len() as u64;
+                    }
+                    Some(false) => {
+                        report.full += 1;
+                        self.traffic.tcp_dropped_frames += 1;
+                        self.traffic.tcp_dropped_bytes += bytes.len() as u64;
+                    }
+                    None => report.refused += 1,
+                }
+            }
         }
+        egress.clear();
         self.traffic.datagrams_sent += report.datagrams;
         self.traffic.bytes_sent += report.bytes;
         self.traffic.send_drops += report.full + report.refused;
-        egress.clear();
+        while let Some(token) = self.touched.pop() {
+            if let Err(error) = self.write(token) {
+                self.end(token, &error);
+            }
+        }
     }
 
     /// Carries out a wish; the answer is among the events at once or later.
@@ -195,16 +348,24 @@ impl Network {
                     sockets,
                 });
             }
-            NetworkRequest::Connect { request, .. } | NetworkRequest::Resolve { request, .. } => {
-                let refused = Err(io::Error::other("the engine cannot do this"));
-                self.answer(request, refused, |()| NetworkEvent::Failed {
-                    request,
-                    reason: String::new(),
-                });
-            }
+            NetworkRequest::Connect {
+                request,
+                remote,
+                tls,
+            } => self.connect(Target {
+                request,
+                remote,
+                tls,
+                deadline: now + CONNECT_TIMEOUT,
+            }),
+            NetworkRequest::Resolve { request, host } => self.resolve(request, host, now),
             NetworkRequest::Close { socket } => self.close(socket),
             NetworkRequest::Disconnect { socket, remote } => {
-                tracing::debug!(?socket, %remote, "not a connection");
+                if let Some(Socket::IceTcp(listener)) = self.sockets.at(u32::from(socket.0))
+                    && let Some(connection) = listener.connection(remote)
+                {
+                    self.close_accepted(connection);
+                }
             }
         }
     }
@@ -214,14 +375,60 @@ impl Network {
         self.events.pop_front()
     }
 
-    /// Closes everything that was asked for: whoever asked is gone.
-    pub(crate) fn reset(&mut self) {
-        self.events.clear();
-        self.ports.freed();
-        let keys: Vec<_> = self.sockets.keys().skip(self.fixed).collect();
-        for key in keys {
-            self.sockets.remove(key);
+    /// When [`Network::handle_timeout`] wants to be called.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Gives up what has taken too long.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        while let Some((at, token)) = self.timers.first().copied()
+            && at <= now
+        {
+            self.timers.pop_first();
+            let key = Key::from_bits(token & !ACCEPTED);
+            if token & OWN != 0 {
+                self.give_up_question(token & !OWN);
+            } else if token & ACCEPTED != 0 {
+                self.check_silence(key, now);
+            } else {
+                self.resume(key);
+                self.check_connecting(key);
+            }
         }
+    }
+
+    /// The core panicked: the stream that it was being served is out of step.
+    pub(crate) fn after_panic(&mut self) {
+        if let Some(token) = self.in_hand.take() {
+            self.end(token, &io::Error::other("a bug in the shard"));
+        }
+    }
+
+    /// Closes everything but the sockets that the shard was started with: whoever asked for it, or
+    /// knew of it, is gone.
+    pub(crate) fn reset(&mut self) {
+        self.in_hand = None;
+        self.touched.clear();
+        self.ports.freed();
+        let connections: Vec<_> = self.accepted.keys().collect();
+        for key in connections {
+            self.close_accepted(key);
+        }
+        let sockets: Vec<_> = self.sockets.keys().skip(self.fixed).collect();
+        for key in sockets {
+            self.close_outbound(key);
+        }
+        self.forget_questions();
+        self.events.clear();
+    }
+
+    /// Tells the core that a request came to nothing.
+    fn fail(&mut self, request: RequestId, error: &io::Error) {
+        self.events.push_back(NetworkEvent::Failed {
+            request,
+            reason: error.to_string(),
+        });
     }
 
     /// Tells the core what became of a request.
@@ -231,20 +438,17 @@ impl Network {
         result: io::Result<T>,
         success: impl FnOnce(T) -> NetworkEvent,
     ) {
-        self.events.push_back(match result {
-            Ok(value) => success(value),
-            Err(error) => NetworkEvent::Failed {
-                request,
-                reason: error.to_string(),
-            },
-        });
+        match result {
+            Ok(value) => self.events.push_back(success(value)),
+            Err(error) => self.fail(request, &error),
+        }
     }
 
     fn bind(&mut self, wanted: &Wanted, now: Instant) -> io::Result<Vec<(SocketId, SocketAddr)>> {
         let mut bound = Vec::new();
         for socket in self.ports.bind(wanted, self.options, now)? {
             let local = socket.local_addr();
-            match self.add_udp(socket) {
+            match self.add(Socket::Udp(socket)) {
                 Ok(id) => bound.push((id, local)),
                 Err(error) => {
                     for (id, _) in bound {
@@ -258,33 +462,79 @@ impl Network {
     }
 
     /// Gives a socket an id and watches it.
-    fn add_udp(&mut self, socket: UdpSocket) -> io::Result<SocketId> {
-        let key = self
-            .sockets
-            .insert(socket)
-            .map_err(|_| io::Error::other("the shard has as many sockets as it can"))?;
-        let watched = match self.sockets.get(key) {
-            Some(socket) => self.poller.add(socket, key.to_bits()),
-            None => Ok(()),
-        };
-        if let Err(error) = watched {
-            self.sockets.remove(key);
-            return Err(error);
-        }
+    fn add(&mut self, socket: Socket) -> io::Result<SocketId> {
+        let poller = &self.poller;
+        let key = self.sockets.insert_with(|key| {
+            match &socket {
+                Socket::Udp(socket) => poller.add(socket, key.to_bits())?,
+                Socket::IceTcp(listener) => poller.add(listener.socket(), key.to_bits())?,
+                // It is watched from when it connects.
+                Socket::Stream(_) => {}
+            }
+            Ok(socket)
+        })?;
         Ok(SocketId(key.index as u16))
     }
 
     fn close(&mut self, socket: SocketId) {
-        let index = u32::from(socket.0);
         let asked_for = usize::from(socket.0) >= self.fixed;
-        match self.sockets.key(index).filter(|_| asked_for) {
+        let key = self.sockets.key(u32::from(socket.0));
+        match key.filter(|_| asked_for) {
             Some(key) => {
-                self.sockets.remove(key);
+                self.close_outbound(key);
                 self.ports.freed();
             }
             None => tracing::debug!(?socket, "not a socket that can be closed"),
         }
     }
+
+    /// Writes what waits on the stream with this token, as far as the peer takes it.
+    fn write(&mut self, token: u64) -> io::Result<()> {
+        let key = Key::from_bits(token & !ACCEPTED);
+        let pipe = if token & ACCEPTED != 0 {
+            self.accepted.get_mut(key).map(Accepted::pipe)
+        } else if let Some(Socket::Stream(stream)) = self.sockets.get_mut(key) {
+            Some(stream.pipe())
+        } else {
+            None
+        };
+        pipe.map_or(Ok(()), |pipe| pipe.write(&self.poller))
+    }
+
+    /// Closes the stream with this token and tells the core.
+    fn end(&mut self, token: u64, error: &io::Error) {
+        let key = Key::from_bits(token & !ACCEPTED);
+        if token & ACCEPTED == 0 {
+            self.end_outbound(key, error);
+        } else {
+            self.end_accepted(key, error);
+        }
+    }
+}
+
+/// Queues a packet on the stream that it is for. `None` when there is none, false when it is full.
+fn queue(
+    sockets: &mut Slots<Socket>,
+    accepted: &mut Slots<Accepted>,
+    touched: &mut Vec<u64>,
+    datagram: &Outgoing,
+    bytes: &[u8],
+) -> Option<bool> {
+    let key = sockets.key(u32::from(datagram.socket.0))?;
+    let (queued, pipe, token) = match sockets.get_mut(key)? {
+        Socket::Udp(_) => return None,
+        Socket::IceTcp(listener) => {
+            let key = listener.connection(datagram.remote)?;
+            let connection = accepted.get_mut(key)?;
+            let queued = connection.push(datagram, bytes);
+            (queued, connection.pipe(), ACCEPTED | key.to_bits())
+        }
+        Socket::Stream(stream) => (stream.push(datagram, bytes), stream.pipe(), key.to_bits()),
+    };
+    if !std::mem::replace(&mut pipe.touched, true) {
+        touched.push(token);
+    }
+    Some(queued)
 }
 
 #[cfg(test)]

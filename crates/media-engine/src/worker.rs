@@ -6,11 +6,10 @@
 
 use crate::core::Core;
 use crate::mailbox::Mailbox;
-use crate::network::Network;
+use crate::network::{Heard, Network, NetworkParts};
 use crate::os::{self, Ready};
 use crate::outbox::Outbox;
 use crate::roster::{Roster, failed_command};
-use crate::udp::{SocketOptions, UdpSocket};
 use salono_media_api::{Command, Op, ShardMetrics, Token};
 use std::any::Any;
 use std::collections::VecDeque;
@@ -88,10 +87,8 @@ pub(crate) struct WorkerParts<M> {
     pub(crate) index: usize,
     /// Makes an empty core.
     pub(crate) make: M,
-    /// The sockets that the shard starts with; their position is the id that the core knows.
-    pub(crate) sockets: Vec<UdpSocket>,
-    /// How further sockets are set up.
-    pub(crate) options: SocketOptions,
+    /// The sockets that the shard starts with.
+    pub(crate) network: NetworkParts,
     /// Commands.
     pub(crate) mailbox: Arc<Mailbox>,
     /// Events.
@@ -104,7 +101,7 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
     /// Sets the loop up.
     pub(crate) fn new(mut parts: WorkerParts<M>) -> io::Result<Self> {
         let now = Instant::now();
-        let network = Network::new(parts.sockets, parts.options)?;
+        let network = Network::new(parts.network)?;
         network.watch(&*parts.mailbox, MAILBOX)?;
         let mut core = (parts.make)(now)?;
         Ok(Self {
@@ -169,6 +166,10 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
             self.core.handle_timeout(now);
             worked = true;
         }
+        if self.network.poll_timeout().is_some_and(|due| due <= now) {
+            self.network.handle_timeout(now);
+            worked = true;
+        }
         if worked {
             self.dirty = true;
             self.flush(now);
@@ -178,13 +179,16 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
         self.deadline = self.core.poll_timeout();
     }
 
-    /// Receives from one socket, batch by batch; what a batch causes is sent before the next.
+    /// Takes in what a descriptor has, batch by batch; what a batch causes is sent before the next.
     fn serve(&mut self, token: u64) {
         for _ in 0..BATCHES {
             let now = Instant::now();
             let core = &mut self.core;
-            let served = self.network.serve(token, |socket, remote, datagram| {
-                core.handle_datagram(socket, remote, datagram, now);
+            let served = self.network.serve(token, now, |heard| match heard {
+                Heard::Datagram(socket, remote, bytes) => {
+                    core.handle_datagram(socket, remote, bytes, now);
+                }
+                Heard::Event(event) => core.handle_network(event, now),
             });
             if served.worked {
                 self.flush(now);
@@ -272,9 +276,9 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
         if self.commands_left && (self.closing || !self.outbox.is_congested()) {
             return Some(Duration::ZERO);
         }
-        let timer = self
-            .deadline
-            .map(|deadline| deadline.saturating_duration_since(now));
+        let timer = [self.deadline, self.network.poll_timeout()];
+        let timer = timer.into_iter().flatten().min();
+        let timer = timer.map(|deadline| deadline.saturating_duration_since(now));
         let events = self.outbox.is_waiting().then_some(RETRY_EVENTS_AFTER);
         let publish = self
             .dirty
@@ -305,6 +309,9 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
             datagrams_refused: core.datagrams_refused + traffic.refused,
             send_drops: traffic.send_drops + self.core.egress().dropped(),
             sockets: self.network.session_sockets() as u64,
+            tcp_connections: self.network.tcp_connections() as u64,
+            tcp_dropped_frames: traffic.tcp_dropped_frames,
+            tcp_dropped_bytes: traffic.tcp_dropped_bytes,
             events_dropped: self.outbox.dropped(),
             loops: loop_counters.loops,
             busy: os::thread_cpu_time(),
@@ -350,6 +357,7 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
         self.commands_left |= !self.commands.is_empty();
         if count <= PANICS_FORGIVEN {
             self.core.egress().clear();
+            self.network.after_panic();
             return true;
         }
         tracing::error!(

@@ -2,6 +2,7 @@
 //! new owner of a number from the old.
 
 use std::collections::VecDeque;
+use std::io;
 
 /// Names one occupation of one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,25 +39,30 @@ impl<T> Slots<T> {
         }
     }
 
-    /// Puts a thing in; gives it back when the table is full.
-    pub(super) fn insert(&mut self, value: T) -> Result<Key, T> {
-        if let Some(index) = self.free.pop_front() {
-            let slot = &mut self.slots[index as usize];
-            slot.value = Some(value);
-            let generation = slot.generation;
-            return Ok(Key { index, generation });
-        }
-        if self.slots.len() >= self.limit {
-            return Err(value);
-        }
-        let key = Key {
-            index: self.slots.len() as u32,
-            generation: 0,
+    /// Puts in what `make` makes for a key.
+    ///
+    /// # Errors
+    /// Those of `make`, and when the table is full.
+    pub(super) fn insert_with(
+        &mut self,
+        make: impl FnOnce(Key) -> io::Result<T>,
+    ) -> io::Result<Key> {
+        let index = match self.free.front() {
+            Some(index) => *index,
+            None if self.slots.len() < self.limit => self.slots.len() as u32,
+            None => return Err(io::Error::other("the shard has as many as it can")),
         };
-        self.slots.push(Slot {
-            generation: 0,
-            value: Some(value),
-        });
+        let generation = self.slots.get(index as usize);
+        let generation = generation.map_or(0, |slot| slot.generation);
+        let key = Key { index, generation };
+        let value = Some(make(key)?);
+        match self.slots.get_mut(index as usize) {
+            Some(slot) => {
+                slot.value = value;
+                self.free.pop_front();
+            }
+            None => self.slots.push(Slot { generation, value }),
+        }
         Ok(key)
     }
 
@@ -92,6 +98,14 @@ impl<T> Slots<T> {
         let slot = self.slots.get(key.index as usize)?;
         slot.value
             .as_ref()
+            .filter(|_| slot.generation == key.generation)
+    }
+
+    /// The thing that got this key.
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        let slot = self.slots.get_mut(key.index as usize)?;
+        slot.value
+            .as_mut()
             .filter(|_| slot.generation == key.generation)
     }
 
@@ -131,12 +145,13 @@ mod tests {
     #[test]
     fn freed_number_comes_again_last_and_old_keys_find_nothing() {
         let mut slots = Slots::new(3);
-        let [a, b, c] = ["a", "b", "c"].map(|value| slots.insert(value).unwrap());
-        assert_eq!(slots.insert("d"), Err("d"));
+        let [a, b, c] = ["a", "b", "c"].map(|value| slots.insert_with(|_| Ok(value)).unwrap());
+        assert!(slots.insert_with(|_| Ok("d")).is_err());
         assert_eq!(slots.remove(b), Some("b"));
         assert_eq!(slots.remove(b), None);
         assert_eq!(slots.remove(a), Some("a"));
-        let d = slots.insert("d").unwrap();
+        assert!(slots.insert_with(|_| Err(io::Error::other("no"))).is_err());
+        let d = slots.insert_with(|_| Ok("d")).unwrap();
         assert_eq!((d.index, d.generation), (b.index, 1));
         assert_eq!((slots.get(b), slots.get(d)), (None, Some(&"d")));
         assert_eq!(slots.at(d.index), Some(&"d"));
