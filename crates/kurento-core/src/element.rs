@@ -1,7 +1,7 @@
 //! `MediaElement`: connections, encoder limits, media flow.
 
 use crate::{
-    Config, EndpointDefaults, ObjectModel,
+    Config, EndpointDefaults, Now, ObjectModel,
     call::{Call, Outcome, media_type},
     endpoint::WebRtc,
     links::{DEFAULT, Link, Port},
@@ -15,9 +15,15 @@ pub(crate) struct Element {
     /// Target, least and most bits per second of encoders.
     encoder: EncoderBitrate,
     /// Kinds that come in from connected elements now.
-    pub(crate) flowing_in: Flow,
+    pub(crate) flowing_in: PerKind<bool>,
     /// Kinds that go out to connected elements now.
-    pub(crate) flowing_out: Flow,
+    pub(crate) flowing_out: PerKind<bool>,
+    /// Codecs of what the peer sends.
+    pub(crate) codecs: PerKind<Option<String>>,
+    /// Kinds whose first connection has carried media.
+    carried: PerKind<bool>,
+    /// Codecs that clients asked for.
+    pub(crate) formats: PerKind<Option<String>>,
     /// What the class adds.
     pub(crate) kind: Kind,
 }
@@ -27,20 +33,29 @@ pub(crate) struct Element {
 pub(crate) enum Kind {
     /// Nothing.
     PassThrough,
+    /// Its hub decides what it lets out.
+    HubPort,
     /// An endpoint.
     WebRtc(Box<WebRtc>),
 }
 
-/// Which kinds flow.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Flow {
-    pub(crate) audio: bool,
-    pub(crate) video: bool,
+/// Something for each kind that flows; data has none.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct PerKind<T> {
+    audio: T,
+    video: T,
 }
 
-impl Flow {
-    /// The kind's state; data has none.
-    pub(crate) fn get_mut(&mut self, kind: MediaKind) -> Option<&mut bool> {
+impl<T> PerKind<T> {
+    pub(crate) fn get(&self, kind: MediaKind) -> Option<&T> {
+        match kind {
+            MediaKind::Audio => Some(&self.audio),
+            MediaKind::Video => Some(&self.video),
+            MediaKind::Data => None,
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, kind: MediaKind) -> Option<&mut T> {
         match kind {
             MediaKind::Audio => Some(&mut self.audio),
             MediaKind::Video => Some(&mut self.video),
@@ -77,23 +92,42 @@ impl EncoderBitrate {
 impl Element {
     /// A new element of an available class.
     pub(crate) fn new(qualified: &str, params: &Map<String, Value>, config: &Config) -> Self {
-        let kind = if qualified == "kurento.WebRtcEndpoint" {
-            Kind::WebRtc(Box::new(WebRtc::new(params, config)))
-        } else {
-            Kind::PassThrough
+        let kind = match qualified {
+            "kurento.WebRtcEndpoint" => Kind::WebRtc(Box::new(WebRtc::new(params, config))),
+            "kurento.HubPort" => Kind::HubPort,
+            _ => Kind::PassThrough,
         };
         Self {
             encoder: EncoderBitrate::new(&config.endpoints),
-            flowing_in: Flow::default(),
-            flowing_out: Flow::default(),
+            flowing_in: PerKind::default(),
+            flowing_out: PerKind::default(),
+            codecs: PerKind::default(),
+            carried: PerKind::default(),
+            formats: PerKind::default(),
             kind,
         }
+    }
+
+    /// Whether media of a kind leaves the element, or enters it.
+    pub(crate) fn flows(&self, kind: MediaKind, outgoing: bool) -> bool {
+        let flow = if outgoing {
+            &self.flowing_out
+        } else {
+            &self.flowing_in
+        };
+        flow.get(kind).is_some_and(|flows| *flows)
+    }
+
+    /// Codec of what the peer sends, once something came.
+    pub(crate) fn codec(&self, kind: MediaKind) -> Option<&str> {
+        self.codecs.get(kind)?.as_deref()
     }
 
     /// What the engine makes it from.
     pub(crate) fn spec(&self, params: &Map<String, Value>, config: &Config) -> ElementSpec {
         match &self.kind {
             Kind::PassThrough => ElementSpec::PassThrough,
+            Kind::HubPort => ElementSpec::HubPort,
             Kind::WebRtc(_) => ElementSpec::WebRtc(WebRtc::spec(params, config)),
         }
     }
@@ -102,7 +136,7 @@ impl Element {
     pub(crate) fn web_rtc(&self) -> Option<&WebRtc> {
         match &self.kind {
             Kind::WebRtc(endpoint) => Some(endpoint),
-            Kind::PassThrough => None,
+            Kind::PassThrough | Kind::HubPort => None,
         }
     }
 
@@ -110,7 +144,7 @@ impl Element {
     pub(crate) fn web_rtc_mut(&mut self) -> Option<&mut WebRtc> {
         match &mut self.kind {
             Kind::WebRtc(endpoint) => Some(endpoint),
-            Kind::PassThrough => None,
+            Kind::PassThrough | Kind::HubPort => None,
         }
     }
 }
@@ -137,15 +171,61 @@ impl ObjectModel {
                 Some(self.flow(call))
             }
             "getStats" => Some(self.ask_stats(call)),
-            "setAudioFormat" | "setVideoFormat" => Some(Err(Error::new(
-                ErrorCode::NotImplemented,
-                "Media is forwarded as it comes, its format cannot be changed",
-            ))),
+            "setAudioFormat" => Some(self.set_format(call, MediaKind::Audio)),
+            "setVideoFormat" => Some(self.set_format(call, MediaKind::Video)),
             _ => self
                 .call_encoder(call)
                 .map(Ok)
                 .or_else(|| self.call_endpoint(call)),
         }
+    }
+
+    /// Keeps the format that clients ask for. Media is forwarded as it comes: the format holds when
+    /// it is what comes, and is not made otherwise.
+    fn set_format(&mut self, call: &Call<'_>, kind: MediaKind) -> Result<Outcome, Error> {
+        let element = self
+            .tree
+            .get_mut(call.object)
+            .and_then(|object| object.element_mut());
+        if let Some(format) = element.and_then(|element| element.formats.get_mut(kind)) {
+            *format = call
+                .params
+                .get("caps")
+                .and_then(|caps| caps.get("codec"))
+                .and_then(Value::as_str)
+                .map(str::to_owned);
+        }
+        Ok(Outcome::VOID)
+    }
+
+    /// Says once per element and kind that nothing is transcoded: when the first of its connections
+    /// carries media.
+    pub(crate) fn note_carried(&mut self, source: u64, kind: MediaKind, now: Now) {
+        let flows = |key: u64, outgoing| {
+            let element = self.tree.get(key).and_then(|object| object.element());
+            element.is_some_and(|element| element.flows(kind, outgoing))
+        };
+        let carries = flows(source, true)
+            && self.links.sinks_of(source).iter().any(|link| {
+                link.sink.kind == kind && link.carries_media() && flows(link.sink.element, false)
+            });
+        let element = self
+            .tree
+            .get_mut(source)
+            .and_then(|object| object.element_mut());
+        let Some(told) = element
+            .and_then(|element| element.carried.get_mut(kind))
+            .filter(|told| carries && !**told)
+        else {
+            return;
+        };
+        *told = true;
+        let members = [
+            ("state", "NOT_TRANSCODING".into()),
+            ("binName", DEFAULT.into()),
+            ("mediaType", media_type(kind).into()),
+        ];
+        self.raise_with(source, "MediaTranscodingStateChanged", members, now);
     }
 
     fn call_encoder(&mut self, call: &Call<'_>) -> Option<Outcome> {
@@ -242,6 +322,9 @@ impl ObjectModel {
             }
             let data = self.link_event(&link);
             self.raise(call.object, "ElementConnected", data, call.now);
+            if link.carries_media() {
+                self.note_carried(call.object, link.sink.kind, call.now);
+            }
         }
         Ok(Outcome::VOID)
     }
@@ -321,7 +404,7 @@ impl ObjectModel {
         let Some(element) = element else {
             return Ok(Outcome::VOID);
         };
-        let mut idle = Flow::default();
+        let mut idle = PerKind::default();
         let flow = match what {
             "MediaFlowingIn" => &mut element.flowing_in,
             "MediaFlowingOut" => &mut element.flowing_out,

@@ -187,6 +187,15 @@ impl ObjectModel {
             ElementEvent::FlowOut { kind, flowing } => {
                 self.flow_changed(key, "MediaFlowOutStateChanged", kind, flowing, now);
             }
+            ElementEvent::Codec { kind, name } => {
+                let element = self
+                    .tree
+                    .get_mut(key)
+                    .and_then(|object| object.element_mut());
+                if let Some(codec) = element.and_then(|element| element.codecs.get_mut(kind)) {
+                    *codec = Some(name);
+                }
+            }
             ElementEvent::DataChannelOpened { channel } => {
                 let members = [("channelId", channel.into())];
                 self.raise_with(key, "DataChannelOpened", members, now);
@@ -249,6 +258,15 @@ impl ObjectModel {
             ("mediaType", media_type(kind).into()),
         ];
         self.raise_with(key, event, members, now);
+        if flowing {
+            let source = match event {
+                "MediaFlowInStateChanged" => self.links.source_of(key, kind),
+                _ => Some(key),
+            };
+            if let Some(source) = source {
+                self.note_carried(source, kind, now);
+            }
+        }
     }
 
     fn negotiation(&mut self, key: u64, state: Negotiation) {

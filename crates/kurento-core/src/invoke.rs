@@ -17,16 +17,22 @@ impl ObjectModel {
             return Ok(Outcome::VOID);
         };
         match call.operation {
-            "getGstreamerDot" => return Outcome::value(self.dot(call.object)),
-            // Kurento writes a file where an environment variable says so and nothing otherwise; a
-            // client that wants the graph can ask for it.
-            "dumpGstreamerDot" => return Ok(Outcome::VOID),
+            "getGstreamerDot" => {
+                return Outcome::value(self.dot(call.object, call.text("details")));
+            }
+            "dumpGstreamerDot" => {
+                let id = object.id.clone();
+                let text = self.dot(call.object, call.text("details"));
+                self.write_graph(&id, text);
+                return Ok(Outcome::VOID);
+            }
             _ => {}
         }
         let result = match &object.body {
             Body::Manager => self.call_manager(&call),
             Body::Pipeline { .. } => self.call_pipeline(&call),
             Body::Element(_) => self.call_element(&call),
+            Body::Hub(_) => self.call_hub(&call),
         };
         result.unwrap_or_else(|| {
             Err(Error::new(

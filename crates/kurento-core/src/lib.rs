@@ -16,6 +16,7 @@ mod element;
 mod endpoint;
 mod engine;
 mod failure;
+mod hub;
 mod ice;
 mod invoke;
 mod links;

@@ -3,6 +3,7 @@
 //! A sink input (kind and description) has at most one source; a source output feeds any number of
 //! sinks. Only links between inputs and outputs called [`DEFAULT`] carry media.
 
+use crate::call::media_type;
 use salono_media_api::MediaKind;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -75,15 +76,27 @@ impl Links {
         self.by_sink.contains_key(sink)
     }
 
+    /// The element whose media of a kind comes in, by the only stream that carries media.
+    pub(crate) fn source_of(&self, element: u64, kind: MediaKind) -> Option<u64> {
+        let sink = Port {
+            element,
+            kind,
+            description: DEFAULT.to_owned(),
+        };
+        let source = self.by_sink.get(&sink)?;
+        (source.description == DEFAULT).then_some(source.element)
+    }
+
     /// Links that bring something to the element, by kind and description.
     pub(crate) fn sources_of(&self, element: u64) -> Vec<Link> {
-        self.by_sink
-            .range(first(element)..first(element + 1))
-            .map(|(sink, source)| Link {
-                source: source.clone(),
-                sink: sink.clone(),
-            })
-            .collect()
+        in_order(
+            self.by_sink
+                .range(first(element)..first(element + 1))
+                .map(|(sink, source)| Link {
+                    source: source.clone(),
+                    sink: sink.clone(),
+                }),
+        )
     }
 
     /// Links that take something from the element, by kind and description.
@@ -92,11 +105,19 @@ impl Links {
             source: first(element),
             sink: first(0),
         };
-        self.by_source
-            .range(bound(element)..bound(element + 1))
-            .cloned()
-            .collect()
+        in_order(
+            self.by_source
+                .range(bound(element)..bound(element + 1))
+                .cloned(),
+        )
     }
+}
+
+/// Kinds in the order of their names, as Kurento lists them.
+fn in_order(links: impl Iterator<Item = Link>) -> Vec<Link> {
+    let mut links: Vec<Link> = links.collect();
+    links.sort_by_key(|link| media_type(link.sink.kind));
+    links
 }
 
 /// The port that orders before all others of the element.

@@ -54,6 +54,13 @@ pub enum Effect {
     /// Hand a command to the media engine. What cannot be handed over must be kept and handed over
     /// later, in order.
     Engine(Command),
+    /// Write the graph of an object where the operator wants it; nothing where nobody does.
+    WriteGraph {
+        /// Id of the object.
+        object: String,
+        /// A Graphviz text.
+        text: String,
+    },
     /// Read the host's counters and give them to [`ObjectModel::handle_host`].
     ReadHost(Token),
 }
@@ -477,6 +484,14 @@ impl ObjectModel {
         let pipeline = PipelineKey(pipeline);
         self.effects
             .push_back(Effect::Engine(Command { pipeline, op }));
+    }
+
+    /// Hands a graph to the shell.
+    pub(crate) fn write_graph(&mut self, object: &str, text: String) {
+        self.effects.push_back(Effect::WriteGraph {
+            object: object.to_owned(),
+            text,
+        });
     }
 
     /// Asks for the host's counters.

@@ -109,7 +109,7 @@ impl ObjectModel {
             .and_then(|object| self.tree.get(object.pipeline?));
         match pipeline.map(|object| &object.body) {
             Some(Body::Pipeline { latency_stats }) => *latency_stats,
-            Some(Body::Manager | Body::Element(_)) | None => false,
+            Some(Body::Manager | Body::Element(_) | Body::Hub(_)) | None => false,
         }
     }
 

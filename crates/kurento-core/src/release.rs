@@ -102,7 +102,18 @@ impl ObjectModel {
                     self.order(pipeline, Op::Release { element });
                 }
             }
+            Body::Hub(_) => {
+                if let Some(pipeline) = object.pipeline {
+                    for port in object.children.clone() {
+                        let element = ElementKey(port);
+                        self.order(pipeline, Op::Release { element });
+                    }
+                }
+            }
             Body::Manager => {}
+        }
+        if let Some(parent) = self.tree.get(key).and_then(|object| object.parent) {
+            self.forget_port(parent, key);
         }
         let dying = self.tree.with_descendants(key);
         let all: BTreeSet<u64> = dying.iter().copied().collect();

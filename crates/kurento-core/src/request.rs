@@ -5,6 +5,7 @@ use crate::{
     cache::Seen,
     call::{Call, Origin, Outcome, Then},
     element::Element,
+    hub::Hub,
     model::with_session,
     session::MAX_SESSION_ID_BYTES,
     tree::{Body, MANAGER, New, Object},
@@ -254,38 +255,51 @@ impl ObjectModel {
             self.order(key, Op::CreatePipeline);
             return Ok(Outcome::Value(self.created(key, now)));
         }
-        let parent = params
-            .get("mediaPipeline")
+        let parent = ["mediaPipeline", "hub"]
+            .into_iter()
+            .find_map(|name| params.get(name))
             .and_then(Value::as_str)
             .and_then(|id| self.tree.by_id(id))
-            .map(|parent| (parent.key, parent.id.clone(), parent.sessions.clone()));
-        let Some((parent, parent_id, sessions)) = parent else {
+            .and_then(|parent| {
+                let (id, sessions) = (parent.id.clone(), parent.sessions.clone());
+                Some((parent.key, id, sessions, parent.pipeline?))
+            });
+        let Some((parent, parent_id, sessions, pipeline)) = parent else {
             return Err(Error::new(
                 ErrorCode::UnexpectedError,
-                format!("Class '{name}' has no pipeline parameter"),
+                format!("Class '{name}' has no parameter that says where it belongs"),
             ));
         };
-        let element = Element::new(qualified, &params, &self.config);
-        let spec = element.spec(&params, &self.config);
-        let pipeline_key = parent;
+        let (body, spec) = match Hub::new(qualified) {
+            Some(hub) => (Body::Hub(hub), None),
+            None => {
+                let element = Element::new(qualified, &params, &self.config);
+                let spec = element.spec(&params, &self.config);
+                (Body::Element(Box::new(element)), Some(spec))
+            }
+        };
         let key = self.tree.insert(New {
             id: format!("{parent_id}/{uuid}_{qualified}").into(),
             class: class.clone(),
             parent: Some(parent),
-            body: Body::Element(Box::new(element)),
+            body,
             creation_time: now.unix_ms / 1_000,
         });
         self.reference(session, key)?;
         for other in &sessions {
             self.reference(other, key)?;
         }
-        let token = self.ask(pipeline_key, |token| Op::Create {
+        let Some(spec) = spec else {
+            return Ok(Outcome::Value(self.created(key, now)));
+        };
+        let token = self.ask(pipeline, |token| Op::Create {
             token,
             element: ElementKey(key),
             spec,
         });
         self.order_initial_bandwidth(key);
         self.order_initial_ice(key);
+        self.add_port(parent, key);
         Ok(Outcome::Later(token, Then::Create { object: key }))
     }
 
@@ -495,7 +509,13 @@ pub(crate) fn load_interval(milliseconds: i32) -> Duration {
 pub fn is_available(qualified_class: &str) -> bool {
     matches!(
         qualified_class,
-        "kurento.MediaPipeline" | "kurento.PassThrough" | "kurento.WebRtcEndpoint"
+        "kurento.Dispatcher"
+            | "kurento.DispatcherOneToMany"
+            | "kurento.HubPort"
+            | "kurento.MediaPipeline"
+            | "kurento.Mixer"
+            | "kurento.PassThrough"
+            | "kurento.WebRtcEndpoint"
     )
 }
 

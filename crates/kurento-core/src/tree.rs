@@ -3,7 +3,7 @@
 //! Inside, an object is a number that is never reused; elements and pipelines have the same number
 //! towards the media engine. Clients see ids that spell out the path from the pipeline.
 
-use crate::element::Element;
+use crate::{element::Element, hub::Hub};
 use salono_kurento_model::{Class, Map, Value, tagged};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -59,6 +59,8 @@ pub(crate) enum Body {
     },
     /// Any `MediaElement`.
     Element(Box<Element>),
+    /// Any `Hub`.
+    Hub(Hub),
 }
 
 impl Object {
@@ -78,7 +80,7 @@ impl Object {
     pub(crate) fn element(&self) -> Option<&Element> {
         match &self.body {
             Body::Element(element) => Some(element),
-            Body::Manager | Body::Pipeline { .. } => None,
+            Body::Manager | Body::Pipeline { .. } | Body::Hub(_) => None,
         }
     }
 
@@ -86,7 +88,7 @@ impl Object {
     pub(crate) fn element_mut(&mut self) -> Option<&mut Element> {
         match &mut self.body {
             Body::Element(element) => Some(element),
-            Body::Manager | Body::Pipeline { .. } => None,
+            Body::Manager | Body::Pipeline { .. } | Body::Hub(_) => None,
         }
     }
 }
@@ -125,7 +127,7 @@ impl Tree {
         let pipeline = match &new.body {
             Body::Manager => None,
             Body::Pipeline { .. } => Some(key),
-            Body::Element(_) => new
+            Body::Element(_) | Body::Hub(_) => new
                 .parent
                 .and_then(|parent| self.get(parent))
                 .and_then(|parent| parent.pipeline),

@@ -1,6 +1,8 @@
 //! Replays the conversations in `tests/transcripts` (its README explains the format).
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
+mod graphviz;
+
 use salono_jsonrpc::{Limits, kurento};
 use salono_kurento_core::{Config, ConnectionKey, Effect, HostFacts, Now, ObjectModel};
 use salono_kurento_model::{Registry, Value, json, wire::ServerMessage};
@@ -68,6 +70,42 @@ fn the_compatibility_page_and_the_transcripts_name_each_other() {
         .map(str::to_owned)
         .collect();
     assert_eq!(named, transcripts);
+}
+
+#[test]
+fn graphs_read_as_graphviz_and_say_what_flows_where() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
+    let transcript = fs::read_to_string(folder.join("flow.jsonl")).unwrap();
+    let dots: Vec<graphviz::Graph> = transcript
+        .lines()
+        .filter_map(|line| line.strip_prefix("< 0 "))
+        .map(serde_json_from)
+        .filter_map(|message| message["result"]["value"].as_str().map(str::to_owned))
+        .filter(|text| text.starts_with("digraph"))
+        .map(|text| graphviz::check(&text))
+        .collect();
+    let [whole, kinds, element, hub] = dots.as_slice() else {
+        panic!("{} graphs", dots.len());
+    };
+    let labels = |graph: &graphviz::Graph| -> Vec<String> {
+        graph
+            .edges
+            .iter()
+            .map(|(_, _, label)| label.clone())
+            .collect()
+    };
+    assert!(labels(whole).contains(&"VIDEO\nVP8\nFLOWING".to_owned()));
+    assert!(labels(whole).contains(&"AUDIO\ndefault to other\nNOT_FLOWING".to_owned()));
+    let named = |(_, label): &&(String, String)| label.contains("a \"name\"\\");
+    let node = whole.nodes.iter().find(named).unwrap();
+    assert!(
+        node.1.contains("k=v") && node.1.contains("VIDEO: VP8"),
+        "{node:?}"
+    );
+    assert!(labels(kinds).iter().all(|label| !label.contains("FLOWING")));
+    assert_eq!(element.nodes.len(), 3, "the element and its neighbours");
+    assert!(labels(element).contains(&"VIDEO\nFLOWING".to_owned()));
+    assert!(labels(hub).contains(&"VIDEO\nVP8".to_owned()));
 }
 
 /// Frames of hostile and careless clients.
@@ -221,6 +259,8 @@ struct World {
     received: BTreeMap<u64, Vec<Value>>,
     /// Names of the operations that the engine was told.
     told: Vec<String>,
+    /// Graphs that were to be written, with the objects' ids.
+    graphs: Vec<(String, String)>,
     /// Keys of elements by their ids, as created.
     elements: Vec<ElementKey>,
     failure: Option<MediaError>,
@@ -249,6 +289,7 @@ impl World {
             known: BTreeSet::new(),
             received: BTreeMap::new(),
             told: Vec::new(),
+            graphs: Vec::new(),
             elements: Vec::new(),
             failure: None,
             holding: false,
@@ -296,6 +337,10 @@ impl World {
                     message,
                 } => self.receive(connection.0, &message),
                 Effect::Engine(command) => self.engine(command),
+                Effect::WriteGraph { object, text } => {
+                    graphviz::check(&text);
+                    self.graphs.push((object, text));
+                }
                 Effect::ReadHost(token) => {
                     self.hosts_read += 1;
                     let facts = HostFacts {
@@ -312,7 +357,14 @@ impl World {
     fn engine(&mut self, command: Command) {
         let debug = format!("{:?}", command.op);
         let name = debug.split([' ', '{']).next().unwrap();
-        self.told.push(name.to_owned());
+        let told = if let Op::Route { port, from, kind } = &command.op {
+            // Which way is what matters: by the elements' keys.
+            let from = from.map_or("nothing".to_owned(), |from| from.0.to_string());
+            format!("{name}({from}->{} {kind:?})", port.0)
+        } else {
+            name.to_owned()
+        };
+        self.told.push(told);
         let (token, reply) = match command.op {
             Op::Create { token, element, .. } => {
                 self.elements.push(element);
@@ -386,6 +438,17 @@ impl World {
                 }
             }
             "fail" => self.failure = Some(MediaError::new(kind(words[1]), words[2..].join(" "))),
+            "graphs" => {
+                for (object, text) in std::mem::take(&mut self.graphs) {
+                    let graph = graphviz::check(&text);
+                    let line = format!(
+                        "graph of {object}: {} nodes, {} arrows",
+                        graph.nodes.len(),
+                        graph.edges.len()
+                    );
+                    self.received.entry(0).or_default().push(line.into());
+                }
+            }
             "release-all" => self.model.release_all(self.now()),
             "event" => {
                 let element = self.elements[words[1].parse::<usize>().unwrap()];
@@ -465,6 +528,10 @@ fn element_event(name: &str, arguments: &[&str]) -> ElementEvent {
         "FlowOut" => ElementEvent::FlowOut {
             kind: media(),
             flowing: flag(),
+        },
+        "Codec" => ElementEvent::Codec {
+            kind: media(),
+            name: arguments[1].to_owned(),
         },
         "DataChannelOpened" => ElementEvent::DataChannelOpened { channel: 1 },
         "DataChannelClosed" => ElementEvent::DataChannelClosed { channel: 1 },

@@ -1,6 +1,6 @@
 //! The control task: the only owner of the object model.
 
-use crate::{host, submit::Submitter};
+use crate::{graph::Graphs, host, submit::Submitter};
 use futures_util::{
     StreamExt as _,
     stream::{self, BoxStream, SelectAll},
@@ -16,6 +16,7 @@ use salono_media_api::{CommandSink, Event};
 use std::{
     collections::BTreeMap,
     panic::{self, AssertUnwindSafe},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -33,6 +34,8 @@ pub struct Config {
     /// Part of the process's limits of threads and files: when more is used and no object is left,
     /// [`ServerHandle::exhausted`] says so.
     pub kill_limit: Option<f64>,
+    /// Where `dumpGstreamerDot` writes its files; nowhere without it.
+    pub graph_folder: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -42,6 +45,7 @@ impl Default for Config {
             inbound_messages: 64,
             outbound_messages: 4_096,
             kill_limit: None,
+            graph_folder: None,
         }
     }
 }
@@ -110,6 +114,7 @@ impl Server {
             usage_read: None,
             kill_limit: config.kill_limit,
             exhausted,
+            graphs: Graphs::new(config.graph_folder, Instant::now()),
         };
         (handle, control.run(events, opened, stopping))
     }
@@ -211,6 +216,7 @@ struct Control {
     usage_read: Option<Instant>,
     kill_limit: Option<f64>,
     exhausted: watch::Sender<bool>,
+    graphs: Graphs,
 }
 
 /// Why the control task woke.
@@ -303,6 +309,9 @@ impl Control {
                     if let Some(failure) = self.submitter.submit(command) {
                         self.guard(|model| model.handle_engine(failure, now()));
                     }
+                }
+                Effect::WriteGraph { object, text } => {
+                    self.graphs.write(&object, text, Instant::now());
                 }
                 Effect::ReadHost(token) => {
                     let facts = host::read();

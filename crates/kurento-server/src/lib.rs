@@ -11,6 +11,7 @@
 //! connection, and its session stays to be resumed.
 
 mod control;
+mod graph;
 mod handshake;
 mod host;
 mod listener;

@@ -91,6 +91,14 @@ pub enum ElementEvent {
         /// Now flowing.
         flowing: bool,
     },
+    /// What comes from the peer is encoded like this, now for the first time or otherwise than
+    /// before.
+    Codec {
+        /// Audio or video.
+        kind: MediaKind,
+        /// Encoding name as in SDP.
+        name: String,
+    },
     /// A data channel is open.
     DataChannelOpened {
         /// SCTP stream id.

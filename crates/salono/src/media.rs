@@ -183,6 +183,10 @@ fn server_config(config: &Config) -> ServerConfig {
     let mut config = ServerConfig {
         outbound_messages: kurento.max_outbound_messages,
         kill_limit: kurento.kill_limit,
+        // Kurento's operators know this variable; there is no setting beside it.
+        graph_folder: std::env::var_os("GST_DEBUG_DUMP_DOT_DIR")
+            .filter(|folder| !folder.is_empty())
+            .map(Into::into),
         ..ServerConfig::default()
     };
     let model = &mut config.model;

@@ -147,6 +147,7 @@ impl World {
                     message: ServerMessage::Response { result, .. },
                     ..
                 } => self.answers.push(result),
+                Effect::WriteGraph { .. } => {}
                 Effect::Engine(command) => {
                     if let Op::Create { token, element, .. } = command.op {
                         self.engine

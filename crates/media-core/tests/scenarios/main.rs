@@ -14,6 +14,7 @@ mod data;
 mod dtls;
 mod feedback;
 mod forwarding;
+mod hubs;
 mod keyframes;
 mod loss;
 mod negotiation;

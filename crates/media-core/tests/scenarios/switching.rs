@@ -5,7 +5,7 @@ use super::support::*;
 use salono_media_api::{MediaKind, Op};
 
 /// One stream to the eyes of a receiver: one SSRC, no gap, everything counts on.
-fn assert_unbroken(received: &Received, is_video: bool) {
+pub(crate) fn assert_unbroken(received: &Received, is_video: bool) {
     assert_eq!(received.ssrcs().len(), 1);
     assert_eq!(received.gaps(), [0u64; 0]);
     assert_eq!(received.repeats(), 0);
@@ -35,7 +35,7 @@ fn assert_unbroken(received: &Received, is_video: bool) {
     }
 }
 
-fn publishers(received: &Received) -> Vec<u8> {
+pub(crate) fn publishers(received: &Received) -> Vec<u8> {
     let mut order: Vec<u8> = received
         .decoded()
         .iter()

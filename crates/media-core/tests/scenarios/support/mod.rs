@@ -132,8 +132,22 @@ impl World {
     }
 
     pub(crate) fn pass_through(&mut self, key: u64) -> ElementKey {
+        self.relay(key, ElementSpec::PassThrough)
+    }
+
+    pub(crate) fn hub_port(&mut self, key: u64) -> ElementKey {
+        self.relay(key, ElementSpec::HubPort)
+    }
+
+    /// Lets what comes in at one port leave by another, as a hub does.
+    pub(crate) fn route(&mut self, port: ElementKey, from: Option<ElementKey>) {
+        for kind in [MediaKind::Audio, MediaKind::Video] {
+            self.op(Op::Route { port, from, kind });
+        }
+    }
+
+    fn relay(&mut self, key: u64, spec: ElementSpec) -> ElementKey {
         let element = ElementKey(key);
-        let spec = ElementSpec::PassThrough;
         self.ask(|token| Op::Create {
             token,
             element,
