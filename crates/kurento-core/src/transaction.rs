@@ -242,9 +242,24 @@ fn operation_index(id: &Value) -> Option<usize> {
     match id {
         Value::Null => Some(0),
         Value::Bool(flag) => Some(usize::from(*flag)),
-        Value::Number(number) => usize::try_from(number.as_u64()?).ok(),
+        Value::Number(number) => match number.as_u64() {
+            Some(index) => usize::try_from(index).ok(),
+            None => whole_part(number.as_f64()?),
+        },
         Value::String(_) | Value::Array(_) | Value::Object(_) => None,
     }
+}
+
+/// The index in a real number, which counts without its fraction.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the fraction is to go, and the range is checked"
+)]
+fn whole_part(real: f64) -> Option<usize> {
+    (0.0..f64::from(u32::MAX))
+        .contains(&real)
+        .then_some(real as usize)
 }
 
 fn malformed(message: String) -> Error {

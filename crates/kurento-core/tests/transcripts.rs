@@ -243,6 +243,7 @@ fn configure(config: &mut Config, setting: &str) {
         "requests" => config.limits.requests_per_connection = number(),
         "operations" => config.limits.transaction_operations = number(),
         "depth" => config.limits.transaction_depth = number(),
+        "replies" => config.reply_lifetime = Duration::from_secs(value.parse().unwrap()),
         "isolate" => config.isolate_sessions = value == "true",
         "metadata" => config.metadata = value.to_owned(),
         _ => panic!("unknown setting {name}"),
