@@ -3,7 +3,7 @@
 use crate::{
     compare::{self, canonical, differences, show},
     live::{Client, Live, PATIENCE},
-    names::Names,
+    names::{self, Names},
     recording::{Recording, Step},
     table::{Found, Table},
     witness::Witness,
@@ -359,13 +359,13 @@ impl Replay<'_> {
                     continue;
                 }
                 let event = self.reveal_plain(event);
-                let group = groups.entry(key(*connection, &event)).or_default();
+                let group = groups.entry(group(*connection, &event)).or_default();
                 group.0.push(event);
             }
         }
         for (connection, events) in &self.heard {
             for event in events {
-                let group = groups.entry(key(*connection, event)).or_default();
+                let group = groups.entry(group(*connection, event)).or_default();
                 group.1.push(event.clone());
             }
         }
@@ -435,6 +435,13 @@ fn key(connection: u64, event: &Value) -> String {
         _ => data.get("mediaType").unwrap_or(&data["componentId"]),
     };
     format!("{connection} {} {} {kind}", event["object"], event["type"])
+}
+
+/// What events are compared among; candidates only with those of the same transport.
+fn group(connection: u64, event: &Value) -> String {
+    let line = event["data"]["candidate"]["candidate"].as_str();
+    let transport = line.map_or_else(String::new, names::transport);
+    format!("{} {transport}", key(connection, event))
 }
 
 /// What tells events of one kind apart, one after the other.
