@@ -8,6 +8,7 @@
 mod pending;
 mod reconnect;
 mod routes;
+mod streams;
 
 use std::{
     future::pending,
@@ -17,7 +18,7 @@ use std::{
 
 use salono_kurento_model::{
     Error as ServerError, Value,
-    wire::{Notification, Request, ServerMessage},
+    wire::{Request, ServerMessage},
 };
 use tokio::{
     sync::{broadcast, mpsc, oneshot},
@@ -27,6 +28,7 @@ use tokio::{
 use self::{
     pending::{Outstanding, Pending, Stream, Waiter},
     routes::Routes,
+    streams::items,
 };
 use crate::{
     Config, Error, SessionEvent,
@@ -261,32 +263,6 @@ impl Driver {
         self.pending.push(request, session, waiter, timeout);
     }
 
-    /// A stream of a known object stands before the server can raise the first event.
-    fn open(&mut self, planned: PlannedRoute) -> Stream {
-        let PlannedRoute {
-            operation,
-            object,
-            event,
-            route,
-        } = planned;
-        match object {
-            RouteTarget::Known(object) => {
-                let id = route.id;
-                self.routes.insert(object, event, route);
-                Stream::Open {
-                    operation,
-                    route: id,
-                }
-            }
-            RouteTarget::New(object) => Stream::Late {
-                operation: operation.unwrap_or_default(),
-                object,
-                event,
-                route,
-            },
-        }
-    }
-
     /// Takes an answer in; `false` when the connection is of no use.
     fn answered(&mut self, id: Option<Value>, result: Result<Value, ServerError>) -> bool {
         let id = id.as_ref().and_then(Value::as_u64);
@@ -343,65 +319,6 @@ impl Driver {
         }
     }
 
-    /// Streams begin with the answer to their subscription, or end with it.
-    fn settle(&mut self, streams: Vec<Stream>, result: &Result<Value, ServerError>) {
-        for stream in streams {
-            match stream {
-                Stream::Open { operation, route } => {
-                    let subscription = result.as_ref().ok().and_then(|value| match operation {
-                        Some(operation) => created(value, operation),
-                        None => value.as_str(),
-                    });
-                    self.subscribed(route, subscription);
-                }
-                Stream::Late {
-                    operation,
-                    object,
-                    event,
-                    route,
-                } => {
-                    let Ok(value) = result else { continue };
-                    let id = route.id;
-                    let subscription = created(value, operation);
-                    if let (Some(object), Some(_)) = (created(value, object), subscription) {
-                        self.routes.insert_late(Arc::from(object), event, route);
-                        self.subscribed(id, subscription);
-                    }
-                }
-            }
-        }
-        if !self.pending.creates_streams() {
-            self.routes.drop_held();
-        }
-    }
-
-    fn subscribed(&mut self, route: u64, subscription: Option<&str>) {
-        let read = subscription
-            .is_some_and(|subscription| self.routes.subscribed(route, subscription.to_owned()));
-        if !read {
-            self.unroute(route);
-        }
-    }
-
-    fn unroute(&mut self, route: u64) {
-        // Without a subscription: it is not answered yet, and that will be noticed when it is.
-        if let Some((object, Some(subscription))) = self.routes.remove(route) {
-            let object = object.to_string();
-            let request = Request::Unsubscribe {
-                object,
-                subscription,
-            };
-            self.enqueue(request, Waiter::Nobody);
-        }
-    }
-
-    /// Ends the subscriptions of all streams that nobody reads any more.
-    fn sweep(&mut self) {
-        for route in self.routes.closed() {
-            self.unroute(route);
-        }
-    }
-
     /// Takes the session's id out of a result and finds what the caller asked for.
     fn unwrap(&mut self, result: Value) -> Value {
         let Value::Object(mut members) = result else {
@@ -414,17 +331,6 @@ impl Driver {
             Some(value) => value,
             None => Value::Object(members),
         }
-    }
-
-    fn deliver(&mut self, event: Notification) {
-        let event = Arc::new(event);
-        for route in self.routes.deliver(&event) {
-            self.unroute(route);
-        }
-        if self.pending.creates_streams() {
-            self.routes.hold(event.clone());
-        }
-        self.publish(SessionEvent::Notification(event));
     }
 
     /// Gives up on the oldest request; `false` when it proves the connection dead.
@@ -515,17 +421,6 @@ fn needs_session(request: &Request) -> bool {
         | Request::Unsubscribe { .. }
         | Request::Release { .. } => false,
     }
-}
-
-/// The responses of a transaction.
-fn items(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
-
-/// What an operation of a transaction answered, if that is an id.
-fn created(responses: &Value, operation: usize) -> Option<&str> {
-    let response = items(responses).get(operation)?;
-    response.get("result")?.get("value")?.as_str()
 }
 
 async fn until(deadline: Option<Instant>) {

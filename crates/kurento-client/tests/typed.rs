@@ -1,103 +1,16 @@
 //! The typed client over the in-process queues, against a scripted other end.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod peer;
+
 use std::time::Duration;
 
+use peer::{create, invoke, start, with};
 use salono_kurento_client::{
-    Client, Config, Error, ErrorCode, EventError, MediaPipeline, OBJECT_EVENTS, SessionEvent,
-    Value, WebRtcEndpoint,
-    events::IceCandidateFound,
-    types,
-    wire::{ClientMessage, Notification, Request, ServerMessage},
+    Config, Error, ErrorCode, EventError, MediaPipeline, OBJECT_EVENTS, SessionEvent, Value,
+    WebRtcEndpoint, events::IceCandidateFound, types, wire::Request,
 };
 use salono_kurento_model::{Error as ServerError, json};
-use tokio::{
-    sync::mpsc::{self, Receiver, Sender},
-    task::JoinHandle,
-};
-
-/// The object model's end of the queues.
-struct Peer {
-    requests: Receiver<ClientMessage>,
-    replies: Sender<ServerMessage>,
-}
-
-impl Peer {
-    async fn expect(&mut self) -> ClientMessage {
-        self.requests.recv().await.unwrap()
-    }
-
-    async fn answer(&self, message: &ClientMessage, value: Value) {
-        let id = message.id.clone();
-        let result = Ok(json!({"value": value, "sessionId": "s1"}));
-        self.replies
-            .send(ServerMessage::Response { id, result })
-            .await
-            .unwrap();
-    }
-
-    async fn refuse(&self, message: &ClientMessage, error: ServerError) {
-        let id = message.id.clone();
-        let result = Err(error);
-        self.replies
-            .send(ServerMessage::Response { id, result })
-            .await
-            .unwrap();
-    }
-
-    async fn raise(&self, object: &str, event: &str, data: Value) {
-        let event = Notification {
-            object: object.to_owned(),
-            event: event.to_owned(),
-            data: data.as_object().unwrap().clone(),
-        };
-        self.replies
-            .send(ServerMessage::Event(event))
-            .await
-            .unwrap();
-    }
-
-    async fn raise_candidate(&self, object: &str, number: usize) {
-        let data = json!({
-            "source": object, "tags": [], "timestampMillis": "1", "type": "IceCandidateFound",
-            "candidate": {"__module__": "kurento", "__type__": "IceCandidate",
-                "candidate": format!("candidate:{number}"), "sdpMid": "0", "sdpMLineIndex": 0}
-        });
-        self.raise(object, "IceCandidateFound", data).await;
-    }
-}
-
-fn start(config: Config) -> (Client, Peer, JoinHandle<()>) {
-    let (to_peer, requests) = mpsc::channel(8);
-    let (replies, from_peer) = mpsc::channel(8);
-    let (client, driver) = Client::from_channel_with(to_peer, from_peer, config);
-    (
-        client,
-        Peer { requests, replies },
-        tokio::spawn(driver.run()),
-    )
-}
-
-fn create(class: &str, params: Value) -> Request {
-    Request::Create {
-        class: class.to_owned(),
-        params: Some(params),
-    }
-}
-
-fn invoke(object: &str, operation: &str, params: Option<Value>) -> Request {
-    Request::Invoke {
-        object: object.to_owned(),
-        operation: operation.to_owned(),
-        params,
-    }
-}
-
-/// Runs a request beside what the other end does with it.
-async fn with<T>(call: impl Future<Output = T>, script: impl AsyncFnOnce()) -> T {
-    let (result, ()) = tokio::join!(call, script());
-    result
-}
 
 #[tokio::test]
 async fn typed_calls_become_the_requests_of_the_protocol() {

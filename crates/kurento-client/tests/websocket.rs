@@ -184,7 +184,8 @@ async fn an_unanswered_ping_means_a_dead_connection() {
     config.request_timeout = Duration::from_millis(50);
     let (client, mut socket, listener, _driver) = start(config).await;
     let mut session = client.events();
-    socket.expect("ping").await;
+    let ping = socket.expect("ping").await;
+    assert_eq!(ping["params"]["interval"], 20);
     // The socket stays open, but nobody answers on it.
     assert_eq!(session.recv().await, Some(SessionEvent::Disconnected));
     let _again = Socket::accept(&listener).await;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
@@ -33,6 +34,7 @@ pub(super) enum Stream {
     Open {
         /// Which operation of a transaction subscribes it; otherwise the request itself does.
         operation: Option<usize>,
+        object: Arc<str>,
         route: u64,
     },
     /// The object has no id yet.

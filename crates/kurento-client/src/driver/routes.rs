@@ -36,14 +36,14 @@ impl Routes {
     }
 
     /// The server has answered a subscription; `false` when nobody reads the stream any more.
-    pub(super) fn subscribed(&mut self, id: u64, subscription: String) -> bool {
+    pub(super) fn subscribed(&mut self, id: u64, subscription: &str) -> bool {
         let routes = self
             .keys
             .get(&id)
             .and_then(|key| self.by_event.get_mut(key));
         let route = routes.and_then(|routes| routes.iter_mut().find(|route| route.id == id));
         route.is_some_and(|route| {
-            route.subscription = Some(subscription);
+            route.subscription = Some(subscription.to_owned());
             !route.is_closed()
         })
     }
