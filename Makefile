@@ -26,7 +26,7 @@ target := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build js deps test-deps test format lint test-rust test-js test-e2e \
-	bench-startup bench-floor bench-forward clean
+	bench-startup bench-floor bench-forward bench-leak clean
 
 help: ## lists these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -86,6 +86,9 @@ bench-startup: build ## time from start to listening, idle memory
 
 bench-floor: build ## the least that forwarding a packet can cost here
 	$(target)/release/salono bench floor
+
+bench-leak: build ## whether endpoints leave anything behind, what each costs
+	$(target)/release/salono bench leak
 
 bench-forward: build ## what forwarding a packet costs here, beside the floor
 	$(target)/release/salono bench forward

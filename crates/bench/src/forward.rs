@@ -6,6 +6,7 @@
 //! divided by the RTP packets that it forwarded. Each series is floor, engine, floor, engine, and so
 //! on, so that what disturbs the machine disturbs both.
 
+mod callers;
 mod peer;
 mod publisher;
 mod report;
@@ -13,6 +14,7 @@ mod server;
 mod subscribers;
 mod tally;
 
+pub use callers::Callers;
 pub use report::{ForwardReport, ForwardRow};
 
 use crate::floor::{self, FloorOptions};

@@ -8,10 +8,10 @@ const TICKS_PER_SECOND: u64 = 100;
 
 /// Reads the counters; takes some ten microseconds.
 pub(crate) fn read() -> HostFacts {
-    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     HostFacts {
-        processors: u32::try_from(processors).unwrap_or(u32::MAX),
-        resident_kib: resident_kib(&fs::read_to_string("/proc/self/status").unwrap_or_default()),
+        processors: processors(&status),
+        resident_kib: resident_kib(&status),
         processor_time: processor_time(&fs::read_to_string("/proc/self/stat").unwrap_or_default()),
     }
 }
@@ -41,6 +41,25 @@ fn number(text: &str, label: &str) -> Option<u64> {
     rest.split_whitespace().next()?.parse().ok()
 }
 
+/// Processors that the process may run on, from its affinity mask as `0-3,8`. A quota of the
+/// process's control group does not count, as with Kurento.
+fn processors(status: &str) -> u32 {
+    let list = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let count = |range: &str| -> Option<u32> {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        Some(last.checked_sub(first)?.saturating_add(1))
+    };
+    list.and_then(|list| list.trim().split(',').map(count).sum())
+        .filter(|count| *count > 0)
+        .unwrap_or_else(|| {
+            let processors = thread::available_parallelism().map_or(1, usize::from);
+            u32::try_from(processors).unwrap_or(u32::MAX)
+        })
+}
+
 /// `VmRSS` of proc_pid_status(5).
 fn resident_kib(status: &str) -> u64 {
     number(status, "VmRSS:").unwrap_or(0)
@@ -62,6 +81,17 @@ fn processor_time(stat: &str) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processors_are_those_of_the_affinity_mask() {
+        for (list, count) in [("0", 1), ("0-3", 4), ("0-1,4,6-7", 5)] {
+            let status = format!("Name:\tx\nCpus_allowed_list:\t{list}\nVmRSS:\t1 kB\n");
+            assert_eq!(processors(&status), count, "{list}");
+        }
+        for broken in ["", "Cpus_allowed_list:\t3-1\n", "Cpus_allowed_list:\tx\n"] {
+            assert!(processors(broken) >= 1, "{broken}");
+        }
+    }
 
     #[test]
     fn limits_are_the_soft_ones_and_may_be_missing() {

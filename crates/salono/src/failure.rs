@@ -80,6 +80,9 @@ pub(crate) enum Failure {
         /// Why.
         error: io::Error,
     },
+    /// `salono bench leak` found a leak.
+    #[error("left behind: {0}")]
+    LeftBehind(String),
     /// Something of the system failed.
     #[error("{what}: {error}")]
     System {

@@ -73,6 +73,7 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  \
         salono bench startup\n  \
         salono bench floor > floor.md\n  \
+        salono bench leak --endpoints 1000\n  \
         salono bench forward --subscribers 10,50,200 --runs 5")]
     Bench(BenchArgs),
 }

@@ -1,5 +1,6 @@
 //! `salono bench`: measurements of this program on this machine, as Markdown on standard output.
 
+mod leak;
 mod startup;
 
 use std::io::{self, Write as _};
@@ -20,6 +21,8 @@ pub(crate) enum Benchmark {
     Startup(StartupArgs),
     /// The least that forwarding one packet can cost on this machine, about half a minute
     Floor,
+    /// Whether endpoints leave anything behind, and what each costs, about half a minute
+    Leak(LeakArgs),
     /// What forwarding costs in the media engine, beside the floor, about two minutes
     Forward(ForwardArgs),
 }
@@ -30,6 +33,17 @@ pub(crate) struct StartupArgs {
     /// How often it is started
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) runs: usize,
+}
+
+/// Of `salono bench leak`.
+#[derive(Debug, Args)]
+pub(crate) struct LeakArgs {
+    /// WebRtcEndpoints in all
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub(crate) endpoints: usize,
+    /// Of them at a time
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) batch: usize,
 }
 
 /// Of `salono bench forward`.
@@ -50,6 +64,7 @@ pub(crate) struct ForwardArgs {
 pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     let text = match &args.what {
         Benchmark::Startup(args) => startup::measure(args)?,
+        Benchmark::Leak(args) => leak::measure(args)?,
         Benchmark::Floor => floor::run(&FloorOptions::default())
             .map_err(Failure::system("cannot measure"))?
             .print(),

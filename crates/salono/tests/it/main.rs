@@ -7,6 +7,7 @@
 
 mod command;
 mod kurento;
+mod leak;
 mod process;
 mod serving;
 mod shutdown;

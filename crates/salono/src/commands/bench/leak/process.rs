@@ -1,0 +1,234 @@
+//! A `salono media` of its own, a client of it, and what it uses.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use salono_kurento_client::{Client, MediaPipeline, PassThrough};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+use super::LeakError;
+
+/// How long a start, or an answer, may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Pause before something that changes by itself is looked at again.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What a process uses, in `/proc` and by its own account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Usage {
+    /// Resident memory.
+    pub(crate) resident_kib: u64,
+    /// Threads.
+    pub(crate) threads: u64,
+    /// UDP sockets.
+    pub(crate) udp_sockets: u64,
+    /// All descriptors.
+    pub(crate) files: u64,
+    /// Elements that the shards carry.
+    pub(crate) elements: u64,
+    /// Pipelines that they carry.
+    pub(crate) pipelines: u64,
+}
+
+impl Usage {
+    /// Takes what is more.
+    pub(super) fn raise(&mut self, other: Self) {
+        let Self {
+            resident_kib,
+            threads,
+            udp_sockets,
+            files,
+            elements,
+            pipelines,
+        } = self;
+        *resident_kib = (*resident_kib).max(other.resident_kib);
+        *threads = (*threads).max(other.threads);
+        *udp_sockets = (*udp_sockets).max(other.udp_sockets);
+        *files = (*files).max(other.files);
+        *elements = (*elements).max(other.elements);
+        *pipelines = (*pipelines).max(other.pipelines);
+    }
+}
+
+/// A media server in a process of its own. Ends when dropped.
+pub(super) struct MediaProcess {
+    child: Child,
+    folder: PathBuf,
+    /// One session with it.
+    pub(super) client: Client,
+    http: String,
+    shards: u64,
+}
+
+impl MediaProcess {
+    /// Starts one on free ports of the loopback interface.
+    pub(super) async fn start() -> Result<Self, LeakError> {
+        let name = format!("salono-bench-leak-{}", std::process::id());
+        let folder = env::temp_dir().join(name);
+        fs::create_dir_all(&folder)?;
+        let ports = folder.join("ports.json");
+        // A file of a process that had this id before.
+        let _ = fs::remove_file(&ports);
+        let mut child = Command::new(env::current_exe()?)
+            .arg("media")
+            .args(["--kurento", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+            .args(["--media-ip", "127.0.0.1", "--log", "error"])
+            .arg("--ports-file")
+            .arg(&ports)
+            .arg("--data-dir")
+            .arg(&folder)
+            .env("SALONO_KURENTO_REQUEST_CACHE", "false")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        let ports = wait_for(&ports, &mut child).await?;
+        let text = |name: &str| ports[name].as_str().unwrap_or_default().to_owned();
+        let url = format!("ws://{}{}", text("kurento"), text("kurento_path"));
+        let (client, driver) = Client::connect(&url).await.map_err(io::Error::other)?;
+        tokio::spawn(driver.run());
+        Ok(Self {
+            child,
+            folder,
+            client,
+            http: text("http"),
+            shards: ports["media"]
+                .as_array()
+                .map_or(0, |ports| ports.len() as u64),
+        })
+    }
+
+    /// Shards, each with one address here and so one UDP socket.
+    pub(super) fn shards(&self) -> u64 {
+        self.shards
+    }
+
+    /// What it uses once everything that was released is gone.
+    pub(super) async fn settled(&self) -> Result<Usage, LeakError> {
+        // A shard carries commands out in order, so what it answers comes after the releases.
+        let mut barriers = Vec::new();
+        for _ in 0..self.shards {
+            let pipeline = MediaPipeline::create(&self.client).await?;
+            PassThrough::create(&pipeline).await?;
+            barriers.push(pipeline);
+        }
+        for pipeline in barriers {
+            pipeline.release().await?;
+        }
+        // Shards publish their counters about once a second.
+        let began = Instant::now();
+        loop {
+            let usage = self.usage().await?;
+            if usage.elements == 0 && usage.pipelines == 0 || began.elapsed() > PATIENCE {
+                return Ok(usage);
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// What it uses now.
+    pub(super) async fn usage(&self) -> Result<Usage, LeakError> {
+        let id = self
+            .child
+            .id()
+            .ok_or_else(|| io::Error::other("the media server has ended"))?;
+        let process = PathBuf::from(format!("/proc/{id}"));
+        let status = fs::read_to_string(process.join("status"))?;
+        let udp = udp_inodes(&process)?;
+        let (mut files, mut udp_sockets) = (0, 0);
+        for entry in fs::read_dir(process.join("fd"))? {
+            files += 1;
+            // A descriptor may be closed meanwhile.
+            let Ok(target) = fs::read_link(entry?.path()) else {
+                continue;
+            };
+            let target = target.to_string_lossy();
+            let inode = target
+                .strip_prefix("socket:[")
+                .and_then(|rest| rest.strip_suffix(']'));
+            udp_sockets += u64::from(inode.is_some_and(|inode| udp.contains(inode)));
+        }
+        let metrics = self.metrics().await?;
+        Ok(Usage {
+            resident_kib: number(&status, "VmRSS:"),
+            threads: number(&status, "Threads:"),
+            udp_sockets,
+            files,
+            elements: sum(&metrics, "salono_media_elements{"),
+            pipelines: sum(&metrics, "salono_media_pipelines{"),
+        })
+    }
+
+    async fn metrics(&self) -> io::Result<String> {
+        let mut stream = TcpStream::connect(&self.http).await?;
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .await?;
+        let mut text = String::new();
+        timeout(PATIENCE, stream.read_to_string(&mut text)).await??;
+        Ok(text)
+    }
+}
+
+impl Drop for MediaProcess {
+    fn drop(&mut self) {
+        // Nothing of value; a failure to remove it is not one of the measurement.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The file of a server that has opened its listeners.
+async fn wait_for(ports: &Path, child: &mut Child) -> io::Result<Value> {
+    let began = Instant::now();
+    loop {
+        if let Ok(text) = fs::read_to_string(ports) {
+            return serde_json::from_str(&text).map_err(io::Error::other);
+        }
+        if let Some(status) = child.try_wait()? {
+            return Err(io::Error::other(format!("it ended at once: {status}")));
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(io::Error::other("it does not start"));
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Inodes of all UDP sockets in the network namespace of a process (column 10 of proc_net_udp(5)).
+fn udp_inodes(process: &Path) -> io::Result<BTreeSet<String>> {
+    let mut inodes = BTreeSet::new();
+    for table in ["net/udp", "net/udp6"] {
+        // There is none where IPv6 is switched off.
+        let text = fs::read_to_string(process.join(table)).unwrap_or_default();
+        let column = |line: &str| line.split_whitespace().nth(9).map(str::to_owned);
+        inodes.extend(text.lines().skip(1).filter_map(column));
+    }
+    Ok(inodes)
+}
+
+/// The number behind a label.
+fn number(text: &str, label: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(label));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0)
+}
+
+/// Sum of a metric over all shards.
+fn sum(metrics: &str, name: &str) -> u64 {
+    metrics
+        .lines()
+        .filter(|line| line.starts_with(name))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+        .sum()
+}
