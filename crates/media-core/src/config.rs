@@ -2,7 +2,7 @@
 
 use crate::Certificates;
 use crate::network::{SocketId, SocketKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// One socket that a shard starts with.
@@ -23,6 +23,8 @@ pub struct LocalAddress {
 pub struct ShardConfig {
     /// The sockets: of each local IP address one for UDP and perhaps one for ICE-TCP.
     pub addresses: Vec<LocalAddress>,
+    /// UDP addresses of all shards of this process, this one's included.
+    pub siblings: Vec<SocketAddr>,
     /// Announced in host candidates instead of local IPv4 addresses (1:1 NAT).
     pub announced_v4: Option<Ipv4Addr>,
     /// Announced in host candidates instead of local IPv6 addresses.
@@ -54,6 +56,9 @@ pub struct Limits {
     pub video_ring_bytes: usize,
     /// Retransmission store of one audio stream, bytes.
     pub audio_ring_bytes: usize,
+    /// Sockets of endpoints that cannot use the shard's, because their peer is an endpoint of this
+    /// or another server that shares a port with others; at the cap such peers are not reached.
+    pub own_sockets: usize,
     /// Data channels of one endpoint.
     pub data_channels: usize,
     /// Size of one data channel message, bytes; advertised as `a=max-message-size`.
@@ -72,6 +77,7 @@ impl Default for Limits {
             remote_addresses: 16,
             video_ring_bytes: 1024 * 1024,
             audio_ring_bytes: 64 * 1024,
+            own_sockets: 4_096,
             data_channels: 64,
             message_bytes: 256 * 1024,
             data_buffered_bytes: 1024 * 1024,
@@ -85,6 +91,17 @@ impl ShardConfig {
         self.addresses
             .iter()
             .filter(|local| local.kind == SocketKind::Udp)
+    }
+
+    /// Whether an address, as it was bound or as it is announced, is a shard's of this process.
+    pub(crate) fn is_of_this_process(&self, addr: SocketAddr) -> bool {
+        let is_announced = match addr.ip() {
+            IpAddr::V4(ip) => self.announced_v4 == Some(ip),
+            IpAddr::V6(ip) => self.announced_v6 == Some(ip),
+        };
+        self.siblings
+            .iter()
+            .any(|sibling| *sibling == addr || (is_announced && sibling.port() == addr.port()))
     }
 
     /// One of the sockets that the shard started with.

@@ -7,6 +7,7 @@
 
 mod commands;
 mod datagrams;
+mod neighbours;
 mod servers;
 
 use crate::config::ShardConfig;
@@ -20,6 +21,7 @@ use crate::peer::Peer;
 use crate::timers::Timers;
 use crate::track::{Clock, Router};
 use crate::webrtc::DataEvent;
+use neighbours::Neighbours;
 use rand::{SeedableRng, rngs::StdRng};
 use salono_media_api::{ElementEvent, ElementKey, Event, MediaKind, PipelineKey, ShardMetrics};
 use slotmap::SlotMap;
@@ -52,6 +54,7 @@ pub struct Shard {
     clock: Clock,
     requests: Requests,
     nat: Nat,
+    neighbours: Neighbours,
 }
 
 impl Shard {
@@ -60,6 +63,7 @@ impl Shard {
         let mut rng = StdRng::from_seed(config.seed);
         Self {
             nat: Nat::new(&mut rng),
+            neighbours: Neighbours::default(),
             rng,
             pipelines: BTreeMap::new(),
             elements: HashMap::new(),
@@ -125,7 +129,7 @@ impl Shard {
 
     /// Takes in what became of a wish, or that a connection ended.
     pub fn handle_network(&mut self, event: NetworkEvent, now: Instant) {
-        if !self.handle_nat_network(&event, now) {
+        if !self.handle_own_socket(&event, now) && !self.handle_nat_network(&event, now) {
             tracing::debug!(?event, "nobody waits for this");
         }
     }
@@ -267,6 +271,7 @@ impl Shard {
             now,
         };
         let changes = peer.endpoint.drain(&mut context);
+        self.ask_for_own_sockets(slot);
         while let Some(event) = self
             .peers
             .get_mut(slot)

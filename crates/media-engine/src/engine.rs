@@ -71,9 +71,10 @@ impl Engine {
     where
         S: Fn(Event) -> Result<(), Event> + Clone + Send + 'static,
     {
-        start_with(config, sink, |addresses| {
+        start_with(config, sink, |addresses, siblings| {
             let config = ShardConfig {
                 addresses,
+                siblings: siblings.to_vec(),
                 announced_v4: config.announced_v4,
                 announced_v6: config.announced_v6,
                 certificates: config.certificates.clone(),
@@ -203,7 +204,7 @@ pub(crate) fn start_with<S, P, M, C>(
 ) -> Result<EngineHandle, StartError>
 where
     S: Fn(Event) -> Result<(), Event> + Clone + Send + 'static,
-    P: FnMut(Vec<LocalAddress>) -> M,
+    P: FnMut(Vec<LocalAddress>, &[SocketAddr]) -> M,
     M: FnMut(Instant) -> io::Result<C> + Send + 'static,
     C: Core + 'static,
 {
@@ -222,6 +223,11 @@ where
         certificates: config.certificates.clone(),
     };
     let lookup = Arc::new(Lookup::new(bind::extra_roots(&config.extra_roots)?));
+    let siblings: Vec<SocketAddr> = sockets
+        .iter()
+        .flatten()
+        .map(UdpSocket::local_addr)
+        .collect();
     // From here on dropping `shared` ends what was started.
     for (index, sockets) in sockets.into_iter().enumerate() {
         let addresses: Vec<_> = sockets.iter().map(UdpSocket::local_addr).collect();
@@ -230,7 +236,7 @@ where
             false => Vec::new(),
         };
         let (locals, ice_tcp) = local_addresses(&ips, &addresses, beside)?;
-        let make = plan(locals);
+        let make = plan(locals, &siblings);
         let link = ShardLink {
             mailbox: Arc::new(Mailbox::new(config.command_queue)?),
             addresses,

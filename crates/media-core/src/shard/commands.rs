@@ -270,6 +270,7 @@ impl Shard {
             if let Some(slot) = home.endpoint {
                 self.nat.release(slot, now);
             }
+            self.close_own_sockets(&peer);
             let mut context = Context {
                 config: &self.config,
                 demux: &mut self.demux,

@@ -57,6 +57,10 @@ impl Shard {
         let (Some(owner), Some((destination, proto))) = (owner, self.local_end(path.socket)) else {
             return false;
         };
+        if self.is_of_another(path, owner) {
+            self.keep_off(path, owner);
+            return false;
+        }
         let Some(endpoint) = self.web_rtc(owner) else {
             return false;
         };

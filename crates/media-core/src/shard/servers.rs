@@ -124,7 +124,11 @@ impl Shard {
                 };
                 Some((local.addr, protocol))
             }
-            None => Some((self.nat.relayed_address(socket)?, Protocol::Udp)),
+            None => {
+                let own = self.neighbours.address(socket);
+                let addr = own.or_else(|| self.nat.relayed_address(socket))?;
+                Some((addr, Protocol::Udp))
+            }
         }
     }
 

@@ -60,6 +60,8 @@ pub(crate) struct Endpoint {
     gathering: Gathering,
     /// Our candidates, as far as gathered.
     found: Vec<LocalCandidate>,
+    /// Transports that lack a socket to reach an address from.
+    wanted_sockets: Vec<(usize, SocketAddr)>,
     connection: ConnectionState,
     certificate: Arc<Certificate>,
     tie_breaker: u64,
@@ -90,6 +92,7 @@ impl Endpoint {
             remote_candidates: 0,
             gathering: Gathering::New,
             found: Vec::new(),
+            wanted_sockets: Vec::new(),
             connection: ConnectionState::Disconnected,
             certificate,
             tie_breaker: rng.next_u64(),
@@ -298,6 +301,11 @@ impl Endpoint {
                 && let Ok(Some(candidate)) = candidates::parse_remote(line)
             {
                 self.remote_candidates += 1;
+                if context.config.is_of_this_process(candidate.addr())
+                    && transport.keep_off(candidate.addr())
+                {
+                    self.wanted_sockets.push((index, candidate.addr()));
+                }
                 transport.add_remote(candidate);
             }
         }
@@ -418,12 +426,53 @@ impl Endpoint {
         // A host name or a protocol that we do not speak is legal and of no use.
         if let Some(parsed) = candidates::parse_remote(line)? {
             self.remote_candidates += 1;
+            if context.config.is_of_this_process(parsed.addr()) {
+                self.keep_off(index, parsed.addr());
+            }
             if let Some(transport) = self.transports.get_mut(index) {
                 transport.add_remote(parsed);
                 transport.handle_timeout(context.now);
             }
         }
         Ok(())
+    }
+
+    // Sockets of its own, see `shard::neighbours`.
+
+    /// Leaves a remote address to another transport, and wants a socket to reach it from.
+    pub(crate) fn keep_off(&mut self, transport: usize, remote: SocketAddr) {
+        let at = self.transports.get_mut(transport);
+        if at.is_some_and(|at| at.keep_off(remote)) {
+            self.wanted_sockets.push((transport, remote));
+        }
+    }
+
+    /// Transports that need a socket, with the address to be reached.
+    pub(crate) fn take_wanted_sockets(&mut self) -> Vec<(usize, SocketAddr)> {
+        std::mem::take(&mut self.wanted_sockets)
+    }
+
+    pub(crate) fn add_own_socket(
+        &mut self,
+        transport: usize,
+        socket: SocketId,
+        addr: SocketAddr,
+        now: Instant,
+    ) {
+        if let Some(transport) = self.transports.get_mut(transport) {
+            transport.add_own_socket(socket, addr, now);
+        }
+    }
+
+    pub(crate) fn own_sockets(&self) -> impl Iterator<Item = SocketId> + '_ {
+        self.transports.iter().flat_map(Transport::own_sockets)
+    }
+
+    /// Whether the peer of a transport may still be there.
+    pub(crate) fn is_alive(&self, transport: usize) -> bool {
+        self.transports
+            .get(transport)
+            .is_some_and(Transport::is_alive)
     }
 
     // Datagrams and time.

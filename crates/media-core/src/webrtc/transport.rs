@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 ///
 /// A peer retransmits its flight, so more than one flight is never needed.
 const MAX_EARLY_DTLS: usize = 4;
+/// Remote addresses of other transports that one transport remembers to keep off.
+const MAX_KEPT_OFF: usize = 64;
 /// A peer that starts no handshake for this long after ICE connected has failed.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -43,6 +45,8 @@ struct Local {
     /// What the agent knows it by.
     base: SocketAddr,
     protocol: Protocol,
+    /// Other transports send from this socket too.
+    is_shared: bool,
     /// The candidate as it was signalled.
     line: Option<String>,
 }
@@ -92,6 +96,8 @@ pub(crate) struct Transport {
     /// Where authentic messages came from, until it is reported.
     discovered: Vec<Path>,
     locals: Vec<Local>,
+    /// Remote addresses that are not reached from shared sockets.
+    kept_off: Vec<SocketAddr>,
     data: Option<DataChannels>,
     certificate: Arc<Certificate>,
     dscp: u8,
@@ -119,6 +125,7 @@ impl Transport {
             path: None,
             discovered: Vec::new(),
             locals: Vec::new(),
+            kept_off: Vec::new(),
             data: None,
             certificate,
             dscp,
@@ -155,7 +162,38 @@ impl Transport {
 
     /// Makes a socket for UDP known to ICE.
     pub(crate) fn add_socket(&mut self, socket: SocketId, addr: SocketAddr) {
-        self.add_local(socket, Candidate::host(addr, "udp"), None);
+        self.add_local(socket, Candidate::host(addr, "udp"), true, None);
+    }
+
+    /// Makes a socket that only this transport has known to ICE.
+    pub(crate) fn add_own_socket(&mut self, socket: SocketId, addr: SocketAddr, now: Instant) {
+        self.add_local(socket, Candidate::host(addr, "udp"), false, None);
+        self.ice.handle_timeout(now);
+    }
+
+    /// The sockets that only this transport has.
+    pub(crate) fn own_sockets(&self) -> impl Iterator<Item = SocketId> + '_ {
+        let own = |local: &&Local| !local.is_shared && local.line.is_none();
+        self.locals.iter().filter(own).map(|local| local.socket)
+    }
+
+    /// Leaves a remote address to the other transport that has it as its peer on a shared socket:
+    /// packets from it could not be told apart. True when that is new.
+    pub(crate) fn keep_off(&mut self, remote: SocketAddr) -> bool {
+        if self.kept_off.contains(&remote) || self.kept_off.len() >= MAX_KEPT_OFF {
+            return false;
+        }
+        self.kept_off.push(remote);
+        true
+    }
+
+    fn is_kept_off(&self, local: &Local, remote: SocketAddr) -> bool {
+        local.is_shared && self.kept_off.contains(&remote)
+    }
+
+    /// Whether the peer may still be there.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.ice_state != IceConnectionState::Disconnected
     }
 
     /// Takes in a candidate that was signalled.
@@ -182,7 +220,8 @@ impl Transport {
             | CandidateKind::ServerReflexive
             | CandidateKind::PeerReflexive => return,
         };
-        self.add_local(socket, of_ice, Some(candidate.line.clone()));
+        // A connection or a relay has few peers, and those are told apart.
+        self.add_local(socket, of_ice, false, Some(candidate.line.clone()));
         if self.remote.is_some() {
             self.ice.handle_timeout(now);
         }
@@ -192,6 +231,7 @@ impl Transport {
         &mut self,
         socket: SocketId,
         candidate: Result<Candidate, is::IceError>,
+        is_shared: bool,
         line: Option<String>,
     ) {
         let Ok(candidate) = candidate else { return };
@@ -199,6 +239,7 @@ impl Transport {
             socket,
             base: candidate.addr(),
             protocol: candidate.proto(),
+            is_shared,
             line,
         });
         self.ice.add_local_candidate(candidate);
@@ -235,6 +276,13 @@ impl Transport {
 
     /// Whether a STUN message is authentic for this transport.
     pub(crate) fn handle_stun(&mut self, path: Path, packet: StunPacket<'_>, now: Instant) -> bool {
+        let from_other = self
+            .locals
+            .iter()
+            .any(|local| local.socket == path.socket && self.is_kept_off(local, path.remote));
+        if from_other {
+            return false;
+        }
         let accepted = self.ice.handle_packet(now, packet);
         if accepted {
             if !self.discovered.contains(&path) {
@@ -332,6 +380,9 @@ impl Transport {
             let Some(local) = self.local_of(transmit.source, transmit.proto) else {
                 continue;
             };
+            if self.is_kept_off(local, transmit.destination) {
+                continue;
+            }
             let socket = local.socket;
             let bytes: &[u8] = &transmit.contents;
             // Binding request: type 0x0001 (RFC 8489 §5), transaction id at bytes 8 to 20.

@@ -18,6 +18,7 @@ mod hubs;
 mod keyframes;
 mod loss;
 mod negotiation;
+mod neighbours;
 mod release;
 mod support;
 mod switching;

@@ -25,6 +25,7 @@ impl Side {
                 addr,
                 interface: String::new(),
             }],
+            siblings: vec![addr],
             announced_v4: None,
             announced_v6: None,
             certificates: Certificates::generate().expect("certificates"),

@@ -33,7 +33,7 @@ fn sink(events: SyncSender<Event>) -> impl Fn(Event) -> Result<(), Event> + Clon
 
 fn start(config: &EngineConfig, room: usize) -> (EngineHandle, Receiver<Event>) {
     let (sender, receiver) = sync_channel(room);
-    let engine = start_with(config, sink(sender), |_| |_| Ok(Echo::new())).unwrap();
+    let engine = start_with(config, sink(sender), |_, _| |_| Ok(Echo::new())).unwrap();
     (engine, receiver)
 }
 
@@ -320,7 +320,7 @@ fn echo_until_answered(peer: &StdSocket) {
 
 #[test]
 fn core_that_cannot_be_made_is_an_error_of_the_start() {
-    let make = |_| |_| io::Result::<Echo>::Err(io::Error::other("no core today"));
+    let make = |_, _: &_| |_| io::Result::<Echo>::Err(io::Error::other("no core today"));
     let result = start_with(&config(2, "127.0.0.1"), |_| Ok(()), make);
     assert!(result.is_err_and(|error| error.to_string().contains("no core today")));
 }

@@ -64,6 +64,7 @@ impl World {
                 addr,
                 interface: String::new(),
             }],
+            siblings: vec![addr],
             announced_v4: None,
             announced_v6: None,
             certificates: Certificates::generate().expect("certificates"),
