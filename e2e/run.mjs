@@ -29,6 +29,7 @@ const [program, ...rest] = isolated === null ? command : [...isolated, ...comman
 const { status, error } = spawnSync(program, rest, {
   stdio: "inherit",
   cwd: fileURLToPath(new URL(".", import.meta.url)),
+  env: { ...process.env, SALONO_E2E_ISOLATED: isolated === null ? "no" : "yes" },
 });
 if (error !== undefined) {
   throw error;

@@ -25,6 +25,8 @@ if [ "$purpose" = test ]; then
         packages+=(chromium fonts-dejavu-core)
     # As root they run in a network namespace of their own.
     have ip || packages+=(iproute2)
+    # Calls by way of a real TURN server.
+    have turnserver || packages+=(coturn)
 fi
 
 if ! have cargo; then

@@ -25,16 +25,22 @@ export class KurentoPeer {
    *
    * @param {import("playwright-core").Page} page any page of a secure origin
    * @param {object} endpoint a WebRtcEndpoint of the client
-   * @param {{send?: boolean, receive?: boolean, data?: boolean, bundled?: boolean, serverOffers?: boolean}} what
-   *   `bundled: false` lets every m-line have a transport of its own; `serverOffers` turns the roles round
+   * @param {{send?: boolean, receive?: boolean, data?: boolean, bundled?: boolean, serverOffers?: boolean,
+   *   only?: (line: string) => boolean}} what
+   *   `bundled: false` lets every m-line have a transport of its own; `serverOffers` turns the roles round; `only`
+   *   says which of the server's candidates the browser learns
    * @returns {Promise<KurentoPeer>}
    */
   static async connect(page, endpoint, what) {
     const peer = new KurentoPeer(page);
     const fromServer = [];
     let answered = false;
+    const { only = () => true, ...shape } = what;
     const deliver = (candidate) => page.evaluate(add, [peer.#name, candidate]);
     endpoint.on("IceCandidateFound", ({ candidate }) => {
+      if (!only(candidate.candidate)) {
+        return;
+      }
       if (answered) {
         deliver(candidate).catch(() => undefined);
       } else {
@@ -46,11 +52,11 @@ export class KurentoPeer {
     });
     if (what.serverOffers) {
       const offer = await endpoint.generateOffer();
-      const answer = await page.evaluate(offerIn, [peer.#name, what, offer]);
+      const answer = await page.evaluate(offerIn, [peer.#name, shape, offer]);
       await endpoint.processAnswer(answer);
       await endpoint.gatherCandidates();
     } else {
-      const offer = await page.evaluate(offerIn, [peer.#name, what, null]);
+      const offer = await page.evaluate(offerIn, [peer.#name, shape, null]);
       const answer = await endpoint.processOffer(what.bundled === false ? withoutBundle(offer) : offer);
       await endpoint.gatherCandidates();
       await page.evaluate(acceptIn, [peer.#name, answer]);

@@ -17,6 +17,7 @@ mod forwarding;
 mod hubs;
 mod keyframes;
 mod loss;
+mod nat;
 mod negotiation;
 mod neighbours;
 mod release;

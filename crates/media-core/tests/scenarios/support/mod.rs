@@ -6,6 +6,7 @@ pub(crate) mod media;
 pub(crate) mod network;
 pub(crate) mod peer;
 pub(crate) mod sdp;
+pub(crate) mod servers;
 
 pub(crate) use network::{Dice, Link};
 pub(crate) use peer::{Peer, Wish};
@@ -13,6 +14,7 @@ pub(crate) use peer::{Peer, Wish};
 use network::{Network, To};
 use salono_media_api::*;
 use salono_media_core::*;
+use servers::{Servers, Socket};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -43,6 +45,7 @@ pub(crate) struct World {
     pub(crate) origin: Instant,
     /// Datagrams from the shard to addresses that are no peer's.
     pub(crate) strays: Vec<(SocketAddr, Vec<u8>)>,
+    pub(crate) servers: Servers,
     tokens: u64,
     stuck: u32,
 }
@@ -81,6 +84,7 @@ impl World {
             network: Network::new(seed),
             origin: now,
             strays: Vec::new(),
+            servers: Servers::default(),
             tokens: 0,
             stuck: 0,
         };
@@ -181,6 +185,13 @@ impl World {
 
     /// A peer that offers; answered and gathered, connecting.
     pub(crate) fn join(&mut self, wish: Wish) -> usize {
+        let index = self.join_without_gathering(wish);
+        self.trickle(index);
+        index
+    }
+
+    /// A peer that offers; answered.
+    pub(crate) fn join_without_gathering(&mut self, wish: Wish) -> usize {
         let spec = WebRtcSpec {
             data_channels: wish.data,
             ..WebRtcSpec::default()
@@ -218,7 +229,6 @@ impl World {
             .sdp_api()
             .accept_answer(pending, answer)
             .expect("an acceptable answer");
-        self.trickle(index);
         index
     }
 
@@ -392,6 +402,12 @@ impl World {
                         self.now,
                     );
                 }
+                To::Relay(relay) => {
+                    let host = self.servers.host.as_mut().expect("a server");
+                    let (from, bytes) = (datagram.from, datagram.bytes);
+                    let sent = host.receive_from_peer(from, relay, &bytes, self.now);
+                    self.deliver(sent);
+                }
                 To::Peer(index) => {
                     self.peers[index].receive(datagram.from, &datagram.bytes, self.now);
                     self.drive_peer(index);
@@ -422,32 +438,148 @@ impl World {
     fn drive_peer(&mut self, index: usize) {
         let peer = &mut self.peers[index];
         for (to, bytes) in peer.drive(self.now) {
-            if to == self.addr {
+            if to == self.addr && !self.servers.blocked.contains(&index) {
                 self.network
                     .send(peer.up, peer.addr, To::Shard, &bytes, self.now);
+            } else if self.servers.is_relay(to) {
+                self.network
+                    .send(peer.up, peer.addr, To::Relay(to), &bytes, self.now);
             }
         }
     }
 
-    /// Takes events and datagrams out of the shard.
+    /// Takes events, wishes and datagrams out of the shard.
     pub(crate) fn collect(&mut self) {
-        while let Some(event) = self.shard.poll_event() {
-            self.events.push_back((self.now, event));
-        }
-        let egress = self.shard.egress();
-        for out in egress.datagrams() {
-            let start = out.start as usize;
-            let bytes = &egress.bytes()[start..start + out.len as usize];
-            match self.peers.iter().position(|peer| peer.addr == out.remote) {
-                Some(to) => {
-                    let link = self.peers[to].down;
-                    self.network
-                        .send(link, self.addr, To::Peer(to), bytes, self.now);
-                }
-                None => self.strays.push((out.remote, bytes.to_vec())),
+        loop {
+            while let Some(event) = self.shard.poll_event() {
+                self.events.push_back((self.now, event));
+            }
+            let sent = self.send();
+            match self.shard.poll_network() {
+                Some(request) => self.serve(request),
+                None if !sent => return,
+                None => {}
             }
         }
+    }
+
+    /// Sends what the egress has; false when it has nothing.
+    fn send(&mut self) -> bool {
+        let egress = self.shard.egress();
+        let datagrams: Vec<_> = egress
+            .datagrams()
+            .iter()
+            .map(|out| {
+                let start = out.start as usize;
+                let bytes = egress.bytes()[start..start + out.len as usize].to_vec();
+                (out.socket, out.remote, bytes)
+            })
+            .collect();
         egress.clear();
+        let is_empty = datagrams.is_empty();
+        for (socket, remote, bytes) in datagrams {
+            let from = match self.servers.sockets.get(&socket) {
+                Some(socket) => socket.local,
+                None => self.addr,
+            };
+            let to = self.peers.iter().position(|peer| peer.addr == remote);
+            if remote == servers::SERVER
+                && let Some(host) = self.servers.host.as_mut()
+            {
+                let sent = host.receive(from, &bytes, self.now);
+                self.deliver(sent);
+            } else if let Some(to) = to {
+                if !self.servers.blocked.contains(&to) {
+                    let link = self.peers[to].down;
+                    self.network
+                        .send(link, self.addr, To::Peer(to), &bytes, self.now);
+                }
+            } else {
+                self.strays.push((remote, bytes));
+            }
+        }
+        !is_empty
+    }
+
+    /// Brings what a server sends to peers and to us.
+    fn deliver(&mut self, sent: Vec<servers::Sent>) {
+        for datagram in sent {
+            if let Some(to) = self.peers.iter().position(|peer| peer.addr == datagram.to) {
+                let link = self.peers[to].down;
+                self.network
+                    .send(link, datagram.from, To::Peer(to), &datagram.bytes, self.now);
+                continue;
+            }
+            let Some(socket) = self.servers.socket_at(datagram.to, self.addr) else {
+                continue;
+            };
+            let is_stream = self
+                .servers
+                .sockets
+                .get(&socket)
+                .is_some_and(|socket| socket.remote.is_some());
+            let size = if is_stream && self.servers.piece > 0 {
+                self.servers.piece
+            } else {
+                datagram.bytes.len()
+            };
+            for piece in datagram.bytes.chunks(size) {
+                let mut bytes = piece.to_vec();
+                self.shard
+                    .handle_datagram(socket, datagram.from, &mut bytes, self.now);
+            }
+            self.shard.flush(self.now);
+        }
+    }
+
+    /// Does what the engine would do.
+    fn serve(&mut self, request: NetworkRequest) {
+        let event = match request {
+            NetworkRequest::BindUdp { request, ip, .. } => {
+                let (socket, local) = self.open(ip, None);
+                NetworkEvent::Bound {
+                    request,
+                    sockets: vec![(socket, local)],
+                }
+            }
+            NetworkRequest::Connect {
+                request, remote, ..
+            } => {
+                let (socket, local) = self.open(self.addr.ip(), Some(remote));
+                NetworkEvent::Connected {
+                    request,
+                    socket,
+                    local,
+                }
+            }
+            NetworkRequest::Resolve { request, host } => match self.servers.names.get(&host) {
+                Some(ip) => NetworkEvent::Resolved {
+                    request,
+                    addresses: vec![*ip],
+                },
+                None => NetworkEvent::Failed {
+                    request,
+                    reason: "unknown name".to_owned(),
+                },
+            },
+            NetworkRequest::Disconnect { .. } => return,
+            NetworkRequest::Close { socket } => {
+                self.servers.sockets.remove(&socket).expect("an open one");
+                return;
+            }
+        };
+        self.shard.handle_network(event, self.now);
+        self.shard.flush(self.now);
+    }
+
+    fn open(&mut self, ip: std::net::IpAddr, remote: Option<SocketAddr>) -> (SocketId, SocketAddr) {
+        self.servers.opened += 1;
+        let socket = SocketId(self.servers.opened);
+        let local = SocketAddr::new(ip, 40_000 + self.servers.opened);
+        self.servers
+            .sockets
+            .insert(socket, Socket { local, remote });
+        (socket, local)
     }
 
     /// Hands a datagram straight to the shard, from any address.

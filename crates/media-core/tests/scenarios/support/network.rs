@@ -46,6 +46,8 @@ impl Link {
 pub(crate) enum To {
     Shard,
     Peer(usize),
+    /// To a relayed address on the server.
+    Relay(std::net::SocketAddr),
 }
 
 #[derive(Debug)]
