@@ -228,7 +228,8 @@ impl Peer {
         let Some(srtp) = self.endpoint.srtp_mut(transport) else {
             return false;
         };
-        egress.push_with(path.socket, path.remote, dscp, MAX_RTCP, |buf| {
+        let mut sealed = 0;
+        let sent = egress.push_with(path.socket, path.remote, dscp, MAX_RTCP, |buf| {
             let room = buf.len().saturating_sub(MAX_RTCP_OVERHEAD);
             let mut writer = Writer::new(&mut buf[..room]);
             // RFC 3550 §6.1: a compound packet begins with a report.
@@ -237,8 +238,13 @@ impl Peer {
                 return 0;
             }
             let length = writer.len();
-            srtp.rtcp.seal_rtcp(buf, length).unwrap_or(0)
-        })
+            sealed = srtp.rtcp.seal_rtcp(buf, length).unwrap_or(0);
+            sealed
+        });
+        if let Some(endpoint) = self.endpoint.web_rtc_mut().filter(|_| sent) {
+            endpoint.count_sent(transport, sealed);
+        }
+        sent
     }
 
     /// Takes in one RTCP datagram; false when it is not authentic.

@@ -418,6 +418,15 @@ impl Peer {
                 stats.streams.push(out.stats(now));
             }
         }
+        if let Some(endpoint) = self.endpoint.web_rtc() {
+            stats.transports = endpoint.transport_stats();
+            for line in self.lines() {
+                let out = line.outbound.and_then(|out| router.out(out));
+                if let Some((transport, out)) = stats.transports.get_mut(line.transport).zip(out) {
+                    transport.bytes_sent += out.wire_bytes();
+                }
+            }
+        }
         if let Some(data) = self.endpoint.data() {
             let (opened, closed) = data.counts();
             stats.data_channels = data.stats();

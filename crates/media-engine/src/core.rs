@@ -29,6 +29,9 @@ pub(crate) trait Core {
     fn poll_network(&mut self) -> Option<NetworkRequest>;
     /// Takes in what became of a wish.
     fn handle_network(&mut self, event: NetworkEvent, now: Instant);
+    /// Gives back what others hold for the shard; nothing is asked of it afterwards but what it
+    /// leaves in the egress.
+    fn shut_down(&mut self, now: Instant);
     /// Datagrams to send.
     fn egress(&mut self) -> &mut Egress;
     /// Counters since the beginning.
@@ -72,6 +75,10 @@ impl Core for Shard {
 
     fn handle_network(&mut self, event: NetworkEvent, now: Instant) {
         Self::handle_network(self, event, now);
+    }
+
+    fn shut_down(&mut self, now: Instant) {
+        Self::shut_down(self, now);
     }
 
     fn egress(&mut self) -> &mut Egress {

@@ -146,7 +146,15 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
                 return;
             }
             if self.closing && !self.commands_left {
-                self.publish(Instant::now());
+                let now = Instant::now();
+                let end = AssertUnwindSafe(|| {
+                    self.core.shut_down(now);
+                    self.flush(now);
+                });
+                if catch_unwind(end).is_err() {
+                    tracing::error!(shard = self.index, "bug in a media shard at its end");
+                }
+                self.publish(now);
                 return;
             }
         }

@@ -162,6 +162,7 @@ impl Nat {
         for binding in self.bindings.values_mut() {
             binding.remove_user(endpoint);
         }
+        self.bindings.retain(|_, binding| binding.is_needed(now));
         for allocation in self.allocations.values_mut() {
             allocation.remove_user(endpoint, now);
         }

@@ -72,6 +72,7 @@ impl Shard {
         };
         let accepted = endpoint.handle_stun(usize::from(owner.transport), path, packet, now);
         if accepted {
+            endpoint.count_received(usize::from(owner.transport), datagram.len());
             self.dirty.push(owner.endpoint);
         }
         accepted
@@ -84,6 +85,7 @@ impl Shard {
         let Some(endpoint) = self.web_rtc(owner) else {
             return false;
         };
+        endpoint.count_received(usize::from(owner.transport), datagram.len());
         endpoint.handle_dtls(usize::from(owner.transport), datagram, now);
         self.dirty.push(owner.endpoint);
         true
@@ -96,6 +98,9 @@ impl Shard {
         let Some(peer) = self.peers.get_mut(owner.endpoint) else {
             return false;
         };
+        if let Some(endpoint) = peer.endpoint.web_rtc_mut() {
+            endpoint.count_received(usize::from(owner.transport), datagram.len());
+        }
         let taken = peer.receive_rtp(
             usize::from(owner.transport),
             datagram,
@@ -117,6 +122,9 @@ impl Shard {
         let Some(peer) = self.peers.get_mut(owner.endpoint) else {
             return false;
         };
+        if let Some(endpoint) = peer.endpoint.web_rtc_mut() {
+            endpoint.count_received(usize::from(owner.transport), datagram.len());
+        }
         peer.receive_rtcp(
             usize::from(owner.transport),
             datagram,

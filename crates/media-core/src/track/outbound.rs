@@ -50,6 +50,8 @@ pub(crate) struct Outbound {
     extensions: Extensions,
     packets: u64,
     octets: u64,
+    /// With headers and what SRTP adds, retransmissions included.
+    wire_bytes: u64,
     // What forwarding does not touch.
     kind: MediaKind,
     codecs: Vec<NegotiatedCodec>,
@@ -113,6 +115,7 @@ impl Outbound {
             extensions: Extensions::negotiated(media, false),
             packets: 0,
             octets: 0,
+            wire_bytes: 0,
             kind,
             codecs: media.codecs.clone(),
             rtx: rtx_ssrc.filter(|_| rtx_offered).map(|ssrc| Rtx {
@@ -220,6 +223,7 @@ impl Outbound {
         let rewrites =
             track.codec_kind().rewrites_payload() && changes(out.rewrite, &fresh.descriptor);
         let extensions = self.extensions;
+        let mut wire = 0;
         let sent = egress.push_with(
             destination.path.socket,
             destination.path.remote,
@@ -240,10 +244,12 @@ impl Outbound {
                 } else {
                     destination.sealer.seal_rtp_from(roc, header, payload, buf)
                 };
-                sealed.unwrap_or(0)
+                wire = sealed.unwrap_or(0);
+                wire
             },
         );
         if sent {
+            self.wire_bytes += wire as u64;
             self.packets += 1;
             self.octets += payload.len() as u64;
             self.last_sent = Some(now);
@@ -307,6 +313,7 @@ impl Outbound {
                 rtx.next = rtx.next.next();
             }
             let extensions = self.extensions;
+            let mut wire = 0;
             let sent = egress.push_with(
                 destination.path.socket,
                 destination.path.remote,
@@ -325,16 +332,23 @@ impl Outbound {
                     track
                         .codec_kind()
                         .rewrite(&mut buf[start..plain], out.rewrite);
-                    destination
+                    wire = destination
                         .sealer
                         .seal_rtp(roc, header, buf, plain)
-                        .unwrap_or(0)
+                        .unwrap_or(0);
+                    wire
                 },
             );
             if sent {
+                self.wire_bytes += wire as u64;
                 metrics.rtp_retransmitted += 1;
             }
         }
+    }
+
+    /// Bytes sent, as the network sees them.
+    pub(crate) fn wire_bytes(&self) -> u64 {
+        self.wire_bytes
     }
 
     // Feedback of the peer.

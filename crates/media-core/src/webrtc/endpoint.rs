@@ -17,7 +17,8 @@ use is::IceConnectionState;
 use rand::{Rng, rngs::StdRng};
 use salono_media_api::{
     ConnectionState, DataChannelSpec, DtlsState, ElementEvent, ElementKey, IceCandidate,
-    IceSettings, IceState, MediaError, MediaErrorKind, OfferKinds, PipelineKey, WebRtcSpec,
+    IceSettings, IceState, MediaError, MediaErrorKind, OfferKinds, PipelineKey, TransportStats,
+    WebRtcSpec,
 };
 use salono_sdp::MediaKind;
 use salono_sdp::negotiate::{DtlsRole, NegotiatedMedia, TransportParams};
@@ -487,6 +488,27 @@ impl Endpoint {
         self.transports
             .get_mut(transport)
             .is_some_and(|at| at.handle_stun(path, packet, now))
+    }
+
+    pub(crate) fn count_received(&mut self, transport: usize, bytes: usize) {
+        if let Some(transport) = self.transports.get_mut(transport) {
+            transport.count_received(bytes);
+        }
+    }
+
+    pub(crate) fn count_sent(&mut self, transport: usize, bytes: usize) {
+        if let Some(transport) = self.transports.get_mut(transport) {
+            transport.count_sent(bytes);
+        }
+    }
+
+    /// Counters and pairs of the transports.
+    pub(crate) fn transport_stats(&self) -> Vec<TransportStats> {
+        self.transports
+            .iter()
+            .enumerate()
+            .map(|(index, transport)| transport.stats(stream_id(index)))
+            .collect()
     }
 
     /// A connection that the peer reached us by has ended.

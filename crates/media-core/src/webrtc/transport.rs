@@ -5,6 +5,8 @@
 //! and the ClientHello race that it leaves open), and no key is used before the peer's
 //! certificate matched the signalled fingerprint.
 
+mod stats;
+
 use super::candidates::LocalCandidate;
 use super::data::DataChannels;
 use super::dtls::{Dtls, DtlsEvent};
@@ -101,6 +103,8 @@ pub(crate) struct Transport {
     data: Option<DataChannels>,
     certificate: Arc<Certificate>,
     dscp: u8,
+    bytes_sent: u64,
+    bytes_received: u64,
 }
 
 impl Transport {
@@ -129,6 +133,8 @@ impl Transport {
             data: None,
             certificate,
             dscp,
+            bytes_sent: 0,
+            bytes_received: 0,
         }
     }
 
@@ -393,6 +399,7 @@ impl Transport {
             {
                 events.push(TransportEvent::CheckSent(id));
             }
+            self.bytes_sent += bytes.len() as u64;
             egress.push(socket, transmit.destination, self.dscp, bytes);
         }
         while let Some(event) = self.ice.poll_event() {
@@ -467,6 +474,7 @@ impl Transport {
             return;
         };
         while let Some(datagram) = dtls.poll_datagram() {
+            self.bytes_sent += datagram.len() as u64;
             egress.push(path.socket, path.remote, self.dscp, &datagram);
         }
         while let Some(event) = dtls.poll_event() {
@@ -557,6 +565,7 @@ impl Transport {
         }
         dtls.close();
         while let Some(datagram) = dtls.poll_datagram() {
+            self.bytes_sent += datagram.len() as u64;
             egress.push(path.socket, path.remote, self.dscp, &datagram);
         }
     }

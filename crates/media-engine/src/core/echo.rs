@@ -110,6 +110,8 @@ impl Core for Echo {
 
     fn handle_network(&mut self, _: NetworkEvent, _: Instant) {}
 
+    fn shut_down(&mut self, _: Instant) {}
+
     fn egress(&mut self) -> &mut Egress {
         &mut self.egress
     }

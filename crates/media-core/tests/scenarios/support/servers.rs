@@ -93,6 +93,13 @@ impl Host {
             _ => {}
         }
         let outside = self.outside(from);
+        let mut bytes = bytes;
+        // The library knows nothing of the padding that RFC 8656 §12.5 wants on streams.
+        if let (TransportType::Tcp, [0x40..=0x4f, _, high, low, ..]) = (self.transport, bytes) {
+            let end = 4 + usize::from(u16::from_be_bytes([*high, *low]));
+            assert_eq!(end.next_multiple_of(4), bytes.len(), "padded");
+            bytes = &bytes[..end];
+        }
         self.take(self.transport, outside, SERVER, bytes, now)
     }
 
@@ -115,18 +122,32 @@ impl Host {
         bytes: &[u8],
         now: Instant,
     ) -> Vec<Sent> {
-        let mut sent = Vec::new();
         if self.is_silent {
-            return sent;
+            return Vec::new();
         }
-        let now = self.time(now);
-        let transmit = Transmit::new(bytes.to_vec(), transport, from, to);
+        let mut sent = self.exchange(Transmit::new(bytes.to_vec(), transport, from, to), now);
+        for sent in &mut sent {
+            let is_channel = matches!(sent.bytes.first(), Some(0x40..=0x4f));
+            if self.transport == TransportType::Tcp && sent.from == SERVER && is_channel {
+                sent.bytes.resize(sent.bytes.len().next_multiple_of(4), 0);
+            }
+        }
+        sent
+    }
+
+    fn exchange(&mut self, transmit: Transmit<Vec<u8>>, now: Instant) -> Vec<Sent> {
+        let mut sent = Vec::new();
+        let (from, now) = (transmit.from, self.time(now));
         if let Some(forward) = self.server.recv(transmit, now) {
             let forward = forward.build();
             sent.push(Sent {
                 from: forward.from,
                 // The library addresses answers to plain binding requests to itself.
-                to: if forward.to == SERVER { from } else { forward.to },
+                to: if forward.to == SERVER {
+                    from
+                } else {
+                    forward.to
+                },
                 bytes: forward.data,
             });
         }
