@@ -36,7 +36,7 @@ pub enum OnDisconnect {
     /// keeps its answers for 20 seconds, so it does not carry them out twice: keep
     /// [`Config::request_timeout`] within that, and do not use this with servers whose request
     /// cache is switched off. What cannot be repeated safely fails all the same: requests that
-    /// were sent before the server had named the session
+    /// were sent before the server had named the session, those that were sent three times in vain
     /// ([`Error::Disconnected`](crate::Error::Disconnected)), and everything when the server has
     /// lost the session ([`Error::SessionLost`](crate::Error::SessionLost)).
     Resend,

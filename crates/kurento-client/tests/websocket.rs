@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use salono_kurento_client::{
-    Client, Config, ConnectError, Error, MediaPipeline, SessionEvent, Value, WebRtcEndpoint,
+    Client, Config, ConnectError, Error, MediaPipeline, OnDisconnect, SessionEvent, Value,
+    WebRtcEndpoint,
 };
 use salono_kurento_model::json;
 use tokio::{
@@ -140,6 +141,28 @@ async fn a_lost_connection_comes_back_with_its_session() {
         .send(json!({"jsonrpc": "2.0", "method": "onEvent", "params": {"value": value}}))
         .await;
     assert_eq!(stream.recv().await.unwrap().unwrap().description, "d");
+}
+
+#[tokio::test]
+async fn a_request_that_ends_every_connection_is_given_up() {
+    let mut config = impatient();
+    config.on_disconnect = OnDisconnect::Resend;
+    let (client, mut socket, listener, _driver) = start(config).await;
+    let pipeline = create_pipeline(&client, &mut socket).await;
+    let (refused, ()) = tokio::join!(pipeline.name(), async {
+        for _ in 0..3 {
+            let request = socket.expect("invoke").await;
+            assert_eq!(request["id"], 1, "the same request");
+            drop(socket);
+            socket = Socket::accept(&listener).await;
+            let connect = socket.expect("connect").await;
+            let result = json!({"serverId": "x", "sessionId": "s1"});
+            socket
+                .send(json!({"id": connect["id"], "jsonrpc": "2.0", "result": result}))
+                .await;
+        }
+    });
+    assert_eq!(refused, Err(Error::Disconnected));
 }
 
 #[tokio::test]

@@ -54,9 +54,13 @@ pub(super) struct Outstanding {
     deadline: Instant,
     pub(super) message: ClientMessage,
     pub(super) waiter: Waiter,
-    /// It was handed to a connection.
-    pub(super) sent: bool,
+    /// How often it was handed to a connection.
+    sends: u32,
 }
+
+/// How often a request is sent. One that makes the server close the connection (too long, for
+/// example) would otherwise take every new connection down with it.
+const MAX_SENDS: u32 = 3;
 
 /// Every request that was taken and has no answer.
 #[derive(Debug, Default)]
@@ -100,7 +104,7 @@ impl Pending {
             deadline: Instant::now() + timeout,
             message,
             waiter,
-            sent: false,
+            sends: 0,
         };
         self.requests.insert(id, outstanding);
         self.outbox.push_back(id);
@@ -120,7 +124,7 @@ impl Pending {
     /// The front was handed to the connection.
     pub(super) fn front_sent(&mut self) {
         if let Some(front) = self.front() {
-            front.sent = true;
+            front.sends += 1;
         }
         self.outbox.pop_front();
     }
@@ -157,11 +161,12 @@ impl Pending {
     /// safely.
     ///
     /// Servers recognise a repeated request by session and id, so one that was sent without a
-    /// session might be carried out twice.
+    /// session might be carried out twice. One that was sent [`MAX_SENDS`] times is given up, too.
     pub(super) fn keep_repeatable(&mut self) -> Vec<Outstanding> {
         let kept = |request: &Outstanding| match request.waiter {
             Waiter::Caller { .. } | Waiter::Nobody => {
-                !request.sent || request.message.session.is_some()
+                let known = request.message.session.is_some();
+                request.sends == 0 || (known && request.sends < MAX_SENDS)
             }
             Waiter::Ping | Waiter::Resume => false,
         };
