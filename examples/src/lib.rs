@@ -85,11 +85,12 @@ impl Example {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let failed = |error| Failure::Listen {
-            address: self.listen,
-            error,
+        let address = self.listen;
+        let failed = |error| Failure::Listen { address, error };
+        let listener = match TcpListener::bind(address).await {
+            Ok(listener) => listener,
+            Err(error) => return Err(self.give_up(failed(error)).await),
         };
-        let listener = TcpListener::bind(self.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (stop, stopping) = watch::channel(false);
         let stopping = Arc::new(stopping);
@@ -111,10 +112,20 @@ impl Example {
             let _ = stop.send(true);
         };
         let served = axum::serve(listener, app).with_graceful_shutdown(end).await;
-        // Ends the session, and with it all that the media server holds for this program.
+        self.close().await;
+        served.map_err(failed)
+    }
+
+    /// Ends before anything is served.
+    pub async fn give_up(self, why: impl Into<Failure>) -> Failure {
+        self.close().await;
+        why.into()
+    }
+
+    /// Ends the session, and with it all that the media server holds for this program.
+    async fn close(self) {
         self.client.close().await;
         let _ = self.driver.await;
-        served.map_err(failed)
     }
 }
 

@@ -42,7 +42,10 @@ const OFFER: &str = "v=0\r\n\
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let example = Example::start(Args::parse().flags).await?;
-    let source = Source::create(example.client()).await?;
+    let source = match Source::create(example.client()).await {
+        Ok(source) => source,
+        Err(error) => return Err(example.give_up(error).await),
+    };
     let port = source.port;
     say(&format!(
         "send to port {port}, for example with\n  \
