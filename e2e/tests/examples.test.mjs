@@ -78,8 +78,8 @@ describe("examples", () => {
     await watch(presenter, "#video");
     for (const viewer of viewers) {
       await viewer.click("#view");
-      await watch(viewer, "#video");
     }
+    await Promise.all(viewers.map((viewer) => watch(viewer, "#video")));
     await viewers[0].click("#stop");
     await viewers[0].click("#present");
     await says(viewers[0], /somebody presents already/);
@@ -127,11 +127,11 @@ describe("examples", () => {
       await page.fill("#name", names[at]);
       await page.click("#join");
     }
-    for (const [at, page] of pages.entries()) {
-      for (const other of names.filter((name) => name !== names[at])) {
-        await watch(page, `[data-name=${other}] video`);
-      }
-    }
+    const seen = pages.flatMap((page, at) => {
+      const others = names.filter((name) => name !== names[at]);
+      return others.map((other) => watch(page, `[data-name=${other}] video`));
+    });
+    await Promise.all(seen);
     await pages[2].click("#leave");
     for (const page of pages.slice(0, 2)) {
       await page.locator("[data-name=eve]").waitFor({ state: "detached" });
