@@ -169,7 +169,7 @@ fn equal(recorded: &Value, ours: &Value) -> bool {
 /// A value as a cell of the table.
 pub(crate) fn show(value: &Value) -> String {
     /// Longest cell, in characters.
-    const LONGEST: usize = 90;
+    const LONGEST: usize = 600;
     let quoted = |text: &str| format!("\"{text}\"");
     let text = value.as_str().map_or_else(|| value.to_string(), quoted);
     let text = names::split(&text).texts.join("~");

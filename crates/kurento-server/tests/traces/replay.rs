@@ -191,20 +191,22 @@ impl Replay<'_> {
         let revealed = self.reveal_plain(&compare::outcome(recorded));
         let mut found = Vec::new();
         match (recorded.get("error"), ours.get("error")) {
-            (Some(_), None) => {
-                found.push((String::new(), show_error(recorded), show(&ours["result"])))
+            (Some(before), Some(after)) if before["code"] != after["code"] => {
+                found.push(("error".to_owned(), show_error(recorded), show_error(&ours)));
             }
-            (None, Some(_)) => found.push((
-                String::new(),
-                show(&recorded["result"]["value"]),
-                show_error(&ours),
-            )),
             (Some(_), Some(_)) | (None, None) => differences(
                 "",
                 &canonical(&revealed, operation),
                 &canonical(&compare::outcome(&ours), operation),
                 &mut found,
             ),
+            (Some(_), None) => {
+                found.push((String::new(), show_error(recorded), show(&ours["result"])));
+            }
+            (None, Some(_)) => {
+                let before = show(&recorded["result"]["value"]);
+                found.push((String::new(), before, show_error(&ours)));
+            }
         }
         for (member, recorded, ours) in found {
             self.note(&id, &label, &member, recorded, ours);
@@ -396,8 +398,9 @@ impl Replay<'_> {
             events
         };
         let (recorded, ours) = (plain(recorded), plain(ours));
-        if recorded.len() != ours.len() {
-            self.note("", &at, "sequence", sequence(&recorded), sequence(&ours));
+        let (before, after) = (sequence(&recorded), sequence(&ours));
+        if before != after {
+            self.note("", &at, "sequence", before, after);
             return;
         }
         let mut found = Vec::new();
