@@ -100,6 +100,9 @@ fn kind_of(value: &Value) -> Value {
 fn by_class(members: &Map<String, Value>) -> Value {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut entries = Map::new();
+    // Data channels in the order of their labels.
+    let mut members: Vec<(&String, &Value)> = members.iter().collect();
+    members.sort_by_key(|(_, entry)| entry["label"].as_str().unwrap_or_default());
     for (name, entry) in members {
         let class = entry["__type__"].as_str().unwrap_or(name);
         let count = counts.entry(class).or_default();
