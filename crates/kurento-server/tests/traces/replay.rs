@@ -47,7 +47,8 @@ pub(crate) async fn replay(recording: &Recording, table: &Table) -> Vec<Found> {
     for index in 0..recording.steps.len() {
         replay.step(index).await;
     }
-    replay.compare_events();
+    let events = replay.compare_events();
+    replay.found.extend(events);
     for (_, mut client) in std::mem::take(&mut replay.clients) {
         client.close().await;
     }
@@ -324,6 +325,7 @@ impl Replay<'_> {
 
     async fn close(&mut self, connection: u64, code: u16) {
         self.settle().await;
+        self.agree().await;
         self.collect(connection);
         let Some(mut client) = self.clients.remove(&connection) else {
             return;
@@ -348,9 +350,29 @@ impl Replay<'_> {
         }
     }
 
-    /// Compares the events of the whole conversation: for each object and type, and for each kind
-    /// of media or component, what came and in which order.
-    fn compare_events(&mut self) {
+    /// Waits until the events are as recorded or as the table says.
+    async fn agree(&mut self) {
+        let deadline = Instant::now() + EVENT_PATIENCE;
+        loop {
+            let connections: Vec<u64> = self.clients.keys().copied().collect();
+            for connection in &connections {
+                self.collect(*connection);
+            }
+            if self.table.lists_all(&self.compare_events()) {
+                return;
+            }
+            let hearing = self.clients.values_mut();
+            let hearing = hearing.map(|client| Box::pin(client.hear()));
+            let any = futures_util::future::select_all(hearing);
+            if timeout_at(deadline, any).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Compares the events of the conversation: for each object and type, and for each kind of media
+    /// or component, what came and in which order.
+    fn compare_events(&self) -> Vec<Found> {
         type Groups = BTreeMap<String, (Vec<Value>, Vec<Value>)>;
         let mut groups: Groups = BTreeMap::new();
         let mut missing = BTreeSet::new();
@@ -371,21 +393,18 @@ impl Replay<'_> {
                 group.1.push(event.clone());
             }
         }
+        let mut found = Vec::new();
         for class in missing {
-            self.note(
-                "",
-                &format!("class {class}"),
-                "",
-                String::new(),
-                "40108".to_owned(),
-            );
+            let at = format!("class {class}");
+            found.push(self.difference("", &at, "", String::new(), "40108".to_owned()));
         }
         for (recorded, ours) in groups.into_values() {
-            self.compare_group(&recorded, &ours);
+            self.compare_group(&recorded, &ours, &mut found);
         }
+        found
     }
 
-    fn compare_group(&mut self, recorded: &[Value], ours: &[Value]) {
+    fn compare_group(&self, recorded: &[Value], ours: &[Value], found: &mut Vec<Found>) {
         let first = recorded.first().or(ours.first()).unwrap();
         let at = event_label(first);
         let set = is_set(first);
@@ -400,27 +419,39 @@ impl Replay<'_> {
         let (recorded, ours) = (plain(recorded), plain(ours));
         let (before, after) = (sequence(&recorded), sequence(&ours));
         if before != after {
-            self.note("", &at, "sequence", before, after);
+            found.push(self.difference("", &at, "sequence", before, after));
             return;
         }
-        let mut found = Vec::new();
+        let mut places = Vec::new();
         for (recorded, ours) in recorded.iter().zip(&ours) {
-            differences("", recorded, ours, &mut found);
+            differences("", recorded, ours, &mut places);
         }
-        for (member, recorded, ours) in found {
-            self.note("", &at, &member, recorded, ours);
+        for (member, recorded, ours) in places {
+            found.push(self.difference("", &at, &member, recorded, ours));
         }
     }
 
     fn note(&mut self, id: &str, at: &str, member: &str, recorded: String, ours: String) {
-        self.found.push(Found {
+        let found = self.difference(id, at, member, recorded, ours);
+        self.found.push(found);
+    }
+
+    fn difference(
+        &self,
+        id: &str,
+        at: &str,
+        member: &str,
+        recorded: String,
+        ours: String,
+    ) -> Found {
+        Found {
             trace: self.recording.name.clone(),
             id: id.to_owned(),
             at: at.to_owned(),
             member: member.to_owned(),
             recorded,
             ours,
-        });
+        }
     }
 }
 

@@ -81,6 +81,12 @@ impl Table {
         })
     }
 
+    /// Whether all of these have a row.
+    pub(crate) fn lists_all(&self, found: &[Found]) -> bool {
+        let listed = |found| self.rows.iter().any(|row| row.covers(found));
+        found.iter().all(listed)
+    }
+
     /// Differences without a row; with `whole`, also rows without a difference.
     pub(crate) fn judge(&self, found: &[Found], whole: bool) -> Verdict {
         let mut unlisted: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
