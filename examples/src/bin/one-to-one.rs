@@ -34,11 +34,17 @@ enum Ask {
 }
 
 /// What one person's task tells another's.
-enum Note {
-    Calls { from: String },
-    Accepts { call: Call },
+struct Note {
+    from: String,
+    news: News,
+}
+
+/// What somebody else did.
+enum News {
+    Calls,
+    Accepts(Call),
     Rejects,
-    HangsUp { from: String },
+    HangsUp,
 }
 
 /// One side of a call.
@@ -121,8 +127,7 @@ impl Person {
         match ask {
             Ask::Register { name } => self.register(name).await,
             Ask::Call { to, sdp } if self.other.is_none() => {
-                let from = self.name.clone();
-                if to != from && self.people.tell(&to, Note::Calls { from }).await {
+                if to != self.name && self.tell(&to, News::Calls).await {
                     (self.other, self.offer) = (Some(to), Some(sdp));
                 } else {
                     self.refused(&format!("{to} cannot be called"));
@@ -133,7 +138,7 @@ impl Person {
             }
             Ask::Reject if self.call.is_none() => {
                 if let Some(other) = self.other.take() {
-                    self.people.tell(&other, Note::Rejects).await;
+                    self.tell(&other, News::Rejects).await;
                 }
             }
             Ask::Candidate { candidate } => match &self.call {
@@ -149,29 +154,31 @@ impl Person {
 
     /// Somebody else did something.
     async fn hears(&mut self, note: Note) -> Result<(), TransactionError> {
-        match note {
-            Note::Calls { from } if self.other.is_none() => {
+        let Note { from, news } = note;
+        let concerns_us = self.other.as_ref() == Some(&from);
+        match news {
+            News::Calls if self.other.is_none() => {
                 self.page.send(&json!({"type": "incoming", "from": from}));
                 self.other = Some(from);
             }
             // Busy.
-            Note::Calls { from } => {
-                self.people.tell(&from, Note::Rejects).await;
+            News::Calls => {
+                self.tell(&from, News::Rejects).await;
             }
-            Note::Accepts { call } => match self.offer.take() {
+            News::Accepts(call) => match self.offer.take_if(|_| concerns_us) {
                 Some(offer) => self.join(call, &offer).await?,
                 // Hung up in the meantime.
                 None => drop(call.pipeline.release().await),
             },
-            Note::Rejects => {
+            News::Rejects if concerns_us => {
                 self.forget_call();
                 self.refused("the call was not taken");
             }
-            Note::HangsUp { from } if self.other.as_ref() == Some(&from) => {
+            News::HangsUp if concerns_us => {
                 self.forget_call();
                 self.page.send(&json!({"type": "ended"}));
             }
-            Note::HangsUp { .. } => {}
+            News::Rejects | News::HangsUp => {}
         }
         Ok(())
     }
@@ -209,10 +216,12 @@ impl Person {
             pipeline: pipeline.clone(),
             endpoint,
         };
-        self.people
-            .tell(&other, Note::Accepts { call: side(theirs) })
-            .await;
-        self.join(side(ours), sdp).await
+        if self.tell(&other, News::Accepts(side(theirs))).await {
+            return self.join(side(ours), sdp).await;
+        }
+        self.forget_call();
+        self.refused(&format!("{other} is gone"));
+        Ok(pipeline.release().await?)
     }
 
     /// Connects the browser to its side of a call.
@@ -227,8 +236,7 @@ impl Person {
 
     async fn hang_up(&mut self) {
         if let Some(other) = self.other.clone() {
-            let from = self.name.clone();
-            self.people.tell(&other, Note::HangsUp { from }).await;
+            self.tell(&other, News::HangsUp).await;
         }
         if let Some(call) = &self.call {
             // The other one may have been quicker.
@@ -244,15 +252,14 @@ impl Person {
         self.early.clear();
     }
 
+    /// Leaves a note; `false` when nobody has this name, or has too many notes.
+    async fn tell(&self, name: &str, news: News) -> bool {
+        let person = self.people.0.lock().await.get(name).cloned();
+        let from = self.name.clone();
+        person.is_some_and(|person| person.try_send(Note { from, news }).is_ok())
+    }
+
     fn refused(&self, why: &str) {
         self.page.send(&json!({"type": "refused", "why": why}));
-    }
-}
-
-impl Switchboard {
-    /// Leaves a note; `false` when nobody has this name, or has too many notes.
-    async fn tell(&self, name: &str, note: Note) -> bool {
-        let person = self.0.lock().await.get(name).cloned();
-        person.is_some_and(|person| person.try_send(note).is_ok())
     }
 }
