@@ -1,6 +1,7 @@
-//! Shard threads, UDP sockets and timers around `media-core`.
+//! Shard threads, sockets and timers around `media-core`.
 //!
-//! [`Engine::start`] binds one UDP port per shard (on every local address) and runs each
+//! [`Engine::start`] binds one UDP port per shard (on every local address), listens beside it for
+//! ICE over TCP, and runs each
 //! [`Shard`](salono_media_core::Shard) on a thread of its own; [`EngineHandle`] carries commands to
 //! the shard that owns their pipeline. The threads know no async runtime and take no lock on the
 //! way of a packet:
@@ -11,9 +12,13 @@
 //!   └── publish metrics ◀── events out ◀── send ◀── timers due ◀── some commands ◀┘
 //! ```
 //!
+//! Sockets that a shard asks for, among them TCP and TLS streams, are served in the same loop. What
+//! only blocking calls can do, such as looking up a name, is done by threads beside it.
+//!
 //! Queues: commands are lossless and bounded (the caller sees "full"), events wait bounded and are
-//! then dropped and counted, datagrams are never waited for. A panic in a shard costs what it was
-//! doing; a shard that keeps panicking is restarted empty and its elements are reported failed.
+//! then dropped and counted, datagrams are never waited for, and what a TCP connection does not take
+//! waits bounded and is then dropped and counted. A panic in a shard costs what it was doing; a shard
+//! that keeps panicking is restarted empty and its elements are reported failed.
 //!
 //! Runs on Linux.
 

@@ -373,11 +373,11 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
             "the shard starts again, empty; its calls end"
         );
         self.panics = (0, None);
+        self.network.reset();
         let (events, pipelines) = self.roster.fail_all();
         for event in events {
             self.outbox.push(event);
         }
-        self.network.reset();
         let restart = AssertUnwindSafe(|| {
             self.core = (self.make)(now)?;
             for pipeline in pipelines {

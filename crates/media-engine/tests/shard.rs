@@ -1,11 +1,12 @@
 //! The real shard on its thread: commands, events and candidates through the public interface.
 
 use salono_media_api::{
-    Command, CommandSink, ElementEvent, ElementKey, ElementSpec, Event, MediaErrorKind, OfferKinds,
-    Op, PipelineKey, Reply, Token, WebRtcSpec,
+    Command, CommandSink, ElementEvent, ElementKey, ElementSpec, Event, IceSettings,
+    MediaErrorKind, OfferKinds, Op, PipelineKey, Reply, Token, WebRtcSpec,
 };
 use salono_media_core::Certificates;
 use salono_media_engine::{Engine, EngineConfig, EngineHandle};
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::mpsc::{Receiver, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
@@ -114,6 +115,77 @@ fn each_endpoint_offers_the_port_of_its_shard() {
             "{candidates:?} lacks {place}"
         );
     }
+}
+
+/// Gathers host candidates for a new endpoint that is kept to the interface with this name.
+fn gather(
+    engine: &mut EngineHandle,
+    events: &Receiver<Event>,
+    pipeline: u64,
+    interface: &str,
+) -> Result<Vec<String>, MediaErrorKind> {
+    let element = ElementKey(pipeline);
+    let token = |number| Token(pipeline * 10 + number);
+    let ops = [
+        Op::CreatePipeline,
+        Op::Create {
+            token: token(0),
+            element,
+            spec: ElementSpec::WebRtc(WebRtcSpec::default()),
+        },
+        Op::SetIce {
+            element,
+            settings: Box::new(IceSettings {
+                interfaces: vec![interface.to_owned()],
+                ..IceSettings::default()
+            }),
+        },
+        Op::GenerateOffer {
+            token: token(1),
+            element,
+            kinds: OfferKinds::default(),
+        },
+        Op::GatherCandidates {
+            token: token(2),
+            element,
+        },
+    ];
+    ops.into_iter().for_each(|op| submit(engine, pipeline, op));
+    let (found, answer) = until_answer(events, token(2));
+    answer?;
+    let candidates: BTreeSet<_> = found
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Element {
+                event: ElementEvent::IceCandidateFound(found),
+                ..
+            } => Some(found.candidate),
+            Event::Element { .. } | Event::Replied { .. } => None,
+        })
+        .collect();
+    Ok(candidates.into_iter().collect())
+}
+
+#[test]
+fn endpoints_can_be_kept_to_interfaces_by_their_names() {
+    let (mut engine, events) = start();
+    let port = engine.local_ports()[0];
+    let found = gather(&mut engine, &events, 0, "lo").unwrap();
+    let [udp, tcp] = &found[..] else {
+        panic!("one for UDP and one for TCP: {found:?}")
+    };
+    assert!(
+        udp.contains(&format!(" 127.0.0.1 {port} typ host")),
+        "{udp}"
+    );
+    assert!(
+        tcp.contains(" 127.0.0.1 ") && tcp.contains("tcptype passive"),
+        "{tcp}"
+    );
+    assert_eq!(
+        gather(&mut engine, &events, 1, "eth9"),
+        Err(MediaErrorKind::Gather)
+    );
 }
 
 #[test]

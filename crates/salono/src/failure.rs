@@ -69,6 +69,14 @@ pub(crate) enum Failure {
         /// Why.
         why: String,
     },
+    /// The certificates of relays cannot be read.
+    #[error("media.relay_roots: {}: {error}", path.display())]
+    RelayRoots {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
     /// The registrar's URL cannot be used.
     #[error("kurento.registrar: {0}")]
     Registrar(String),

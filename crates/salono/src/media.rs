@@ -157,6 +157,14 @@ pub(crate) fn engine_config(media: &Media, endpoint: &Endpoint) -> Result<Engine
     config.shards = media.shards;
     config.announced_v4 = media.announce_v4;
     config.announced_v6 = media.announce_v6;
+    config.ice_tcp = media.tcp;
+    if let Some(path) = &media.relay_roots {
+        config.extra_roots =
+            std::fs::read_to_string(path).map_err(|error| Failure::RelayRoots {
+                path: path.clone(),
+                error,
+            })?;
+    }
     config.sockets.buffer_bytes = media.socket_buffer_bytes;
     let limits = &mut config.limits;
     limits.elements = media.max_elements;

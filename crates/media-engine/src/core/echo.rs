@@ -1,18 +1,31 @@
 //! A small core for tests of the thread around it: sends every datagram back, answers every
-//! command, and panics when told.
+//! command, and binds, closes and panics when told.
 
 use super::Core;
 use salono_media_api::{
     Command, ElementKey, Event, MediaError, MediaErrorKind, Op, PipelineKey, Reply, ShardMetrics,
     Token,
 };
-use salono_media_core::{Egress, NetworkEvent, NetworkRequest, SocketId};
+use salono_media_core::{Egress, NetworkEvent, NetworkRequest, RequestId, SocketId};
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// A datagram with this content makes it panic.
 pub(crate) const PANIC_DATAGRAM: &[u8] = b"panic";
+
+/// A datagram with this content makes it bind a pair of sockets on the address of the sender, and
+/// greet the sender from both.
+pub(crate) const BIND_DATAGRAM: &[u8] = b"bind";
+
+/// What it greets with.
+pub(crate) const GREETING: &[u8] = b"bound";
+
+/// A datagram with this content makes it say goodbye through the socket and close that.
+pub(crate) const CLOSE_DATAGRAM: &[u8] = b"close";
+
+/// What it says.
+pub(crate) const GOODBYE: &[u8] = b"goodbye";
 
 /// How long after an `Op::RequestKeyframe` its answer comes.
 pub(crate) const DELAY: Duration = Duration::from_millis(30);
@@ -25,6 +38,9 @@ pub(crate) struct Echo {
     pipelines: BTreeSet<PipelineKey>,
     elements: BTreeSet<ElementKey>,
     timers: VecDeque<(Instant, Token)>,
+    requests: VecDeque<NetworkRequest>,
+    /// Who asked for sockets, by the number of the request.
+    askers: Vec<SocketAddr>,
 }
 
 impl Echo {
@@ -36,6 +52,8 @@ impl Echo {
             pipelines: BTreeSet::new(),
             elements: BTreeSet::new(),
             timers: VecDeque::new(),
+            requests: VecDeque::new(),
+            askers: Vec::new(),
         }
     }
 
@@ -81,6 +99,21 @@ impl Core for Echo {
         _: Instant,
     ) {
         assert_ne!(bytes, PANIC_DATAGRAM, "told to");
+        if bytes == BIND_DATAGRAM {
+            self.requests.push_back(NetworkRequest::BindUdp {
+                request: RequestId(self.askers.len() as u64),
+                ip: remote.ip(),
+                ports: 10_000..=30_000,
+                pair: true,
+            });
+            self.askers.push(remote);
+            return;
+        }
+        if bytes == CLOSE_DATAGRAM {
+            self.egress.push(socket, remote, 0, GOODBYE);
+            self.requests.push_back(NetworkRequest::Close { socket });
+            return;
+        }
         self.datagrams.push((socket, remote, bytes.to_vec()));
     }
 
@@ -105,10 +138,18 @@ impl Core for Echo {
     }
 
     fn poll_network(&mut self) -> Option<NetworkRequest> {
-        None
+        self.requests.pop_front()
     }
 
-    fn handle_network(&mut self, _: NetworkEvent, _: Instant) {}
+    fn handle_network(&mut self, event: NetworkEvent, _: Instant) {
+        let NetworkEvent::Bound { request, sockets } = event else {
+            panic!("{event:?} was not asked for")
+        };
+        let asker = self.askers[request.0 as usize];
+        for (socket, _) in sockets {
+            self.datagrams.push((socket, asker, GREETING.to_vec()));
+        }
+    }
 
     fn shut_down(&mut self, _: Instant) {}
 

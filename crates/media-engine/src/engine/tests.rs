@@ -1,7 +1,9 @@
 //! Real threads and loopback sockets around a small core.
 
 use super::*;
-use crate::core::echo::{DELAY, Echo, PANIC_DATAGRAM};
+use crate::core::echo::{
+    BIND_DATAGRAM, CLOSE_DATAGRAM, DELAY, Echo, GOODBYE, GREETING, PANIC_DATAGRAM,
+};
 use salono_media_api::{
     ElementEvent, ElementKey, ElementSpec, MediaErrorKind, PipelineKey, Reply, Token,
 };
@@ -323,4 +325,116 @@ fn core_that_cannot_be_made_is_an_error_of_the_start() {
     let make = |_, _: &_| |_| io::Result::<Echo>::Err(io::Error::other("no core today"));
     let result = start_with(&config(2, "127.0.0.1"), |_| Ok(()), make);
     assert!(result.is_err_and(|error| error.to_string().contains("no core today")));
+}
+
+/// Has the shard that listens on `address` bind a pair of sockets; a peer that is connected to
+/// neither, and where they are.
+fn bound_pair(address: SocketAddr) -> (StdSocket, [SocketAddr; 2]) {
+    let peer = StdSocket::bind(SocketAddr::new(address.ip(), 0)).unwrap();
+    peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    peer.send_to(BIND_DATAGRAM, address).unwrap();
+    let mut bound = [(); 2].map(|()| receive(&peer, GREETING));
+    bound.sort_unstable();
+    (peer, bound)
+}
+
+/// Where the next datagram, which must have this content, comes from.
+fn receive(peer: &StdSocket, expected: &[u8]) -> SocketAddr {
+    let mut buffer = [0; 100];
+    let (len, from) = peer.recv_from(&mut buffer).unwrap();
+    assert_eq!(&buffer[..len], expected);
+    from
+}
+
+fn is_free(address: SocketAddr) -> bool {
+    StdSocket::bind(address).is_ok()
+}
+
+#[test]
+fn sockets_come_and_go_at_the_wish_of_the_core_and_last_words_are_sent() {
+    let (engine, _events) = start(&config(1, "127.0.0.1"), 8);
+    for _ in 0..20 {
+        let (peer, [rtp, rtcp]) = bound_pair(engine.local_addresses()[0][0]);
+        assert_eq!((rtp.port() % 2, rtcp.port()), (0, rtp.port() + 1));
+        for address in [rtp, rtcp] {
+            peer.send_to(b"ping", address).unwrap();
+            assert_eq!(receive(&peer, b"ping"), address);
+            peer.send_to(CLOSE_DATAGRAM, address).unwrap();
+            assert_eq!(receive(&peer, GOODBYE), address);
+        }
+        // The second goodbye was sent before the second socket was closed, but after the first.
+        assert!(is_free(rtp));
+    }
+    engine.shutdown();
+    assert_eq!(engine.metrics()[0].sockets, 0);
+}
+
+#[test]
+fn shard_that_starts_again_empty_has_closed_what_it_had_asked_for() {
+    let (mut engine, events) = start(&config(1, "127.0.0.1"), 16);
+    let address = engine.local_addresses()[0][0];
+    let (_peer, bound) = bound_pair(address);
+    submit(&mut engine, Op::CreatePipeline);
+    submit(&mut engine, create(1, 1));
+    (2..5).for_each(|token| submit(&mut engine, panicking(token)));
+    while !matches!(next(&events), Event::Element { .. }) {}
+    assert!(bound.into_iter().all(is_free));
+    echo(&peer(address), b"it goes on");
+}
+
+#[test]
+fn shutdown_closes_what_the_core_had_asked_for() {
+    let (engine, _events) = start(&config(1, "127.0.0.1"), 8);
+    let (_peer, bound) = bound_pair(engine.local_addresses()[0][0]);
+    engine.shutdown();
+    assert_eq!(engine.metrics()[0].sockets, 2);
+    assert!(bound.into_iter().all(is_free));
+}
+
+#[test]
+fn each_address_has_a_listener_for_ice_unless_told_not_to() {
+    for ice_tcp in [true, false] {
+        let mut given = Vec::new();
+        let config = EngineConfig {
+            ice_tcp,
+            ips: ["127.0.0.1", "127.0.0.2"]
+                .map(|ip| ip.parse().unwrap())
+                .into(),
+            ..config(1, "127.0.0.1")
+        };
+        let plan = |addresses: Vec<LocalAddress>, _: &[SocketAddr]| {
+            given = addresses;
+            |_| Ok(Echo::new())
+        };
+        let _engine = start_with(&config, |_| Ok(()), plan).unwrap();
+        let kinds: Vec<_> = given.iter().map(|local| local.kind).collect();
+        let (udp, tcp) = (SocketKind::Udp, SocketKind::IceTcp);
+        let expected = if ice_tcp {
+            vec![udp, udp, tcp, tcp]
+        } else {
+            vec![udp, udp]
+        };
+        assert_eq!(kinds, expected);
+        for (id, local) in given.iter().enumerate() {
+            assert_eq!(usize::from(local.socket.0), id);
+            // The second address is one of the interface's net, not one that it lists.
+            let interface = if id % 2 == 0 { "lo" } else { "" };
+            assert_eq!(local.interface, interface);
+            let beside = &given[id % 2];
+            assert_eq!(local.addr.ip(), beside.addr.ip());
+            if local.kind == tcp {
+                std::net::TcpStream::connect(local.addr).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn certificates_to_trust_must_be_certificates() {
+    let config = EngineConfig {
+        extra_roots: "nonsense".to_owned(),
+        ..config(1, "127.0.0.1")
+    };
+    let started = start_with(&config, |_| Ok(()), |_, _| |_| Ok(Echo::new()));
+    assert!(matches!(started, Err(StartError::ExtraRoots(_))));
 }

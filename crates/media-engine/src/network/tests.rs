@@ -5,6 +5,7 @@ mod outbound;
 
 use super::*;
 use rustls::pki_types::CertificateDer;
+use salono_media_core::Egress;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket as StdSocket};
 
 /// How long a test waits before it fails.

@@ -86,6 +86,14 @@ pub(crate) const KEYS: &[Key] = &[
         "The same for IPv6. Flag `--announce-ip`.",
     ),
     key(
+        "media.tcp",
+        "Whether the shards also listen for media over TCP (RFC 6544), for peers that UDP does not reach: on the numbers of their UDP ports where these are free. `endpoint.ice_tcp` says whether endpoints offer it.",
+    ),
+    key(
+        "media.relay_roots",
+        "File with certificates (PEM) that TURN servers over TLS are trusted with beside those of this system.",
+    ),
+    key(
         "media.socket_buffer_bytes",
         "Receive and send buffer asked for on every UDP socket; the kernel may grant less (`net.core.rmem_max`, `net.core.wmem_max`).",
     ),

@@ -110,6 +110,10 @@ pub(crate) struct Media {
     pub(crate) announce_v4: Option<Ipv4Addr>,
     /// Public IPv6 address of a NAT.
     pub(crate) announce_v6: Option<Ipv6Addr>,
+    /// Whether shards listen for ICE over TCP.
+    pub(crate) tcp: bool,
+    /// Certificates of relays to trust, PEM.
+    pub(crate) relay_roots: Option<PathBuf>,
     /// Socket buffers asked for.
     pub(crate) socket_buffer_bytes: usize,
     /// Elements on one shard.
@@ -277,6 +281,8 @@ impl Default for Config {
                 shards: 0,
                 announce_v4: None,
                 announce_v6: None,
+                tcp: true,
+                relay_roots: None,
                 socket_buffer_bytes: SocketOptions::default().buffer_bytes,
                 max_elements: media.elements,
                 max_sdp_bytes: media.sdp_bytes,
