@@ -239,6 +239,26 @@ pub fn thread_cpu_time() -> Duration {
     )
 }
 
+/// Lets this process have as many descriptors as it is allowed to, and returns how many that are.
+/// The limit in force is often 1024, for programs that use `select`.
+///
+/// # Errors
+/// What the kernel says; the limit stays as it was.
+pub fn raise_descriptor_limit() -> io::Result<u64> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` lives until the call returns.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
+    if limit.rlim_cur < limit.rlim_max {
+        limit.rlim_cur = limit.rlim_max;
+        // SAFETY: as above.
+        check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })?;
+    }
+    Ok(limit.rlim_cur)
+}
+
 /// Unpredictable bytes from the kernel.
 pub(crate) fn random_seed() -> io::Result<[u8; 32]> {
     let mut seed = [0; 32];
@@ -307,5 +327,22 @@ fn check(result: libc::c_int) -> io::Result<()> {
         Err(io::Error::last_os_error())
     } else {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_are_allowed_up_to_the_hard_limit() {
+        let raised = raise_descriptor_limit().unwrap();
+        let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+        let line = limits
+            .lines()
+            .find(|line| line.starts_with("Max open files"));
+        let figures: Vec<_> = line.unwrap().split_ascii_whitespace().skip(3).collect();
+        let raised = raised.to_string();
+        assert_eq!(figures[..2], [&raised, &raised]);
     }
 }

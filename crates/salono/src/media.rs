@@ -9,6 +9,7 @@ use salono_kurento_model::Registry;
 use salono_kurento_server::{Config as ServerConfig, EndpointDefaults, Server, ServerHandle};
 use salono_media_api::{CertificateKind, Event};
 use salono_media_core::{Certificate, Certificates};
+use salono_media_engine::os::raise_descriptor_limit;
 use salono_media_engine::{Engine, EngineConfig, EngineHandle};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -35,6 +36,11 @@ pub(crate) struct MediaServer {
 impl MediaServer {
     /// Starts the shards and the object model, and serves the Kurento Protocol.
     pub(crate) fn start(config: &Config, signalling: Signalling) -> Result<Self, Failure> {
+        // Sessions may have sockets of their own, and every client has one.
+        match raise_descriptor_limit() {
+            Ok(limit) => tracing::debug!(limit, "descriptors"),
+            Err(error) => tracing::warn!(%error, "cannot raise the limit on descriptors"),
+        }
         let (events, reports) = mpsc::channel::<Event>(EVENT_QUEUE);
         let engine = Engine::start(
             &engine_config(&config.media, &config.endpoint)?,

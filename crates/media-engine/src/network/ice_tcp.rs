@@ -12,13 +12,13 @@ use crate::os::Interest;
 use salono_media_core::{NetworkEvent, Outgoing, SocketId};
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 /// Most connections of one listener; the next is closed at once.
 const MAX_CONNECTIONS: usize = 4_096;
 
-/// Of these most from one address: as many as behind the proxy of an office.
+/// Of these most from one address, or one network of IPv6: as many as behind the proxy of an office.
 const MAX_CONNECTIONS_PER_IP: usize = 512;
 
 /// A connection that the core has sent nothing to for so long after it was accepted is closed.
@@ -43,7 +43,7 @@ pub(super) struct Listener {
     listener: TcpListener,
     /// By peer.
     connections: BTreeMap<SocketAddr, Key>,
-    /// Number of them by address of the peer.
+    /// Number of them by [`origin`] of the peer.
     per_ip: BTreeMap<IpAddr, usize>,
     /// Most connections, in all and from one address.
     pub(super) caps: (usize, usize),
@@ -91,21 +91,22 @@ impl Listener {
 
     fn is_full(&self, ip: IpAddr) -> bool {
         let (all, per_ip) = self.caps;
-        let from_there = self.per_ip.get(&ip).copied().unwrap_or_default();
+        let from_there = self.per_ip.get(&origin(ip)).copied().unwrap_or_default();
         self.connections.len() >= all || from_there >= per_ip
     }
 
     fn add(&mut self, remote: SocketAddr, connection: Key) {
         self.connections.insert(remote, connection);
-        *self.per_ip.entry(remote.ip()).or_default() += 1;
+        *self.per_ip.entry(origin(remote.ip())).or_default() += 1;
     }
 
     fn remove(&mut self, remote: SocketAddr) {
         self.connections.remove(&remote);
-        if let Some(count) = self.per_ip.get_mut(&remote.ip()) {
+        let origin = origin(remote.ip());
+        if let Some(count) = self.per_ip.get_mut(&origin) {
             *count -= 1;
             if *count == 0 {
-                self.per_ip.remove(&remote.ip());
+                self.per_ip.remove(&origin);
             }
         }
     }
@@ -140,6 +141,14 @@ impl Accepted {
         } else {
             self.accepted + GREETING_TIMEOUT
         }
+    }
+}
+
+/// What connections are counted by: a host has all addresses of its /64 network.
+fn origin(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => ip,
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
     }
 }
 
@@ -343,5 +352,17 @@ impl Network {
             connection.timer = deadline;
             self.timers.insert((deadline, ACCEPTED | key.to_bits()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_with_a_network_of_its_own_is_one_origin() {
+        let origin = |ip: &str| origin(ip.parse().unwrap()).to_string();
+        assert_eq!(origin("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(origin("192.0.2.7"), "192.0.2.7");
     }
 }

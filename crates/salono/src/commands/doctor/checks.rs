@@ -212,10 +212,11 @@ fn sockets(config: &Config, ips: &[IpAddr]) -> Vec<Finding> {
 fn files() -> Finding {
     const WHAT: &str = "open files";
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    // The second is the hard limit, to which the media server raises the other.
     let limit = limits
         .lines()
         .find_map(|line| line.strip_prefix("Max open files"))
-        .and_then(|rest| rest.split_whitespace().next());
+        .and_then(|rest| rest.split_whitespace().nth(1));
     match limit.map(|limit| (limit, limit.parse::<u64>())) {
         Some(("unlimited", _)) => Finding::good(WHAT, "unlimited"),
         Some((_, Ok(limit))) if limit >= FILES_WANTED => {
