@@ -27,6 +27,7 @@ if [ "$purpose" = test ]; then
     have ip || packages+=(iproute2)
     # Calls by way of a real TURN server.
     have turnserver || packages+=(coturn)
+    have openssl || packages+=(openssl)
 fi
 
 if ! have cargo; then

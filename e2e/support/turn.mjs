@@ -20,6 +20,7 @@ export class TurnServer {
   /** Everything it logged. */
   log = "";
   #port;
+  #tlsPort;
   #child;
   #exit;
   #folder;
@@ -32,10 +33,14 @@ export class TurnServer {
 
   async #start() {
     this.#folder = mkdtempSync(join(tmpdir(), "salono-turn-"));
-    this.#port = await freePort();
+    [this.#port, this.#tlsPort] = await freePorts(2);
+    this.#certify();
     const options = {
       "listening-ip": ADDRESS,
       "listening-port": this.#port,
+      "tls-listening-port": this.#tlsPort,
+      cert: join(this.#folder, "certificate.pem"),
+      pkey: join(this.#folder, "key.pem"),
       "relay-ip": ADDRESS,
       "min-port": RELAY_PORTS.min,
       "max-port": RELAY_PORTS.max,
@@ -45,7 +50,7 @@ export class TurnServer {
       userdb: join(this.#folder, "users"),
       "log-file": "stdout",
     };
-    const flags = ["-n", "--lt-cred-mech", "--no-tls", "--no-dtls", "--no-cli", "--allow-loopback-peers", "--verbose"];
+    const flags = ["-n", "--lt-cred-mech", "--no-dtls", "--no-cli", "--allow-loopback-peers", "--verbose"];
     const values = Object.entries(options).map(([name, value]) => `--${name}=${value}`);
     this.#child = spawn("turnserver", [...flags, ...values], { stdio: ["ignore", "pipe", "pipe"], cwd: this.#folder });
     let failure;
@@ -71,7 +76,29 @@ export class TurnServer {
 
   /** As Kurento wants it. */
   url(transport) {
-    return `${USER}:${PASSWORD}@${ADDRESS}:${this.#port}?transport=${transport}`;
+    const port = transport === "tls" ? this.#tlsPort : this.#port;
+    return `${USER}:${PASSWORD}@${ADDRESS}:${port}?transport=${transport}`;
+  }
+
+  /** What its certificate is proven by. */
+  get authority() {
+    return join(this.#folder, "authority.pem");
+  }
+
+  /** Makes an authority and a certificate of it. */
+  #certify() {
+    const make = (...args) => {
+      const fresh = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
+      const { status, stderr } = spawnSync("openssl", ["req", "-x509", ...fresh, ...args], {
+        cwd: this.#folder,
+        encoding: "utf8",
+      });
+      assert.equal(status, 0, stderr);
+    };
+    make("-subj", "/CN=authority", "-keyout", "authority.key", "-out", "authority.pem");
+    const issuer = ["-CA", "authority.pem", "-CAkey", "authority.key"];
+    const what = ["-addext", `subjectAltName=IP:${ADDRESS}`, "-addext", "basicConstraints=critical,CA:FALSE"];
+    make("-subj", "/CN=relay", ...issuer, ...what, "-keyout", "key.pem", "-out", "certificate.pem");
   }
 
   async stop() {
@@ -81,16 +108,18 @@ export class TurnServer {
   }
 }
 
-/** A port that is free for now. */
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on("error", reject);
-    server.listen(0, ADDRESS, () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
+/** Ports that are free for now. */
+async function freePorts(count) {
+  const servers = Array.from({ length: count }, () => createServer());
+  for (const server of servers) {
+    await new Promise((resolve, reject) => {
+      server.on("error", reject);
+      server.listen(0, ADDRESS, resolve);
     });
-  });
+  }
+  const ports = servers.map((server) => server.address().port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
 }
 
 function answers(port) {

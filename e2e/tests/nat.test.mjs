@@ -19,9 +19,10 @@ describe("behind NATs and firewalls", { skip }, () => {
   let turn;
 
   before(async () => {
-    server = await Server.start();
-    client = await kurento(server.kurento);
     turn = await TurnServer.start();
+    // Names the authorities that the system trusts.
+    server = await Server.start({ env: { SSL_CERT_FILE: turn.authority } });
+    client = await kurento(server.kurento);
   });
 
   after(async () => {
@@ -51,7 +52,7 @@ describe("behind NATs and firewalls", { skip }, () => {
     browsers.assertQuiet();
   }
 
-  for (const transport of ["udp", "tcp"]) {
+  for (const transport of ["udp", "tcp", "tls"]) {
     test(`carries a call by way of a TURN server over ${transport}`, () =>
       withoutUdp(["from", "127.0.0.1", "to", "127.0.0.1"], () =>
         call(

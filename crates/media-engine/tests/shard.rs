@@ -101,10 +101,12 @@ fn each_endpoint_offers_the_port_of_its_shard() {
         let mut candidates = Vec::new();
         while candidates.is_empty() {
             let event = events.recv_timeout(PATIENCE).unwrap();
+            // The other shard may still be reporting.
             if let Event::Element {
+                element: of,
                 event: ElementEvent::IceCandidateFound(found),
-                ..
             } = event
+                && of == element
             {
                 candidates.push(found.candidate);
             }

@@ -5,6 +5,8 @@
 //! long as an endpoint uses it and a little longer, as the next call is likely to want it again.
 
 mod requests;
+#[cfg(test)]
+mod tests;
 
 use super::message::TransactionId;
 use super::permissions::{Permissions, Renewal};
