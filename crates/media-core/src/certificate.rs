@@ -131,6 +131,11 @@ impl Certificate {
     pub(crate) fn context(&self) -> &SslContextRef {
         &self.context
     }
+
+    /// The certificate in DER.
+    pub(crate) fn der(&self) -> Option<Vec<u8>> {
+        self.context.certificate()?.to_der().ok()
+    }
 }
 
 impl std::fmt::Debug for Certificate {

@@ -102,6 +102,8 @@ pub(crate) struct Transport {
     kept_off: Vec<SocketAddr>,
     data: Option<DataChannels>,
     certificate: Arc<Certificate>,
+    /// DER of the certificate that matched the signalled fingerprint.
+    peer_certificate: Option<Vec<u8>>,
     dscp: u8,
     bytes_sent: u64,
     bytes_received: u64,
@@ -132,6 +134,7 @@ impl Transport {
             kept_off: Vec::new(),
             data: None,
             certificate,
+            peer_certificate: None,
             dscp,
             bytes_sent: 0,
             bytes_received: 0,
@@ -508,6 +511,7 @@ impl Transport {
                     tracing::warn!("peer certificate does not match the signalled fingerprint");
                     return self.change_dtls(DtlsState::Failed, events);
                 }
+                self.peer_certificate = Some(certificate);
                 if let Some((profile, material)) = srtp {
                     events.push(TransportEvent::Keys {
                         profile,

@@ -263,6 +263,15 @@ fn media_by_relay(transport: TransportType, turned: TurnTransport, piece: usize)
         ("relay", "10.0.2.2", "10.0.1.2")
     );
     assert!(pair.round_trip_time.is_some());
+    let fingerprint = world.sdp_line(watcher, false, "a=fingerprint:");
+    let [ours, theirs] = &transport.certificates[..] else {
+        panic!("two certificates: {transport:?}");
+    };
+    assert_eq!(
+        format!("{} {}", ours.algorithm, ours.fingerprint),
+        fingerprint
+    );
+    assert!(ours.local && !theirs.local && ours != theirs);
     assert!(transport.bytes_sent > 100_000 && transport.bytes_received > 1_000);
     let host = host(&mut world);
     assert!(host.channel_data > 300, "media takes the channel");

@@ -80,7 +80,9 @@ impl Bench {
                     });
                 }
                 NetworkRequest::Close { .. } => closed += 1,
-                other => panic!("nobody asked for {other:?}"),
+                other @ (NetworkRequest::Connect { .. }
+                | NetworkRequest::Resolve { .. }
+                | NetworkRequest::Disconnect { .. }) => panic!("nobody asked for {other:?}"),
             }
         }
         closed

@@ -2,7 +2,10 @@
 
 use super::Transport;
 use is::{Candidate, Protocol};
-use salono_media_api::{CandidatePairState, CandidatePairStats, CandidateStats, TransportStats};
+use openssl::sha::sha256;
+use salono_media_api::{
+    CandidatePairState, CandidatePairStats, CandidateStats, CertificateStats, TransportStats,
+};
 use std::net::SocketAddr;
 
 impl Transport {
@@ -62,8 +65,28 @@ impl Transport {
             bytes_sent: self.bytes_sent,
             bytes_received: self.bytes_received,
             pairs,
-            certificates: Vec::new(),
+            certificates: self.certificate_stats(),
         }
+    }
+
+    /// Our certificate and the peer's, once it was shown and matched.
+    fn certificate_stats(&self) -> Vec<CertificateStats> {
+        let Some(remote) = self.peer_certificate.clone() else {
+            return Vec::new();
+        };
+        [(true, self.certificate.der()), (false, Some(remote))]
+            .into_iter()
+            .filter_map(|(local, der)| {
+                let der = der?;
+                let digest = sha256(&der).map(|byte| format!("{byte:02X}"));
+                Some(CertificateStats {
+                    local,
+                    fingerprint: digest.join(":"),
+                    algorithm: "sha-256".to_owned(),
+                    certificate: der,
+                })
+            })
+            .collect()
     }
 
     /// A candidate of ours as it was signalled, if it was.
