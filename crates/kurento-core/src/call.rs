@@ -1,6 +1,6 @@
 //! What travels with a request while it is carried out.
 
-use crate::{ConnectionKey, HostFacts, Now};
+use crate::{ConnectionKey, HostFacts, Now, negotiation::Negotiation};
 use salono_kurento_model::{Error, Map, Value, wire::RequestId};
 use salono_media_api::{MediaKind, Token};
 use std::{
@@ -97,9 +97,9 @@ pub(crate) enum Then {
     /// The object is there, or is taken back.
     Create { object: u64 },
     /// Our offer.
-    Offer { object: u64 },
+    Offer { object: u64, before: Negotiation },
     /// Our answer to an offer.
-    Answer { object: u64 },
+    Answer { object: u64, before: Negotiation },
     /// The peer's answer is applied.
     Complete { object: u64 },
     /// A stored description.
@@ -138,8 +138,8 @@ impl Then {
     pub(crate) fn object(&self) -> Option<u64> {
         match self {
             Self::Create { object }
-            | Self::Offer { object }
-            | Self::Answer { object }
+            | Self::Offer { object, .. }
+            | Self::Answer { object, .. }
             | Self::Complete { object }
             | Self::Stats { object, .. } => Some(*object),
             Self::Description { .. }

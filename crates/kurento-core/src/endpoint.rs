@@ -29,6 +29,8 @@ pub(crate) struct WebRtc {
     /// Accepts and offers data channels.
     data_channels: bool,
     pub(crate) negotiation: Negotiation,
+    /// `MediaSessionStarted` was raised; further negotiations do not raise it again.
+    pub(crate) session_started: bool,
     /// Kilobits per second; 0 is unlimited.
     limits: BandwidthLimits,
     mtu: i32,
@@ -61,6 +63,7 @@ impl WebRtc {
         Self {
             data_channels: flag(params, "useDataChannels"),
             negotiation: Negotiation::New,
+            session_started: false,
             limits: BandwidthLimits {
                 min_video_send: config.min_video_send_kbps,
                 max_video_send: config.max_video_send_kbps,

@@ -5,7 +5,7 @@ use crate::{
     call::{Then, media_type},
     endpoint::{Pair, connection_state, dtls_members, ice_state, pair_value},
     links::DEFAULT,
-    negotiation::Negotiation,
+    negotiation::{Negotiation, already_negotiated},
     release::Announce,
 };
 use salono_kurento_model::{Error, ErrorCode, KURENTO, Map, Value, tagged};
@@ -40,30 +40,32 @@ impl ObjectModel {
                 ))
             }
             (Then::Offer { .. }, Ok(Reply::Sdp(sdp))) => Ok(sdp.into()),
-            (Then::Offer { object }, Err(error)) => {
-                self.negotiation(object, Negotiation::New);
+            (Then::Offer { object, before }, Err(error)) => {
+                self.negotiation(object, before);
                 Err(error_of(
                     &error,
                     ErrorCode::SdpGenerateOfferError,
                     "Error generating offer",
                 ))
             }
-            (Then::Answer { object }, Ok(Reply::Sdp(sdp))) => {
+            (Then::Answer { object, .. }, Ok(Reply::Sdp(sdp))) => {
                 self.negotiation(object, Negotiation::Answered);
-                self.raise(object, "MediaSessionStarted", Map::new(), now);
+                self.start_session(object, now);
                 Ok(sdp.into())
             }
-            (Then::Answer { object }, Err(error)) => {
-                self.negotiation(object, Negotiation::New);
-                Err(error_of(
-                    &error,
-                    ErrorCode::SdpProcessOfferError,
-                    "Error processing offer",
-                ))
+            (Then::Answer { object, before }, Err(error)) => {
+                self.negotiation(object, before);
+                // Kurento's text for this one, and no more.
+                if error.kind == MediaErrorKind::AlreadyNegotiated {
+                    Err(already_negotiated())
+                } else {
+                    let code = ErrorCode::SdpProcessOfferError;
+                    Err(error_of(&error, code, "Error processing offer"))
+                }
             }
             (Then::Complete { object }, Ok(Reply::Sdp(sdp))) => {
                 self.negotiation(object, Negotiation::Completed);
-                self.raise(object, "MediaSessionStarted", Map::new(), now);
+                self.start_session(object, now);
                 Ok(sdp.into())
             }
             // Unlike in Kurento a bad answer can be followed by a good one.
@@ -266,6 +268,16 @@ impl ObjectModel {
             if let Some(source) = source {
                 self.note_carried(source, kind, now);
             }
+        }
+    }
+
+    /// Raises `MediaSessionStarted` once.
+    fn start_session(&mut self, object: u64, now: Now) {
+        let Some(endpoint) = self.endpoint_mut(object) else {
+            return;
+        };
+        if !std::mem::replace(&mut endpoint.session_started, true) {
+            self.raise(object, "MediaSessionStarted", Map::new(), now);
         }
     }
 

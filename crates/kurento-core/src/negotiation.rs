@@ -1,4 +1,5 @@
-//! `SdpEndpoint`: one offer and one answer per endpoint.
+//! `SdpEndpoint`: one offer and one answer per endpoint, and beyond Kurento further ones of the same
+//! session.
 //!
 //! The engine parses and makes the descriptions; here is the order in which clients may ask for
 //! them. Flags move when a request begins, so that a second one cannot slip in while the engine
@@ -34,14 +35,21 @@ impl ObjectModel {
         pipeline: u64,
         call: &Call<'_>,
     ) -> Result<Outcome, Error> {
-        self.move_on(call.object, Negotiation::Offered, |now| match now {
+        let options = call.params.get("options");
+        let again = options
+            .and_then(|options| options.get("iceRestart"))
+            .and_then(Value::as_bool);
+        let before = self.move_on(call.object, Negotiation::Offered, |now| match now {
             Negotiation::New => Ok(()),
+            Negotiation::Completed | Negotiation::Answered if again.is_some() => Ok(()),
             Negotiation::Offered
             | Negotiation::Completing
             | Negotiation::Completed
             | Negotiation::Answering
             | Negotiation::Answered => Err(already_negotiated()),
         })?;
+        // There is nothing yet to restart.
+        let again = again.filter(|_| before != Negotiation::New);
         let wanted = |name: &str| {
             call.params
                 .get("options")
@@ -52,6 +60,7 @@ impl ObjectModel {
         let kinds = OfferKinds {
             audio: wanted("offerToReceiveAudio"),
             video: wanted("offerToReceiveVideo"),
+            again,
         };
         let object = call.object;
         let element = ElementKey(object);
@@ -60,7 +69,7 @@ impl ObjectModel {
             element,
             kinds,
         });
-        Ok(Outcome::Later(token, Then::Offer { object }))
+        Ok(Outcome::Later(token, Then::Offer { object, before }))
     }
 
     pub(crate) fn process_offer(
@@ -69,13 +78,12 @@ impl ObjectModel {
         call: &Call<'_>,
     ) -> Result<Outcome, Error> {
         let sdp = self.description_param(call, "offer", "Empty offer not valid")?;
-        self.move_on(call.object, Negotiation::Answering, |now| match now {
-            Negotiation::New => Ok(()),
-            Negotiation::Offered
-            | Negotiation::Completing
-            | Negotiation::Completed
-            | Negotiation::Answering
-            | Negotiation::Answered => Err(already_negotiated()),
+        // Whether it is a further offer of the same session, the engine sees.
+        let before = self.move_on(call.object, Negotiation::Answering, |now| match now {
+            Negotiation::New | Negotiation::Completed | Negotiation::Answered => Ok(()),
+            Negotiation::Offered | Negotiation::Completing | Negotiation::Answering => {
+                Err(already_negotiated())
+            }
         })?;
         let object = call.object;
         let element = ElementKey(object);
@@ -84,7 +92,7 @@ impl ObjectModel {
             element,
             sdp,
         });
-        Ok(Outcome::Later(token, Then::Answer { object }))
+        Ok(Outcome::Later(token, Then::Answer { object, before }))
     }
 
     pub(crate) fn process_answer(
@@ -114,17 +122,18 @@ impl ObjectModel {
         Ok(Outcome::Later(token, Then::Complete { object }))
     }
 
+    /// Returns the state before.
     fn move_on(
         &mut self,
         key: u64,
         next: Negotiation,
         check: impl Fn(Negotiation) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        if let Some(endpoint) = self.endpoint_mut(key) {
-            check(endpoint.negotiation)?;
-            endpoint.negotiation = next;
-        }
-        Ok(())
+    ) -> Result<Negotiation, Error> {
+        let Some(endpoint) = self.endpoint_mut(key) else {
+            return Ok(Negotiation::New);
+        };
+        check(endpoint.negotiation)?;
+        Ok(std::mem::replace(&mut endpoint.negotiation, next))
     }
 
     fn description_param(&self, call: &Call<'_>, name: &str, empty: &str) -> Result<String, Error> {
@@ -158,7 +167,7 @@ impl ObjectModel {
     }
 }
 
-fn already_negotiated() -> Error {
+pub(crate) fn already_negotiated() -> Error {
     Error::new(
         ErrorCode::SdpAlreadyNegotiated,
         "Endpoint already negotiated",

@@ -472,6 +472,7 @@ fn kind(name: &str) -> MediaErrorKind {
         MediaErrorKind::NotSupported,
         MediaErrorKind::SdpParse,
         MediaErrorKind::SdpNegotiation,
+        MediaErrorKind::AlreadyNegotiated,
         MediaErrorKind::Gather,
         MediaErrorKind::Candidate,
         MediaErrorKind::Limit,

@@ -210,6 +210,9 @@ pub struct OfferKinds {
     pub audio: bool,
     /// Offer a video m-line.
     pub video: bool,
+    /// On an endpoint that is negotiated already: offer what was negotiated once more, and with
+    /// `Some(true)` restart ICE (RFC 8445 §9). `None` is refused there.
+    pub again: Option<bool>,
 }
 
 impl Default for OfferKinds {
@@ -217,6 +220,7 @@ impl Default for OfferKinds {
         Self {
             audio: true,
             video: true,
+            again: None,
         }
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Line {
     pub(crate) transport: usize,
     pub(crate) inbound: Option<TrackSlot>,
     pub(crate) outbound: Option<OutSlot>,
+    /// The peer takes what the outbound stream carries.
+    sends: bool,
     flows_out: bool,
     flows_in: bool,
 }
@@ -85,7 +87,7 @@ impl Peer {
         [&self.audio, &self.video]
     }
 
-    /// Makes the tracks that were negotiated.
+    /// Makes the tracks that were negotiated, or holds those that are there to what is now.
     pub(crate) fn set_up_tracks(
         &mut self,
         slot: EndpointSlot,
@@ -97,6 +99,8 @@ impl Peer {
             return;
         };
         let ssrcs = self.endpoint.ssrcs();
+        // Audio, video.
+        let mut seen = [false; 2];
         for media in negotiated {
             let (line, kind, ssrc, rtx, random) = match media.kind {
                 SdpKind::Audio => (
@@ -121,30 +125,60 @@ impl Peer {
             let Some(transport) = media.transport else {
                 continue;
             };
+            seen[usize::from(kind == MediaKind::Video)] = true;
             line.transport = transport;
-            if media.recv && line.inbound.is_none() {
-                let mut track = Inbound::new(slot, kind, media, ssrc, limits);
-                track.set_remb_bounds(self.min_video_recv_bps, self.max_video_recv_bps);
-                let track = router.add_track(track);
+            line.sends = media.send;
+            if media.recv {
+                let track = match line.inbound {
+                    Some(track) => {
+                        if let Some(track) = router.track_mut(track) {
+                            track.renegotiate(media);
+                        }
+                        track
+                    }
+                    None => {
+                        let mut track = Inbound::new(slot, kind, media, ssrc, limits);
+                        track.set_remb_bounds(self.min_video_recv_bps, self.max_video_recv_bps);
+                        router.add_track(track)
+                    }
+                };
                 line.inbound = Some(track);
                 for source in media.remote_sources.iter().take(1) {
-                    self.sources.push(Source {
-                        ssrc: source.ssrc,
-                        track,
-                        is_rtx: false,
-                    });
-                    if let Some(ssrc) = source.rtx_ssrc {
-                        self.sources.push(Source {
-                            ssrc,
-                            track,
-                            is_rtx: true,
-                        });
+                    let both = [(Some(source.ssrc), false), (source.rtx_ssrc, true)];
+                    for (ssrc, is_rtx) in both {
+                        let Some(ssrc) = ssrc else { continue };
+                        self.sources.retain(|known| known.ssrc != ssrc);
+                        if self.sources.len() < MAX_SOURCES {
+                            self.sources.push(Source {
+                                ssrc,
+                                track,
+                                is_rtx,
+                            });
+                        }
                     }
                 }
+            } else if let Some(track) = line.inbound.take() {
+                router.remove_track(track);
+                self.sources.retain(|source| source.track != track);
             }
-            if media.send && line.outbound.is_none() {
-                let out = Outbound::new(kind, media, ssrc, rtx, random);
-                line.outbound = Some(router.add_out(out));
+            match line.outbound.and_then(|out| router.out_mut(out)) {
+                Some(out) => out.renegotiate(media, rtx, random),
+                None if media.send => {
+                    let out = Outbound::new(kind, media, ssrc, rtx, random);
+                    line.outbound = Some(router.add_out(out));
+                }
+                None => {}
+            }
+        }
+        // M-lines that were stopped. What was sent may go on later, with the next number.
+        for (line, seen) in [&mut self.audio, &mut self.video].into_iter().zip(seen) {
+            if seen {
+                continue;
+            }
+            line.sends = false;
+            if let Some(track) = line.inbound.take() {
+                router.remove_track(track);
+                self.sources.retain(|source| source.track != track);
             }
         }
         self.feedback.set_up(negotiated);
@@ -166,7 +200,8 @@ impl Peer {
         let Some(out) = self.line(kind).and_then(|line| line.outbound) else {
             return;
         };
-        router.link(out, track);
+        let sends = self.line(kind).is_some_and(|line| line.sends);
+        router.link(out, track.filter(|_| sends));
     }
 
     /// Tells the streams to this peer where to go, after keys or path changed.
@@ -177,6 +212,7 @@ impl Peer {
                 .endpoint
                 .srtp(line.transport)
                 .zip(self.endpoint.path(line.transport))
+                .filter(|_| line.sends)
                 .map(|(srtp, path)| Destination {
                     path,
                     sealer: srtp.rtp.clone(),

@@ -7,6 +7,7 @@
 //! the SRTP profile; `rtx`, `transport-cc`, simulcast and `msid` lines are negotiated; and offers
 //! say `UDP/TLS/RTP/SAVPF`.
 
+mod again;
 mod answer;
 mod apply;
 mod feedback;
@@ -16,6 +17,7 @@ mod negotiated;
 mod offer;
 mod transport;
 
+pub use again::{answer_again, keep, offer_again};
 pub use answer::answer;
 pub use apply::apply_answer;
 pub use feedback::Feedback;

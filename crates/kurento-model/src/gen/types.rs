@@ -1764,6 +1764,15 @@ pub struct OfferOptions {
         skip_serializing_if = "Option::is_none"
     )]
     pub offer_to_receive_video: Option<bool>,
+    /// Beyond Kurento, for an endpoint that is negotiated already: `true` offers what was
+    /// negotiated once more and restarts ICE, `false` offers it once more. Without this member a
+    /// second offer fails.
+    #[serde(
+        rename = "iceRestart",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub ice_restart: Option<bool>,
 }
 
 impl Serialize for OfferOptions {
@@ -1774,6 +1783,9 @@ impl Serialize for OfferOptions {
         }
         if let Some(value) = &self.offer_to_receive_video {
             members.serialize_entry("offerToReceiveVideo", value)?;
+        }
+        if let Some(value) = &self.ice_restart {
+            members.serialize_entry("iceRestart", value)?;
         }
         members.serialize_entry("__module__", "kurento")?;
         members.serialize_entry("__type__", "OfferOptions")?;

@@ -86,7 +86,7 @@ impl Shard {
                 let result = self.with_endpoint(element, now, |endpoint, context| {
                     endpoint.process_offer(&sdp, context)
                 });
-                self.finish_negotiation(element, result.is_ok());
+                self.finish_negotiation(element, result.is_ok(), now);
                 self.reply(token, result.map(Reply::Sdp));
             }
             Op::ProcessAnswer {
@@ -97,7 +97,7 @@ impl Shard {
                 let result = self.with_endpoint(element, now, |endpoint, context| {
                     endpoint.process_answer(&sdp, context)
                 });
-                self.finish_negotiation(element, result.is_ok());
+                self.finish_negotiation(element, result.is_ok(), now);
                 self.reply(token, result.map(Reply::Sdp));
             }
             Op::Description {
@@ -314,7 +314,7 @@ impl Shard {
         result
     }
 
-    fn finish_negotiation(&mut self, element: ElementKey, success: bool) {
+    fn finish_negotiation(&mut self, element: ElementKey, success: bool, now: Instant) {
         let Ok(slot) = self.slot_of(element) else {
             return;
         };
@@ -323,6 +323,12 @@ impl Shard {
         };
         let randoms = [self.rng.next_u64(), self.rng.next_u64()];
         peer.set_up_tracks(slot, &self.config.limits, &mut self.router, randoms);
+        if peer.endpoint.connected() {
+            // Negotiated again: what is new has its keys and path already.
+            peer.refresh_outbound(&mut self.router);
+            peer.feedback.start(now);
+            peer.watch_flow(now);
+        }
         self.reroute_around(slot);
     }
 

@@ -173,6 +173,20 @@ impl Inbound {
         }
     }
 
+    /// Takes over another negotiation; what arrived before stays.
+    pub(crate) fn renegotiate(&mut self, media: &NegotiatedMedia) {
+        self.codecs.clone_from(&media.codecs);
+        self.extensions = Extensions::negotiated(media, true);
+        self.transport = media.transport.unwrap_or(self.transport);
+        let nack = media.codecs.iter().any(|codec| codec.feedback.nack);
+        if nack && self.nack.is_none() {
+            self.nack = Some(recv::NackGenerator::new(recv::NackConfig::default()));
+        }
+        if let Some(source) = media.remote_sources.first() {
+            self.announced_ssrc = Some(source.ssrc);
+        }
+    }
+
     pub(crate) fn owner(&self) -> EndpointSlot {
         self.owner
     }

@@ -130,6 +130,25 @@ impl Outbound {
         }
     }
 
+    /// Takes over another negotiation. Numbers go on: a stream must never use one twice.
+    pub(crate) fn renegotiate(
+        &mut self,
+        media: &NegotiatedMedia,
+        rtx_ssrc: Option<u32>,
+        random: u64,
+    ) {
+        self.extensions = Extensions::negotiated(media, false);
+        self.codecs.clone_from(&media.codecs);
+        self.mapping = None;
+        let rtx_offered = media.codecs.iter().any(|codec| codec.send_rtx_pt.is_some());
+        if let (true, None, Some(ssrc)) = (rtx_offered, &self.rtx, rtx_ssrc) {
+            self.rtx = Some(Rtx {
+                ssrc,
+                next: ExtSeq::from_parts(0, (random >> 48) as u16 & 0x7fff),
+            });
+        }
+    }
+
     pub(crate) fn source(&self) -> Option<TrackSlot> {
         self.source
     }

@@ -20,8 +20,8 @@ use salono_media_api::{
     IceSettings, IceState, MediaError, MediaErrorKind, OfferKinds, PipelineKey, TransportStats,
     WebRtcSpec,
 };
-use salono_sdp::MediaKind;
 use salono_sdp::negotiate::{DtlsRole, NegotiatedMedia, TransportParams};
+use salono_sdp::{IceCredentials, MediaKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -183,6 +183,9 @@ impl Endpoint {
         context: &mut Context<'_>,
     ) -> Result<String, MediaError> {
         let sdp = self.negotiation.offer(kinds)?;
+        if kinds.again.is_some() {
+            return Ok(sdp);
+        }
         // The answer may come after the peer's first checks, so the transport listens from now on.
         let credentials = self.negotiation.credentials()[0].clone();
         self.add_transport(credentials.ufrag, credentials.pwd, true, context);
@@ -196,7 +199,12 @@ impl Endpoint {
     ) -> Result<String, MediaError> {
         let answer = self.negotiation.answer(sdp, &context.config.limits)?;
         self.open_transports(context);
-        Ok(answer)
+        if self.gathering == Gathering::New {
+            return Ok(answer);
+        }
+        // Our candidates are those that we had.
+        self.record_candidates();
+        Ok(self.negotiation.local_sdp().unwrap_or(answer))
     }
 
     pub(crate) fn process_answer(
@@ -225,8 +233,9 @@ impl Endpoint {
                 let controlling = params.remote_ice_lite;
                 self.add_transport(ice.ufrag.clone(), ice.pwd.clone(), controlling, context);
             }
+            let has_data = self.transports[index].data().is_some();
             let data = sctp
-                .filter(|(transport, _)| *transport == index)
+                .filter(|(transport, _)| *transport == index && !has_data)
                 .map(|(_, sctp)| {
                     let limits = &context.config.limits;
                     let limits = DataLimits {
@@ -282,13 +291,16 @@ impl Endpoint {
         index: usize,
         params: &TransportParams,
         data: Option<DataChannels>,
-        context: &Context<'_>,
+        context: &mut Context<'_>,
     ) {
+        if self.transports.get(index).is_some_and(Transport::is_open) {
+            self.restart_transport(index, params, context);
+        }
         let Some(transport) = self.transports.get_mut(index) else {
             return;
         };
         if let Some(data) = data {
-            transport.set_data(data);
+            transport.set_data(data, context.now);
         }
         let remote = RemoteParams {
             ufrag: params.remote_ice.ufrag.clone(),
@@ -296,7 +308,9 @@ impl Endpoint {
             fingerprints: params.remote_fingerprints.clone(),
             active: params.dtls_role == DtlsRole::Active,
         };
-        transport.set_remote(remote);
+        if !transport.is_open() {
+            transport.set_remote(remote);
+        }
         for line in &params.remote_candidates {
             if self.remote_candidates < context.config.limits.candidates
                 && let Ok(Some(candidate)) = candidates::parse_remote(line)
@@ -311,6 +325,44 @@ impl Endpoint {
             }
         }
         transport.handle_timeout(context.now);
+    }
+
+    /// Restarts ICE where the negotiation changed our credentials or the peer's.
+    fn restart_transport(
+        &mut self,
+        index: usize,
+        params: &TransportParams,
+        context: &mut Context<'_>,
+    ) {
+        let Some(transport) = self.transports.get_mut(index) else {
+            return;
+        };
+        let (local, remote) = (&params.local_ice, &params.remote_ice);
+        if transport.local_ufrag() == local.ufrag && transport.remote_ufrag() == Some(&remote.ufrag)
+        {
+            return;
+        }
+        let owner = Owner {
+            endpoint: self.slot,
+            transport: u8::try_from(index).unwrap_or(u8::MAX),
+        };
+        context.demux.remove_ufrag(transport.local_ufrag());
+        context.demux.add_ufrag(local.ufrag.clone(), owner);
+        let credentials = |ice: &IceCredentials| is::IceCreds {
+            ufrag: ice.ufrag.clone(),
+            pass: ice.pwd.clone(),
+        };
+        transport.restart(credentials(local), credentials(remote));
+        // Addresses of the last generation make room, but for the one in use.
+        let current = transport.path();
+        self.paths.retain(|(path, of)| {
+            let stays = *of != owner || Some(*path) == current;
+            if !stays {
+                context.demux.remove_path(*path, *of);
+            }
+            stays
+        });
+        self.remote_candidates = 0;
     }
 
     // Candidates.
@@ -678,7 +730,8 @@ impl Endpoint {
                 .zip(&self.ice_states)
                 .all(|(transport, ice)| {
                     transport.dtls_state() == DtlsState::Connected
-                        && matches!(ice, IceState::Connected | IceState::Ready)
+                        && (matches!(ice, IceState::Connected | IceState::Ready)
+                            || transport.is_restarting())
                 });
         let state = if connected {
             ConnectionState::Connected

@@ -1,11 +1,12 @@
 //! Offer and answer of one endpoint: which calls are legal when, and what they leave behind.
 //!
-//! As in Kurento an endpoint is negotiated once: either it answers an offer or it makes one and
-//! takes the answer. A refused description changes nothing, so the call may be repeated.
+//! As in Kurento an endpoint either answers an offer or makes one and takes the answer. Beyond
+//! Kurento the same peer may negotiate again, and restart ICE. A refused description changes
+//! nothing, so the call may be repeated.
 
 use crate::certificate::Certificate;
 use crate::config::{Limits, ShardConfig};
-use rand::{RngExt, rngs::StdRng};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use salono_media_api::{
     IceCandidate, MediaError, MediaErrorKind, OfferDirection, OfferKinds, WebRtcSpec,
 };
@@ -25,6 +26,8 @@ enum Phase {
     New,
     Offered(Box<Offered>),
     Negotiated(Box<Negotiated>),
+    /// Another offer of ours waits for its answer; until then the last outcome holds.
+    Reoffered(Box<Offered>, Box<Negotiated>),
 }
 
 /// Descriptions and identity of one endpoint.
@@ -32,7 +35,11 @@ pub(crate) struct Negotiation {
     phase: Phase,
     local: Local,
     remote_sdp: Option<String>,
+    /// Session and version of the peer's last description.
+    remote_origin: (u64, u64),
     early_candidates: Vec<IceCandidate>,
+    /// Where credentials of ICE restarts come from.
+    rng: StdRng,
 }
 
 /// SSRCs that an endpoint sends with.
@@ -50,19 +57,8 @@ impl Negotiation {
         certificate: &Certificate,
         rng: &mut StdRng,
     ) -> Self {
-        let mut text = |length: usize| -> String {
-            const ALPHABET: &[u8; 64] =
-                b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-            (0..length)
-                .map(|_| char::from(ALPHABET[rng.random_range(0..64)]))
-                .collect()
-        };
-        // RFC 8445 §5.3: at least 24 bits of user name and 128 bits of password.
-        let ice: [IceCredentials; MAX_TRANSPORTS] = std::array::from_fn(|_| IceCredentials {
-            ufrag: text(8),
-            pwd: text(24),
-        });
-        let stream = text(16);
+        let ice: [IceCredentials; MAX_TRANSPORTS] = std::array::from_fn(|_| credentials(rng));
+        let stream = text(rng, 16);
         let mut ssrc = || rng.random_range(1..u32::MAX);
         let audio = LocalSource {
             ssrc: ssrc(),
@@ -105,7 +101,9 @@ impl Negotiation {
             phase: Phase::New,
             local,
             remote_sdp: None,
+            remote_origin: (0, 0),
             early_candidates: Vec::new(),
+            rng: StdRng::from_rng(rng),
         }
     }
 
@@ -127,7 +125,7 @@ impl Negotiation {
 
     pub(crate) fn negotiated(&self) -> Option<&Negotiated> {
         match &self.phase {
-            Phase::Negotiated(negotiated) => Some(negotiated),
+            Phase::Negotiated(negotiated) | Phase::Reoffered(_, negotiated) => Some(negotiated),
             Phase::New | Phase::Offered(_) => None,
         }
     }
@@ -145,7 +143,9 @@ impl Negotiation {
     pub(crate) fn local_sdp(&self) -> Option<String> {
         match &self.phase {
             Phase::New => None,
-            Phase::Offered(offered) => Some(offered.description.to_string()),
+            Phase::Offered(offered) | Phase::Reoffered(offered, _) => {
+                Some(offered.description.to_string())
+            }
             Phase::Negotiated(negotiated) => Some(negotiated.local.to_string()),
         }
     }
@@ -157,37 +157,118 @@ impl Negotiation {
     fn local_description_mut(&mut self) -> Option<&mut Description> {
         match &mut self.phase {
             Phase::New => None,
-            Phase::Offered(offered) => Some(&mut offered.description),
+            Phase::Offered(offered) | Phase::Reoffered(offered, _) => {
+                Some(&mut offered.description)
+            }
             Phase::Negotiated(negotiated) => Some(&mut negotiated.local),
         }
     }
 
     pub(crate) fn offer(&mut self, kinds: OfferKinds) -> Result<String, MediaError> {
-        match self.phase {
-            Phase::New => {}
-            Phase::Offered(_) | Phase::Negotiated(_) => return Err(already_negotiated()),
-        }
-        let options = OfferOptions {
-            audio: kinds.audio,
-            video: kinds.video,
+        let offered = match std::mem::replace(&mut self.phase, Phase::New) {
+            Phase::New if kinds.again.is_none() => {
+                let options = OfferOptions {
+                    audio: kinds.audio,
+                    video: kinds.video,
+                };
+                let offered = negotiate::offer(&self.local, options);
+                let sdp = offered.description.to_string();
+                self.phase = Phase::Offered(Box::new(offered));
+                return Ok(sdp);
+            }
+            Phase::Negotiated(negotiated) if kinds.again.is_some() => {
+                self.local.session_version += 1;
+                if kinds.again == Some(true) {
+                    self.renew_credentials(|_| true);
+                }
+                let offered = negotiate::offer_again(&self.local, &negotiated);
+                Phase::Reoffered(Box::new(offered), negotiated)
+            }
+            other @ (Phase::New
+            | Phase::Offered(_)
+            | Phase::Negotiated(_)
+            | Phase::Reoffered(..)) => {
+                self.phase = other;
+                return Err(already_negotiated());
+            }
         };
-        let offered = negotiate::offer(&self.local, options);
-        let sdp = offered.description.to_string();
-        self.phase = Phase::Offered(Box::new(offered));
-        Ok(sdp)
+        self.phase = offered;
+        Ok(self.local_sdp().unwrap_or_default())
     }
 
     pub(crate) fn answer(&mut self, sdp: &str, limits: &Limits) -> Result<String, MediaError> {
-        match self.phase {
-            Phase::New => {}
-            Phase::Offered(_) | Phase::Negotiated(_) => return Err(already_negotiated()),
-        }
-        let offer = parse(sdp, limits)?;
-        let negotiated = negotiate::answer(&offer, &self.local).map_err(refused)?;
+        let negotiated = match &self.phase {
+            Phase::New => {
+                let offer = parse(sdp, limits)?;
+                let negotiated = negotiate::answer(&offer, &self.local).map_err(refused)?;
+                self.note_remote(&offer, sdp);
+                negotiated
+            }
+            Phase::Negotiated(_) => self.answer_again(sdp, limits)?,
+            Phase::Offered(_) | Phase::Reoffered(..) => return Err(already_negotiated()),
+        };
         let text = negotiated.local.to_string();
-        self.remote_sdp = Some(sdp.to_owned());
         self.phase = Phase::Negotiated(Box::new(negotiated));
         Ok(text)
+    }
+
+    /// A further offer is the peer's next one (RFC 3264 §8), or one that restarts ICE; any other is
+    /// somebody's who takes this endpoint for a new one.
+    fn answer_again(&mut self, sdp: &str, limits: &Limits) -> Result<Negotiated, MediaError> {
+        let Phase::Negotiated(previous) = &self.phase else {
+            return Err(already_negotiated());
+        };
+        let offer = parse(sdp, limits).map_err(|_| already_negotiated())?;
+        let (session_id, version) = self.remote_origin;
+        if offer.origin.session_id != session_id {
+            return Err(already_negotiated());
+        }
+        self.local.session_version += 1;
+        let first = negotiate::answer_again(&offer, &self.local, previous);
+        let restarts: Vec<bool> = match &first {
+            Ok(negotiated) => previous
+                .transports
+                .iter()
+                .zip(&negotiated.transports)
+                .map(|(old, new)| old.remote_ice != new.remote_ice)
+                .collect(),
+            Err(_) => Vec::new(),
+        };
+        if offer.origin.version <= version && !restarts.contains(&true) {
+            return Err(already_negotiated());
+        }
+        let negotiated = if restarts.contains(&true) {
+            let before = self.local.ice.clone();
+            let Phase::Negotiated(previous) = std::mem::replace(&mut self.phase, Phase::New) else {
+                return Err(already_negotiated());
+            };
+            self.renew_credentials(|index| restarts.get(index) == Some(&true));
+            let again = negotiate::answer_again(&offer, &self.local, &previous);
+            self.phase = Phase::Negotiated(previous);
+            if again.is_err() {
+                self.local.ice = before;
+            }
+            again
+        } else {
+            first
+        }
+        .map_err(refused)?;
+        self.note_remote(&offer, sdp);
+        Ok(negotiated)
+    }
+
+    fn note_remote(&mut self, remote: &Description, sdp: &str) {
+        self.remote_origin = (remote.origin.session_id, remote.origin.version);
+        self.remote_sdp = Some(sdp.to_owned());
+    }
+
+    /// Our part of an ICE restart.
+    fn renew_credentials(&mut self, of: impl Fn(usize) -> bool) {
+        for (index, ice) in self.local.ice.iter_mut().enumerate() {
+            if of(index) {
+                *ice = credentials(&mut self.rng);
+            }
+        }
     }
 
     pub(crate) fn apply_answer(
@@ -195,20 +276,26 @@ impl Negotiation {
         sdp: &str,
         limits: &Limits,
     ) -> Result<String, MediaError> {
-        let Phase::Offered(offered) = &self.phase else {
-            return Err(match self.phase {
-                Phase::Negotiated(_) => {
-                    MediaError::new(MediaErrorKind::AlreadyAnswered, "answer already processed")
-                }
-                Phase::New | Phase::Offered(_) => {
-                    MediaError::new(MediaErrorKind::NoOffer, "no offer was generated")
-                }
-            });
+        let (offered, previous) = match &self.phase {
+            Phase::Offered(offered) => (offered, None),
+            Phase::Reoffered(offered, previous) => (offered, Some(previous)),
+            Phase::Negotiated(_) => {
+                let kind = MediaErrorKind::AlreadyAnswered;
+                return Err(MediaError::new(kind, "answer already processed"));
+            }
+            Phase::New => {
+                let kind = MediaErrorKind::NoOffer;
+                return Err(MediaError::new(kind, "no offer was generated"));
+            }
         };
         let answer = parse(sdp, limits)?;
-        let negotiated = negotiate::apply_answer(offered, &answer, &self.local).map_err(refused)?;
+        let mut negotiated =
+            negotiate::apply_answer(offered, &answer, &self.local).map_err(refused)?;
+        if let Some(previous) = previous {
+            negotiate::keep(previous, &mut negotiated).map_err(refused)?;
+        }
         let text = negotiated.local.to_string();
-        self.remote_sdp = Some(sdp.to_owned());
+        self.note_remote(&answer, sdp);
         self.phase = Phase::Negotiated(Box::new(negotiated));
         Ok(text)
     }
@@ -231,7 +318,7 @@ impl Negotiation {
                 .enumerate()
                 .map(|(index, media)| line(index, media.mid.as_deref(), 0))
                 .collect(),
-            Phase::Negotiated(negotiated) => negotiated
+            Phase::Negotiated(negotiated) | Phase::Reoffered(_, negotiated) => negotiated
                 .media
                 .iter()
                 .filter_map(|media| {
@@ -276,7 +363,7 @@ impl Negotiation {
         candidate: &IceCandidate,
         limits: &Limits,
     ) -> Result<Option<usize>, MediaError> {
-        let Phase::Negotiated(negotiated) = &self.phase else {
+        let (Phase::Negotiated(negotiated) | Phase::Reoffered(_, negotiated)) = &self.phase else {
             if self.early_candidates.len() >= limits.candidates {
                 return Err(MediaError::new(
                     MediaErrorKind::Limit,
@@ -302,6 +389,22 @@ impl Negotiation {
     /// Candidates that came before the description they belong to.
     pub(crate) fn take_early_candidates(&mut self) -> Vec<IceCandidate> {
         std::mem::take(&mut self.early_candidates)
+    }
+}
+
+/// Random text of the characters that ICE allows.
+fn text(rng: &mut StdRng, length: usize) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    (0..length)
+        .map(|_| char::from(ALPHABET[rng.random_range(0..64)]))
+        .collect()
+}
+
+/// RFC 8445 §5.3: at least 24 bits of user name and 128 bits of password.
+fn credentials(rng: &mut StdRng) -> IceCredentials {
+    IceCredentials {
+        ufrag: text(rng, 8),
+        pwd: text(rng, 24),
     }
 }
 

@@ -107,6 +107,8 @@ pub(crate) struct Transport {
     dscp: u8,
     bytes_sent: u64,
     bytes_received: u64,
+    /// ICE looks for a path anew while packets go on over the old one.
+    restarting: bool,
 }
 
 impl Transport {
@@ -138,11 +140,36 @@ impl Transport {
             dscp,
             bytes_sent: 0,
             bytes_received: 0,
+            restarting: false,
         }
+    }
+
+    /// Whether the peer's description is known.
+    pub(crate) fn is_open(&self) -> bool {
+        self.remote.is_some()
+    }
+
+    /// ICE begins anew (RFC 8445 §9); packets go on over the old path until there is another.
+    pub(crate) fn restart(&mut self, credentials: IceCreds, remote: IceCreds) {
+        self.ice.ice_restart(credentials, true);
+        if let Some(known) = self.remote.as_mut() {
+            known.ufrag.clone_from(&remote.ufrag);
+            known.password.clone_from(&remote.pass);
+        }
+        self.ice.set_remote_credentials(remote);
+        self.restarting = true;
+    }
+
+    pub(crate) fn is_restarting(&self) -> bool {
+        self.restarting
     }
 
     pub(crate) fn local_ufrag(&self) -> &str {
         &self.ice.local_credentials().ufrag
+    }
+
+    pub(crate) fn remote_ufrag(&self) -> Option<&String> {
+        self.remote.as_ref().map(|remote| &remote.ufrag)
     }
 
     pub(crate) fn path(&self) -> Option<Path> {
@@ -165,7 +192,11 @@ impl Transport {
         self.data.as_ref()
     }
 
-    pub(crate) fn set_data(&mut self, data: DataChannels) {
+    /// Lets data channels use this transport, from now on if it is secure already.
+    pub(crate) fn set_data(&mut self, mut data: DataChannels, now: Instant) {
+        if let (DtlsState::Connected, Some(remote)) = (self.dtls_state, &self.remote) {
+            data.start(remote.active, now);
+        }
         self.data = Some(data);
     }
 
@@ -409,6 +440,9 @@ impl Transport {
             match event {
                 IceAgentEvent::IceRestart(_) => {}
                 IceAgentEvent::IceConnectionStateChange(state) => {
+                    if state != IceConnectionState::Checking {
+                        self.restarting = false;
+                    }
                     if self.ice_state != state {
                         self.ice_state = state;
                         events.push(TransportEvent::Ice(state));

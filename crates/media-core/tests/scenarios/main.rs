@@ -21,6 +21,7 @@ mod nat;
 mod negotiation;
 mod neighbours;
 mod release;
+mod renegotiation;
 mod support;
 mod switching;
 mod two_shards;

@@ -200,6 +200,9 @@ pub enum NegotiationError {
         /// Position of the m-line.
         index: usize,
     },
+    /// A further description changes the peer's certificate or which m-lines share a transport.
+    #[error("the transports are not those of the session")]
+    Transport,
     /// An m-line of the answer has another mid than the one it answers.
     #[error("m-line {index} of the answer has another mid than offered")]
     Mid {

@@ -239,6 +239,7 @@ impl World {
         let kinds = OfferKinds {
             audio: wish.audio.is_some(),
             video: wish.video.is_some(),
+            again: None,
         };
         let offer = self.ask_sdp(|token| Op::GenerateOffer {
             token,
