@@ -1,7 +1,7 @@
 //! What a shard is told when it starts.
 
-use crate::Certificates;
 use crate::network::{SocketId, SocketKind};
+use crate::{Certificates, Codecs};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub struct ShardConfig {
     pub announced_v6: Option<Ipv6Addr>,
     /// The DTLS certificates of this process.
     pub certificates: Certificates,
+    /// Codecs of session descriptions.
+    pub codecs: Codecs,
     /// Caps on everything that a peer or a client can grow.
     pub limits: Limits,
     /// Wall clock time, since 1970, of the moment that `Shard::new` is given as `now`.

@@ -17,6 +17,7 @@
 //! | `egress`, `timers` | what waits to be sent, who waits to be woken |
 
 mod certificate;
+mod codecs;
 mod config;
 mod context;
 mod demux;
@@ -33,6 +34,7 @@ mod track;
 mod webrtc;
 
 pub use certificate::{Certificate, CertificateError, Certificates};
+pub use codecs::Codecs;
 pub use config::{Limits, LocalAddress, ShardConfig};
 pub use egress::{EGRESS_ARENA_BYTES, EGRESS_DATAGRAMS, Egress, Outgoing};
 pub use network::{ENGINE_SOCKETS, NetworkEvent, NetworkRequest, RequestId, SocketId, SocketKind};

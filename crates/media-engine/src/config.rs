@@ -1,7 +1,7 @@
 //! What the engine is told when it starts.
 
 use crate::udp::SocketOptions;
-use salono_media_core::{Certificates, Limits};
+use salono_media_core::{Certificates, Codecs, Limits};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Settings of the engine and of all of its shards.
@@ -21,6 +21,8 @@ pub struct EngineConfig {
     pub announced_v6: Option<Ipv6Addr>,
     /// The DTLS certificates of this process.
     pub certificates: Certificates,
+    /// Codecs of session descriptions.
+    pub codecs: Codecs,
     /// Caps of each shard.
     pub limits: Limits,
     /// Commands that may wait for one shard; at the cap the caller gets the command back.
@@ -49,6 +51,7 @@ impl EngineConfig {
             announced_v4: None,
             announced_v6: None,
             certificates,
+            codecs: Codecs::default(),
             limits: Limits::default(),
             command_queue: 4_096,
             event_backlog: 16_384,

@@ -78,6 +78,7 @@ impl Engine {
                 announced_v4: config.announced_v4,
                 announced_v6: config.announced_v6,
                 certificates: config.certificates.clone(),
+                codecs: config.codecs.clone(),
                 limits: config.limits.clone(),
                 seed: [0; 32],
                 unix_time: Duration::ZERO,

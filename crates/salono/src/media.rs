@@ -8,7 +8,7 @@ use salono_kurento_client::{Client, Config as ClientConfig};
 use salono_kurento_model::Registry;
 use salono_kurento_server::{Config as ServerConfig, EndpointDefaults, Server, ServerHandle};
 use salono_media_api::{CertificateKind, Event};
-use salono_media_core::{Certificate, Certificates};
+use salono_media_core::{Certificate, Certificates, Codecs};
 use salono_media_engine::os::raise_descriptor_limit;
 use salono_media_engine::{Engine, EngineConfig, EngineHandle};
 use tokio::sync::mpsc;
@@ -172,6 +172,14 @@ pub(crate) fn engine_config(media: &Media, endpoint: &Endpoint) -> Result<Engine
             })?;
     }
     config.sockets.buffer_bytes = media.socket_buffer_bytes;
+    let (codecs, unknown) = Codecs::named(&endpoint.audio_codecs, &endpoint.video_codecs);
+    config.codecs = codecs;
+    for name in unknown {
+        tracing::warn!(
+            name,
+            "codec in endpoint.audio_codecs or video_codecs is not known"
+        );
+    }
     let limits = &mut config.limits;
     limits.elements = media.max_elements;
     limits.sdp_bytes = media.max_sdp_bytes;

@@ -76,6 +76,8 @@ impl Negotiation {
             digest: certificate.fingerprint().to_vec(),
         };
         let mut local = Local::new(session_id, ice, fingerprint, &stream, audio, video);
+        local.audio_codecs.clone_from(&config.codecs.audio);
+        local.video_codecs.clone_from(&config.codecs.video);
         local.offer_direction = match spec.direction {
             OfferDirection::SendRecv => Direction::SendRecv,
             OfferDirection::SendOnly => Direction::SendOnly,

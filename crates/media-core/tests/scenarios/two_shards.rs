@@ -29,6 +29,7 @@ impl Side {
             announced_v4: None,
             announced_v6: None,
             certificates: Certificates::generate().expect("certificates"),
+            codecs: Codecs::default(),
             limits: Limits::default(),
             unix_time: Duration::from_secs(1_800_000_000),
             seed: [host; 32],

@@ -62,9 +62,14 @@ pub(crate) struct ForwardArgs {
 
 /// Measures and prints.
 pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
+    let mut left_behind = Vec::new();
     let text = match &args.what {
         Benchmark::Startup(args) => startup::measure(args)?,
-        Benchmark::Leak(args) => leak::measure(args)?,
+        Benchmark::Leak(args) => {
+            let report = leak::measure(args)?;
+            left_behind = report.findings();
+            report.print()
+        }
         Benchmark::Floor => floor::run(&FloorOptions::default())
             .map_err(Failure::system("cannot measure"))?
             .print(),
@@ -81,5 +86,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     io::stdout()
         .write_all(text.as_bytes())
         .map_err(Failure::system("cannot print"))?;
+    if !left_behind.is_empty() {
+        return Err(Failure::LeftBehind(left_behind.join("; ")));
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -236,7 +236,7 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key(
         "endpoint.h265",
-        "Whether WebRTC endpoints offer H265 even if no codec list names it.",
+        "Whether WebRTC endpoints know H265; without it only RTP endpoints do. Not forwarded over WebRTC yet.",
     ),
     key(
         "endpoint.audio_codecs",

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use salono_kurento_client::{Client as TypedClient, Config, MediaPipeline, Trust};
+use salono_kurento_client::{Client as TypedClient, Config, MediaPipeline, Trust, WebRtcEndpoint};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -82,6 +82,70 @@ async fn a_configuration_with_a_certificate_serves_ws_and_wss() {
     let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
     assert_eq!(metadata, json!({ "rack": 7 }));
     pipeline.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn configured_defaults_are_what_endpoints_say_and_offer() {
+    let folder = Folder::new();
+    let conf = file(&folder, "kurento.conf.json", r#"{ "mediaServer": {} }"#);
+    file(
+        &folder,
+        "modules/kurento/SdpEndpoint.conf.json",
+        r#"{ "audioCodecs": [{ "name": "PCMU/8000" }, { "name": "AMR/8000" }],
+             "videoCodecs": [{ "name": "H264/90000" }, { "name": "VP8/90000" }] }"#,
+    );
+    file(
+        &folder,
+        "modules/kurento/WebRtcEndpoint.conf.ini",
+        "stunServerAddress=127.0.0.1\nstunServerPort=9\nexternalIPv4=198.51.100.1\niceTcp=0\n",
+    );
+    file(
+        &folder,
+        "modules/kurento/BaseRtpEndpoint.conf.ini",
+        "mtu=1111\n",
+    );
+    file(
+        &folder,
+        "modules/kurento/MediaElement.conf.ini",
+        "encoderBitrate=500000\nmaxEncoderBitrate=0\n",
+    );
+    let more = ["--conf-file", conf.to_str().unwrap()];
+    let server = Server::start("media", &more, &folder).await;
+    let url = format!("ws://{}/kurento", server.address("kurento"));
+    let (client, driver) = TypedClient::connect(&url).await.unwrap();
+    tokio::spawn(driver.run());
+    let pipeline = MediaPipeline::create(&client).await.unwrap();
+    let endpoint = WebRtcEndpoint::create(&pipeline).await.unwrap();
+    assert_eq!(endpoint.stun_server_address().await.unwrap(), "127.0.0.1");
+    assert_eq!(endpoint.stun_server_port().await.unwrap(), 9);
+    assert_eq!(endpoint.external_ipv4().await.unwrap(), "198.51.100.1");
+    assert!(!endpoint.ice_tcp().await.unwrap());
+    assert_eq!(endpoint.mtu().await.unwrap(), 1_111);
+    assert_eq!(endpoint.encoder_bitrate().await.unwrap(), 500_000);
+    let offer = endpoint.generate_offer().await.unwrap();
+    let codecs: Vec<&str> = offer
+        .lines()
+        .filter_map(|line| line.strip_prefix("a=rtpmap:")?.split([' ', '/']).nth(1))
+        .filter(|name| *name != "rtx")
+        .collect();
+    let mut distinct = codecs.clone();
+    distinct.dedup();
+    assert!(
+        offer.contains("m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n"),
+        "{offer}"
+    );
+    let video: Vec<&str> = distinct
+        .into_iter()
+        .filter(|name| *name != "PCMU")
+        .collect();
+    assert_eq!(video, ["H264", "VP8"], "{offer}");
+    // Candidates carry the configured address, and none is for TCP.
+    let mut found = endpoint.on_ice_candidate_found().await.unwrap();
+    endpoint.gather_candidates().await.unwrap();
+    let candidate = timeout(PATIENCE, found.recv()).await.expect("comes");
+    let candidate = candidate.unwrap().unwrap().candidate.candidate;
+    assert!(candidate.contains(" 198.51.100.1 "), "{candidate}");
+    assert!(!candidate.to_lowercase().contains("tcp"), "{candidate}");
 }
 
 #[tokio::test]

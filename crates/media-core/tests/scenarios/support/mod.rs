@@ -71,6 +71,7 @@ impl World {
             announced_v4: None,
             announced_v6: None,
             certificates: Certificates::generate().expect("certificates"),
+            codecs: Codecs::default(),
             limits,
             unix_time: UNIX_START,
             seed: [seed as u8; 32],

@@ -30,22 +30,16 @@ const WARM_UP: usize = 4;
 /// How long one event, or the connections of one batch, may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Measures and prints; ends badly where something was left behind.
-pub(super) fn measure(args: &LeakArgs) -> Result<String, Failure> {
+/// Measures.
+pub(super) fn measure(args: &LeakArgs) -> Result<LeakReport, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Failure::system("cannot start the runtime"))?;
-    let report = runtime
+    runtime
         .block_on(run(args))
         .map_err(io::Error::other)
-        .map_err(Failure::system("cannot measure"))?;
-    let findings = report.findings();
-    if findings.is_empty() {
-        return Ok(report.print());
-    }
-    print!("{}", report.print());
-    Err(Failure::LeftBehind(findings.join("; ")))
+        .map_err(Failure::system("cannot measure"))
 }
 
 /// Why there are no figures.
