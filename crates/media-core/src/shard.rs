@@ -131,6 +131,23 @@ impl Shard {
     pub fn handle_network(&mut self, event: NetworkEvent, now: Instant) {
         if !self.handle_own_socket(&event, now) && !self.handle_nat_network(&event, now) {
             tracing::debug!(?event, "nobody waits for this");
+            self.close_unclaimed(event);
+        }
+    }
+
+    /// Whoever asked for these sockets is gone by now.
+    fn close_unclaimed(&mut self, event: NetworkEvent) {
+        let sockets = match event {
+            NetworkEvent::Bound { sockets, .. } => {
+                sockets.into_iter().map(|(socket, _)| socket).collect()
+            }
+            NetworkEvent::Connected { socket, .. } => vec![socket],
+            NetworkEvent::Resolved { .. }
+            | NetworkEvent::Failed { .. }
+            | NetworkEvent::Ended { .. } => Vec::new(),
+        };
+        for socket in sockets {
+            self.requests.push(NetworkRequest::Close { socket });
         }
     }
 

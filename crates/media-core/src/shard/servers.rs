@@ -65,7 +65,8 @@ impl Shard {
             return;
         };
         if let Some(endpoint) = self.web_rtc(owner) {
-            endpoint.connection_ended(usize::from(owner.transport), path, now);
+            endpoint.connection_ended(owner, path, now);
+            self.demux.remove_path(path, owner);
             self.dirty.push(owner.endpoint);
         }
     }

@@ -564,8 +564,10 @@ impl Endpoint {
     }
 
     /// A connection that the peer reached us by has ended.
-    pub(crate) fn connection_ended(&mut self, transport: usize, path: Path, now: Instant) {
-        if let Some(transport) = self.transports.get_mut(transport) {
+    pub(crate) fn connection_ended(&mut self, owner: Owner, path: Path, now: Instant) {
+        // It will come back from another port and must find room.
+        self.paths.retain(|known| *known != (path, owner));
+        if let Some(transport) = self.transports.get_mut(usize::from(owner.transport)) {
             transport.connection_ended(path.remote, now);
         }
     }

@@ -387,3 +387,17 @@ fn garbage_from_a_server_harms_nobody() {
     let element = world.element(peer);
     assert!(world.ask(|token| Op::Stats { token, element }).is_ok());
 }
+
+#[test]
+fn connection_that_comes_too_late_is_closed_again() {
+    let mut world = world(TransportType::Tcp, None);
+    world.servers.delays_connections = true;
+    let peer = negotiated(&mut world, Wish::both(), turn(TurnTransport::Tcp));
+    gather(&mut world, peer);
+    let element = world.element(peer);
+    world.op(Op::Release { element });
+    world.run(secs(20));
+    world.connect_delayed();
+    assert_eq!(world.servers.opened, 1);
+    assert_eq!(world.servers.sockets.len(), 0, "closed");
+}

@@ -544,6 +544,10 @@ impl World {
                     sockets: vec![(socket, local)],
                 }
             }
+            NetworkRequest::Connect { .. } if self.servers.delays_connections => {
+                self.servers.delayed.push(request);
+                return;
+            }
             NetworkRequest::Connect {
                 request, remote, ..
             } => {
@@ -572,6 +576,15 @@ impl World {
         };
         self.shard.handle_network(event, self.now);
         self.shard.flush(self.now);
+    }
+
+    /// Makes the connections that were asked for.
+    pub(crate) fn connect_delayed(&mut self) {
+        self.servers.delays_connections = false;
+        for request in std::mem::take(&mut self.servers.delayed) {
+            self.serve(request);
+        }
+        self.collect();
     }
 
     fn open(&mut self, ip: std::net::IpAddr, remote: Option<SocketAddr>) -> (SocketId, SocketAddr) {

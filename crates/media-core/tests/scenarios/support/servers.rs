@@ -1,6 +1,6 @@
 //! STUN and TURN servers of a world: somebody else's implementation, behind a made-up NAT.
 
-use salono_media_core::SocketId;
+use salono_media_core::{NetworkRequest, SocketId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -202,6 +202,9 @@ pub(crate) struct Servers {
     pub(crate) opened: u16,
     /// The bytes that a stream is delivered in at a time.
     pub(crate) piece: usize,
+    /// Connections are made only when [`World::connect_delayed`](super::World) says so.
+    pub(crate) delays_connections: bool,
+    pub(crate) delayed: Vec<NetworkRequest>,
     /// Peers with which nothing is exchanged but by way of a relay.
     pub(crate) blocked: Vec<usize>,
 }
