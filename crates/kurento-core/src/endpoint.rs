@@ -259,6 +259,14 @@ impl ObjectModel {
         };
         let limits = endpoint.limits;
         let element = ElementKey(key);
+        // Kurento's own 500 kbit/s are answered to those who ask, but throttle nobody: only what an
+        // operator or a program has set is kept to.
+        let untouched = Config::default();
+        if limits.max_video_send == untouched.max_video_send_kbps
+            && limits.min_video_send == untouched.min_video_send_kbps
+        {
+            return;
+        }
         for bandwidth in [
             Bandwidth::MinVideoSend(kbps(limits.min_video_send)),
             Bandwidth::MaxVideoSend(kbps(limits.max_video_send)),

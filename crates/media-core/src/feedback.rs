@@ -200,7 +200,9 @@ impl Peer {
                     reported = true;
                 }
                 for (_, inbound, _) in lines.clone() {
+                    let cap = inbound.map_or(0, |slot| router.downstream_cap(slot));
                     if let Some(track) = inbound.and_then(|slot| router.track_mut(slot)) {
+                        track.set_downstream_cap(cap);
                         reported |= track.write_remb(writer, now);
                     }
                 }

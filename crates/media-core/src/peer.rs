@@ -52,6 +52,8 @@ pub(crate) struct Peer {
     next_flow: Option<Instant>,
     min_video_recv_bps: u64,
     max_video_recv_bps: u64,
+    /// Least and most.
+    video_send_bps: (u64, u64),
 }
 
 impl Peer {
@@ -67,6 +69,7 @@ impl Peer {
             next_flow: None,
             min_video_recv_bps: 0,
             max_video_recv_bps: 0,
+            video_send_bps: (0, 0),
         }
     }
 
@@ -164,7 +167,10 @@ impl Peer {
             match line.outbound.and_then(|out| router.out_mut(out)) {
                 Some(out) => out.renegotiate(media, rtx, random),
                 None if media.send => {
-                    let out = Outbound::new(kind, media, ssrc, rtx, random);
+                    let mut out = Outbound::new(kind, media, ssrc, rtx, random);
+                    if kind == MediaKind::Video {
+                        out.set_send_bounds(self.video_send_bps.0, self.video_send_bps.1);
+                    }
                     line.outbound = Some(router.add_out(out));
                 }
                 None => {}
@@ -242,8 +248,12 @@ impl Peer {
                     .set_max_recv_kbps(SdpKind::Audio, rate.as_kbps());
             }
             Bandwidth::MinVideoRecv(rate) => self.min_video_recv_bps = rate.as_bps(),
-            // What is forwarded is not encoded here; there is nothing to set a rate of.
-            Bandwidth::MinVideoSend(_) | Bandwidth::MaxVideoSend(_) => {}
+            // What is forwarded is not encoded here: the publisher is told.
+            Bandwidth::MinVideoSend(rate) => self.video_send_bps.0 = rate.as_bps(),
+            Bandwidth::MaxVideoSend(rate) => self.video_send_bps.1 = rate.as_bps(),
+        }
+        if let Some(out) = self.video.outbound.and_then(|out| router.out_mut(out)) {
+            out.set_send_bounds(self.video_send_bps.0, self.video_send_bps.1);
         }
         if let Some(track) = self.video.inbound.and_then(|track| router.track_mut(track)) {
             track.set_remb_bounds(self.min_video_recv_bps, self.max_video_recv_bps);

@@ -19,6 +19,11 @@ use std::time::{Duration, Instant};
 /// Packets of one batch and one track; a batch is smaller, the rest waits for the next.
 const MAX_FRESH: usize = 512;
 
+/// A REMB that limits nothing.
+const UNLIMITED_BPS: u64 = 1_000_000_000;
+/// Such reports after a cap is gone; one of them arrives.
+const LIFTS: u8 = 5;
+
 /// How long a stream must be silent before another SSRC takes its place.
 const SSRC_HOLD: Duration = Duration::from_millis(500);
 
@@ -89,6 +94,7 @@ pub(crate) struct Inbound {
     statistics: recv::Statistics,
     nack: Option<recv::NackGenerator>,
     remb: Option<recv::RembEstimator>,
+    cap: Cap,
     throttle: send::KeyframeThrottle,
     fresh: Vec<Fresh>,
     links: Vec<OutSlot>,
@@ -99,6 +105,28 @@ pub(crate) struct Inbound {
     requests: Requests,
     remb_base: (u64, i64),
     fir_sequence: u8,
+}
+
+/// The most that the publisher shall send, in bits per second; 0 is unlimited.
+#[derive(Debug, Default, Clone, Copy)]
+struct Cap {
+    /// The publisher understands REMB.
+    is_possible: bool,
+    min: u64,
+    max: u64,
+    /// What receivers of the track shall be sent at most.
+    downstream: u64,
+    /// Reports that take an earlier cap back, where the publisher has an estimate of its own.
+    lifts: u8,
+}
+
+impl Cap {
+    fn bitrate(&self) -> u64 {
+        match (self.max, self.downstream) {
+            (0, cap) | (cap, 0) => cap,
+            (max, downstream) => max.min(downstream),
+        }
+    }
 }
 
 /// Feedback that we sent to the publisher.
@@ -141,6 +169,7 @@ impl Inbound {
         let uses = |flag: fn(&NegotiatedCodec) -> bool| media.codecs.iter().any(flag);
         let nack = uses(|codec| codec.feedback.nack)
             .then(|| recv::NackGenerator::new(recv::NackConfig::default()));
+        let is_capped = kind == MediaKind::Video && uses(|codec| codec.feedback.goog_remb);
         let remb = (kind == MediaKind::Video
             && uses(|codec| codec.feedback.goog_remb)
             && !uses(|codec| codec.feedback.transport_cc))
@@ -160,6 +189,10 @@ impl Inbound {
             statistics: recv::Statistics::new(0, clock),
             nack,
             remb,
+            cap: Cap {
+                is_possible: is_capped,
+                ..Cap::default()
+            },
             throttle: send::KeyframeThrottle::new(send::KeyframeConfig::default()),
             fresh: Vec::new(),
             links: Vec::new(),
@@ -429,19 +462,49 @@ impl Inbound {
 
     /// Bounds of what REMB asks for, in bits per second; 0 is none.
     pub(crate) fn set_remb_bounds(&mut self, min: u64, max: u64) {
-        let limited = max > 0 && self.codecs.iter().any(|codec| codec.feedback.goog_remb);
-        if self.remb.is_none() && limited && self.is_video() {
-            self.remb = Some(recv::RembEstimator::new(recv::RembConfig::default()));
-        }
-        if let Some(remb) = self.remb.as_mut() {
-            remb.set_bounds(min, max);
+        let before = self.cap.bitrate();
+        (self.cap.min, self.cap.max) = (min, max);
+        self.apply_cap(before);
+    }
+
+    /// What receivers of this track shall be sent at most; 0 is no limit.
+    pub(crate) fn set_downstream_cap(&mut self, bits_per_second: u64) {
+        if self.cap.downstream != bits_per_second {
+            let before = self.cap.bitrate();
+            self.cap.downstream = bits_per_second;
+            self.apply_cap(before);
         }
     }
 
-    /// Writes the receiver's bitrate estimate if it is time for one.
+    fn apply_cap(&mut self, before: u64) {
+        let cap = self.cap.bitrate();
+        if let Some(remb) = self.remb.as_mut() {
+            let min = self.cap.min;
+            remb.set_bounds(if cap == 0 { min } else { min.min(cap) }, cap);
+        }
+        if before > 0 && cap == 0 {
+            self.cap.lifts = LIFTS;
+        }
+    }
+
+    /// Writes the bitrate that the publisher shall keep to, if it is time for one: the receiver's
+    /// estimate, or, where the publisher estimates for itself, the cap alone.
     pub(crate) fn write_remb(&mut self, writer: &mut Writer<'_>, now: Instant) -> bool {
-        let (Some(ssrc), Some(remb)) = (self.ssrc, self.remb.as_mut()) else {
+        let Some(ssrc) = self.ssrc else {
             return false;
+        };
+        let Some(remb) = self.remb.as_mut() else {
+            let bitrate = match self.cap.bitrate() {
+                _ if !self.cap.is_possible => return false,
+                0 if self.cap.lifts == 0 => return false,
+                0 => {
+                    self.cap.lifts -= 1;
+                    UNLIMITED_BPS
+                }
+                cap => cap,
+            };
+            self.requests.remb = Some(Bitrate::bps(bitrate));
+            return writer.remb(self.local_ssrc, bitrate, &[ssrc]).is_ok();
         };
         let (packets, lost) = (self.statistics.packets(), self.statistics.cumulative_lost());
         let arrived = packets.saturating_sub(self.remb_base.0);

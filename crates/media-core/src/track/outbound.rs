@@ -61,6 +61,7 @@ pub(crate) struct Outbound {
     meter: BitrateMeter,
     last_sent: Option<Instant>,
     fir_sequence: Option<u8>,
+    send_bounds: (u64, u64),
 }
 
 /// The retransmission stream (RFC 4588).
@@ -127,6 +128,7 @@ impl Outbound {
             meter: BitrateMeter::new(),
             last_sent: None,
             fir_sequence: None,
+            send_bounds: (0, 0),
         }
     }
 
@@ -384,6 +386,21 @@ impl Outbound {
             self.feedback.firs += 1;
         }
         fresh
+    }
+
+    /// Bounds of what this receiver shall be sent, in bits per second; 0 is none.
+    pub(crate) fn set_send_bounds(&mut self, min: u64, max: u64) {
+        self.send_bounds = (min, max);
+    }
+
+    /// The most that this receiver shall be sent, in bits per second; 0 is no limit. What it asks
+    /// for itself counts within the limits that were set, and only when there is one.
+    pub(crate) fn send_cap(&self) -> u64 {
+        let (min, max) = self.send_bounds;
+        match self.feedback.remb {
+            Some(remb) if max > 0 => remb.as_bps().clamp(min.min(max), max),
+            Some(_) | None => max,
+        }
     }
 
     pub(crate) fn set_remb(&mut self, bitrate: Bitrate) {

@@ -116,6 +116,17 @@ impl Router {
         }
     }
 
+    /// The least of what the receivers of a track shall be sent at most; 0 is no limit.
+    pub(crate) fn downstream_cap(&self, slot: TrackSlot) -> u64 {
+        let links = self.tracks.get(slot).map_or(&[][..], Inbound::links);
+        links
+            .iter()
+            .filter_map(|out| self.outs.get(*out).map(Outbound::send_cap))
+            .filter(|cap| *cap > 0)
+            .min()
+            .unwrap_or(0)
+    }
+
     /// Asks the sender of a track for a keyframe at the end of the batch.
     pub(crate) fn want_keyframe(&mut self, slot: TrackSlot) {
         if let Some(track) = self.tracks.get_mut(slot)

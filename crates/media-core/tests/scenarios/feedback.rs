@@ -2,7 +2,7 @@
 
 use super::support::media::{Received, Source};
 use super::support::*;
-use salono_media_api::{MediaKind, StreamDirection};
+use salono_media_api::{Bandwidth, Bitrate as Rate, MediaKind, Op, StreamDirection};
 use std::time::{Duration, SystemTime};
 use str0m::bwe::Bitrate;
 use str0m::rtp::rtcp::{Rtcp, SenderInfo};
@@ -182,4 +182,39 @@ fn bandwidth_probes_of_a_publisher_reach_nobody() {
         metrics.rtp_received > useful as u64 + 50,
         "there were probes: {metrics:?} against {useful}"
     );
+}
+
+/// The last bitrate that the publisher was asked to keep to, in bits per second.
+fn asked(world: &World, publisher: usize) -> Option<f32> {
+    let rtcp = world.peers[publisher].rtcp.iter().rev();
+    rtcp.filter_map(|(_, rtcp)| match rtcp {
+        Rtcp::Remb(remb) => Some(remb.bitrate),
+        _ => None,
+    })
+    .next()
+}
+
+#[test]
+fn limits_of_publisher_and_receivers_reach_a_publisher_that_estimates_for_itself() {
+    let (mut world, publisher, viewer) = call(171, Wish::publish());
+    world.run(secs(3));
+    assert_eq!(asked(&world, publisher), None, "nobody has set a limit");
+    let (of_publisher, of_viewer) = (world.element(publisher), world.element(viewer));
+    let set = |world: &mut World, element, bandwidth| {
+        world.op(Op::SetBandwidth { element, bandwidth });
+        world.run(secs(3));
+        asked(world, publisher).expect("a bitrate")
+    };
+    let near = |asked: f32, kbps: f32| (asked / 1_000.0 - kbps).abs() < kbps / 50.0;
+    let kbps = Rate::kbps;
+    let own = set(&mut world, of_publisher, Bandwidth::MaxVideoRecv(kbps(300)));
+    assert!(near(own, 300.0), "{own}");
+    let least = set(&mut world, of_viewer, Bandwidth::MaxVideoSend(kbps(200)));
+    assert!(near(least, 200.0), "{least}");
+    let own = set(&mut world, of_viewer, Bandwidth::MaxVideoSend(kbps(900)));
+    assert!(near(own, 300.0), "{own}");
+    let other = set(&mut world, of_publisher, Bandwidth::MaxVideoRecv(kbps(0)));
+    assert!(near(other, 900.0), "{other}");
+    let none = set(&mut world, of_viewer, Bandwidth::MaxVideoSend(kbps(0)));
+    assert!(none > 100_000_000.0, "{none}");
 }
