@@ -5,9 +5,11 @@ use crate::{
     call::{Call, Outcome, media_type},
     endpoint::WebRtc,
     links::{DEFAULT, Link, Port},
+    stats::Counted,
 };
 use salono_kurento_model::{Error, ErrorCode, KURENTO, Map, Value, tagged};
 use salono_media_api::{ElementKey, ElementSpec, MediaKind, Op};
+use std::collections::BTreeMap;
 
 /// State of an element.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(crate) struct Element {
     carried: PerKind<bool>,
     /// Codecs that clients asked for.
     pub(crate) formats: PerKind<Option<String>>,
+    /// Ids in `getStats`, so that a client can follow a stream from reading to reading.
+    pub(crate) stat_ids: BTreeMap<Counted, String>,
     /// What the class adds.
     pub(crate) kind: Kind,
 }
@@ -104,6 +108,7 @@ impl Element {
             codecs: PerKind::default(),
             carried: PerKind::default(),
             formats: PerKind::default(),
+            stat_ids: BTreeMap::new(),
             kind,
         }
     }
@@ -116,6 +121,14 @@ impl Element {
             &self.flowing_in
         };
         flow.get(kind).is_some_and(|flows| *flows)
+    }
+
+    /// Whether it talks to a peer.
+    pub(crate) fn is_endpoint(&self) -> bool {
+        match &self.kind {
+            Kind::WebRtc(_) => true,
+            Kind::PassThrough | Kind::HubPort => false,
+        }
     }
 
     /// Codec of what the peer sends, once something came.

@@ -44,8 +44,6 @@ pub(crate) struct WebRtc {
     pub(crate) pairs: BTreeMap<Component, Pair>,
     /// Remote candidates so far.
     candidates: usize,
-    /// Ids in `getStats`, so that a client can follow a stream from reading to reading.
-    pub(crate) stat_ids: BTreeMap<crate::stats::Counted, String>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -78,7 +76,6 @@ impl WebRtc {
             dtls: BTreeMap::new(),
             pairs: BTreeMap::new(),
             candidates: 0,
-            stat_ids: BTreeMap::new(),
         }
     }
 

@@ -6,6 +6,7 @@ use crate::{
     tree::Body,
 };
 use salono_kurento_model::{Error, ErrorCode, Value};
+use salono_media_api::Op;
 
 impl ObjectModel {
     /// Operations of `MediaObject`; `None` for those of derived classes.
@@ -80,7 +81,10 @@ impl ObjectModel {
         match call.operation {
             "getLatencyStats" => Some(Outcome::value(*latency_stats)),
             "setLatencyStats" => {
-                *latency_stats = call.flag("latencyStats").unwrap_or_default();
+                let on = call.flag("latencyStats").unwrap_or_default();
+                if std::mem::replace(latency_stats, on) != on {
+                    self.order(call.object, Op::MeasureLatency { on });
+                }
                 Some(Ok(Outcome::VOID))
             }
             _ => None,

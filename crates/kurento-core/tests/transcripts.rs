@@ -7,9 +7,10 @@ use salono_jsonrpc::{Limits, kurento};
 use salono_kurento_core::{Config, ConnectionKey, Effect, HostFacts, Now, ObjectModel};
 use salono_kurento_model::{Registry, Value, json, wire::ServerMessage};
 use salono_media_api::{
-    Bitrate, Command, ConnectionState, DataChannelState, DataChannelStats, DtlsState, ElementEvent,
-    ElementKey, ElementStats, Event, IceCandidate, IceState, MediaError, MediaErrorKind, MediaKind,
-    Op, Reply, StreamDirection, StreamStats,
+    Bitrate, CandidatePairState, CandidatePairStats, CandidateStats, CertificateStats, CodecStats,
+    Command, ConnectionState, DataChannelState, DataChannelStats, DtlsState, ElementEvent,
+    ElementKey, ElementStats, Event, IceCandidate, IceState, LatencyStats, MediaError,
+    MediaErrorKind, MediaKind, Op, Reply, StreamDirection, StreamStats, TransportStats,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -393,6 +394,7 @@ impl World {
             | Op::Release { .. }
             | Op::Connect { .. }
             | Op::Disconnect { .. }
+            | Op::MeasureLatency { .. }
             | Op::SetBandwidth { .. }
             | Op::Route { .. }
             | Op::SetIce { .. } => return,
@@ -543,7 +545,7 @@ fn element_event(name: &str, arguments: &[&str]) -> ElementEvent {
 }
 
 fn statistics() -> ElementStats {
-    let stream = |direction, kind, ssrc| StreamStats {
+    let stream = |direction, kind, ssrc, payload_type| StreamStats {
         direction,
         kind,
         ssrc,
@@ -558,11 +560,58 @@ fn statistics() -> ElementStats {
         nack_count: 3,
         remb: Some(Bitrate::kbps(300)),
         bitrate: Bitrate::kbps(250),
+        frames: 30,
+        transport: Some(1),
+        payload_type,
     };
+    let codec = |kind, payload_type, name: &str, clock_rate, channels| CodecStats {
+        kind,
+        payload_type,
+        name: name.to_owned(),
+        clock_rate,
+        channels,
+        parameters: String::new(),
+    };
+    let candidate = |address: &str, port, kind: &str| CandidateStats {
+        address: address.to_owned(),
+        port,
+        protocol: "udp".to_owned(),
+        kind: kind.to_owned(),
+        priority: 100,
+    };
+    let pair = |remote, state, selected| CandidatePairStats {
+        local: candidate("192.0.2.1", 5_000, "host"),
+        remote,
+        state,
+        selected,
+        round_trip_time: Some(Duration::from_millis(15)),
+        available_outgoing: Some(Bitrate::kbps(2_000)),
+        available_incoming: None,
+    };
+    let certificate = |local, byte| CertificateStats {
+        local,
+        fingerprint: "AA:BB".to_owned(),
+        algorithm: "sha-256".to_owned(),
+        certificate: vec![byte; 4],
+    };
+    let latency = |kind, average| LatencyStats {
+        kind,
+        average: Duration::from_micros(average),
+    };
+    let latencies = vec![
+        latency(MediaKind::Audio, 40),
+        latency(MediaKind::Video, 250),
+    ];
     ElementStats {
         streams: vec![
-            stream(StreamDirection::Inbound, MediaKind::Audio, 7),
-            stream(StreamDirection::Outbound, MediaKind::Video, 4_000_000_000),
+            stream(StreamDirection::Inbound, MediaKind::Audio, 7, Some(111)),
+            stream(StreamDirection::Inbound, MediaKind::Video, 8, Some(96)),
+            stream(
+                StreamDirection::Outbound,
+                MediaKind::Video,
+                4_000_000_000,
+                None,
+            ),
         ],
         data_channels: vec![DataChannelStats {
             id: 1,
@@ -576,7 +625,30 @@ fn statistics() -> ElementStats {
         }],
         data_channels_opened: Some(1),
         data_channels_closed: 0,
-        ..ElementStats::default()
+        transports: vec![TransportStats {
+            stream: 1,
+            bytes_sent: 9_000,
+            bytes_received: 8_000,
+            pairs: vec![
+                pair(
+                    candidate("198.51.100.2", 6_000, "srflx"),
+                    CandidatePairState::Succeeded,
+                    true,
+                ),
+                pair(
+                    candidate("203.0.113.3", 7_000, "relay"),
+                    CandidatePairState::InProgress,
+                    false,
+                ),
+            ],
+            certificates: vec![certificate(true, 1), certificate(false, 2)],
+        }],
+        codecs: vec![
+            codec(MediaKind::Audio, 111, "opus", 48_000, 2),
+            codec(MediaKind::Video, 96, "VP8", 90_000, 0),
+        ],
+        input_latency: latencies.clone(),
+        end_to_end_latency: latencies,
     }
 }
 

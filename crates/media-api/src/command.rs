@@ -63,6 +63,12 @@ pub enum Op {
         /// Which kind.
         kind: MediaKind,
     },
+    /// Measures how long packets stay in the process, in all elements of the pipeline, also those
+    /// to come; or no longer.
+    MeasureLatency {
+        /// Whether.
+        on: bool,
+    },
     /// Makes an offer. Answered with `Reply::Sdp`.
     GenerateOffer {
         /// Ties the answer to this command.
@@ -183,6 +189,7 @@ impl Op {
             | Self::Release { .. }
             | Self::Connect { .. }
             | Self::Disconnect { .. }
+            | Self::MeasureLatency { .. }
             | Self::SetBandwidth { .. }
             | Self::Route { .. }
             | Self::SetIce { .. } => None,

@@ -39,7 +39,7 @@ pub struct LatencyStats {
 pub struct CodecStats {
     /// Audio or video.
     pub kind: MediaKind,
-    /// RTP payload type.
+    /// RTP payload type: the one that the peer sends with.
     pub payload_type: u8,
     /// Encoding name, as in `video/VP8` without the kind.
     pub name: String,
@@ -168,6 +168,12 @@ pub struct StreamStats {
     pub remb: Option<Bitrate>,
     /// Bits per second over the last second.
     pub bitrate: Bitrate,
+    /// Video frames that ended, as markers tell.
+    pub frames: u64,
+    /// Index of the transport, from 1.
+    pub transport: Option<u16>,
+    /// Payload type of the codec in use, as in [`CodecStats::payload_type`].
+    pub payload_type: Option<u8>,
 }
 
 /// Counters of one data channel.

@@ -194,6 +194,59 @@ impl Graph {
             .collect()
     }
 
+    /// The endpoint whose media of this kind leaves `element`.
+    pub(crate) fn source_behind(&self, element: ElementKey, kind: MediaKind) -> Option<ElementKey> {
+        let node = self.nodes.get(&element)?;
+        match node.kind {
+            NodeKind::Endpoint => Some(element),
+            NodeKind::PassThrough => self.source_of(element, kind),
+            NodeKind::HubPort => self.source_of(node.from[slot(kind)]?, kind),
+        }
+    }
+
+    /// Whether something is connected to the element, endpoint or not.
+    pub(crate) fn has_source(&self, element: ElementKey, kind: MediaKind) -> bool {
+        let node = self.nodes.get(&element);
+        node.is_some_and(|node| node.sources[slot(kind)].is_some())
+    }
+
+    /// Elements that hand on what enters or leaves `start`, itself included if it does.
+    pub(crate) fn relays_behind(&self, start: ElementKey, kind: MediaKind) -> Vec<ElementKey> {
+        let mut found = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        let mut todo = vec![start];
+        while let Some(at) = todo.pop() {
+            let Some(node) = self.nodes.get(&at).filter(|_| seen.insert(at)) else {
+                continue;
+            };
+            let sinks = &node.sinks[slot(kind)];
+            match node.kind {
+                NodeKind::Endpoint => {
+                    if at == start {
+                        todo.extend(sinks);
+                    }
+                }
+                NodeKind::PassThrough => {
+                    found.insert(at);
+                    todo.extend(sinks);
+                }
+                NodeKind::HubPort => {
+                    found.insert(at);
+                    // What leaves the first one may have changed too.
+                    if at == start {
+                        todo.extend(sinks);
+                    }
+                    for port in &node.to[slot(kind)] {
+                        found.insert(*port);
+                        let port = self.nodes.get(port);
+                        todo.extend(port.into_iter().flat_map(|port| &port.sinks[slot(kind)]));
+                    }
+                }
+            }
+        }
+        found.into_iter().collect()
+    }
+
     /// Endpoints that what leaves an element reaches.
     fn behind(&self, source: ElementKey, kind: MediaKind) -> Affected {
         let mut found = Affected::new();

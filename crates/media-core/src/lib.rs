@@ -11,6 +11,7 @@
 //! | `demux` | which transport a datagram belongs to |
 //! | `webrtc` | one endpoint: negotiation, ICE, DTLS, data channels |
 //! | `peer`, `feedback` | an endpoint with its tracks, and the RTCP of both |
+//! | `relays` | media flow of elements that only hand media on |
 //! | `track` | RTP in, RTP out, and the forwarding loop between |
 //! | `nat` | STUN and TURN servers: how we are reached from behind NATs |
 //! | `network` | further sockets and names that a shard asks for |
@@ -28,6 +29,7 @@ mod graph;
 mod nat;
 mod network;
 mod peer;
+mod relays;
 mod shard;
 mod timers;
 mod track;

@@ -1,18 +1,20 @@
 //! One peer of a shard: its endpoint together with the tracks that it sends and receives.
 
+mod flow;
+mod stats;
+
 use crate::config::Limits;
 use crate::demux::EndpointSlot;
 use crate::endpoint::Endpoint;
 use crate::feedback::Feedback;
 use crate::timers::{Alarm, Timers};
-use crate::track::{Clock, Destination, Inbound, OutSlot, Outbound, Router, Taken, TrackSlot};
+use crate::track::{Destination, Inbound, OutSlot, Outbound, Router, Taken, TrackSlot};
 use salono_media_api::{
-    Bandwidth, ConnectionState, ElementEvent, ElementKey, ElementStats, Event, MediaKind,
-    ShardMetrics,
+    Bandwidth, ConnectionState, ElementEvent, ElementKey, Event, MediaKind, ShardMetrics,
 };
 use salono_rtp::ext;
 use salono_rtp::header::Header;
-use salono_sdp::MediaKind as SdpKind;
+use salono_sdp::{CodecKind, MediaKind as SdpKind};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -39,6 +41,8 @@ pub(crate) struct Line {
     sends: bool,
     flows_out: bool,
     flows_in: bool,
+    /// What was reported of what comes.
+    codec: Option<CodecKind>,
 }
 
 pub(crate) struct Peer {
@@ -50,6 +54,8 @@ pub(crate) struct Peer {
     sources: Vec<Source>,
     media: ConnectionState,
     next_flow: Option<Instant>,
+    flow_changed: bool,
+    measures_latency: bool,
     min_video_recv_bps: u64,
     max_video_recv_bps: u64,
     /// Least and most.
@@ -67,6 +73,8 @@ impl Peer {
             sources: Vec::new(),
             media: ConnectionState::Disconnected,
             next_flow: None,
+            flow_changed: false,
+            measures_latency: false,
             min_video_recv_bps: 0,
             max_video_recv_bps: 0,
             video_send_bps: (0, 0),
@@ -77,6 +85,14 @@ impl Peer {
         match kind {
             MediaKind::Audio => Some(&self.audio),
             MediaKind::Video => Some(&self.video),
+            MediaKind::Data => None,
+        }
+    }
+
+    fn line_mut(&mut self, kind: MediaKind) -> Option<&mut Line> {
+        match kind {
+            MediaKind::Audio => Some(&mut self.audio),
+            MediaKind::Video => Some(&mut self.video),
             MediaKind::Data => None,
         }
     }
@@ -167,7 +183,7 @@ impl Peer {
             match line.outbound.and_then(|out| router.out_mut(out)) {
                 Some(out) => out.renegotiate(media, rtx, random),
                 None if media.send => {
-                    let mut out = Outbound::new(kind, media, ssrc, rtx, random);
+                    let mut out = Outbound::new(slot, kind, media, ssrc, rtx, random);
                     if kind == MediaKind::Video {
                         out.set_send_bounds(self.video_send_bps.0, self.video_send_bps.1);
                     }
@@ -306,7 +322,7 @@ impl Peer {
         if taken == Taken::First {
             router.mark_dirty(source.track);
         }
-        self.note_media(source.track, events, now);
+        self.note_media(source.track, router, events, now);
         true
     }
 
@@ -339,103 +355,6 @@ impl Peer {
         Some(source)
     }
 
-    /// Reports the first packet of a track; the flow timer reports when it ceases.
-    fn note_media(&mut self, track: TrackSlot, events: &mut VecDeque<Event>, now: Instant) {
-        let element = self.endpoint.key();
-        let kind = if self.audio.inbound == Some(track) {
-            MediaKind::Audio
-        } else {
-            MediaKind::Video
-        };
-        let line = match kind {
-            MediaKind::Audio => &mut self.audio,
-            MediaKind::Video | MediaKind::Data => &mut self.video,
-        };
-        if !line.flows_out {
-            line.flows_out = true;
-            report(
-                events,
-                element,
-                ElementEvent::FlowOut {
-                    kind,
-                    flowing: true,
-                },
-            );
-            self.next_flow.get_or_insert(now + FLOW_INTERVAL);
-        }
-        if self.media == ConnectionState::Disconnected {
-            self.media = ConnectionState::Connected;
-            report(
-                events,
-                element,
-                ElementEvent::Media(ConnectionState::Connected),
-            );
-        }
-    }
-
-    /// Looks whether media flows in both directions and reports changes.
-    pub(crate) fn check_flow(
-        &mut self,
-        router: &Router,
-        events: &mut VecDeque<Event>,
-        clock: Clock,
-        now: Instant,
-    ) {
-        if self.next_flow.is_none_or(|due| due > now) {
-            return;
-        }
-        self.next_flow = Some(clock.beat(now + FLOW_INTERVAL));
-        let element = self.endpoint.key();
-        let recent = now.checked_sub(FLOW_INTERVAL);
-        let is_recent =
-            |at: Option<Instant>| at.is_some_and(|at| recent.is_none_or(|recent| at >= recent));
-        let mut receives = false;
-        for (line, kind) in [
-            (&mut self.audio, MediaKind::Audio),
-            (&mut self.video, MediaKind::Video),
-        ] {
-            let last = line
-                .inbound
-                .and_then(|track| router.track(track)?.last_packet());
-            let flowing = is_recent(last);
-            receives |= flowing;
-            if line.flows_out != flowing {
-                line.flows_out = flowing;
-                report(events, element, ElementEvent::FlowOut { kind, flowing });
-            }
-            let last = line.outbound.and_then(|out| router.out(out)?.last_sent());
-            let flowing = is_recent(last);
-            if line.flows_in != flowing {
-                line.flows_in = flowing;
-                report(events, element, ElementEvent::FlowIn { kind, flowing });
-            }
-        }
-        let media = if receives {
-            ConnectionState::Connected
-        } else {
-            ConnectionState::Disconnected
-        };
-        // A peer that only listens is alive as long as its reports arrive.
-        let listens = is_recent(self.feedback.last_report());
-        if self.media != media && !(listens && media == ConnectionState::Disconnected) {
-            self.media = media;
-            report(events, element, ElementEvent::Media(media));
-        }
-    }
-
-    /// A peer that only listens is connected once its reports arrive.
-    pub(crate) fn note_report(&mut self, events: &mut VecDeque<Event>) {
-        if self.media == ConnectionState::Disconnected {
-            self.media = ConnectionState::Connected;
-            let element = self.endpoint.key();
-            report(
-                events,
-                element,
-                ElementEvent::Media(ConnectionState::Connected),
-            );
-        }
-    }
-
     /// Asks the sender of what this peer sees for a keyframe; false when it sees nothing.
     pub(crate) fn ask_source_for_keyframe(&self, router: &mut Router) -> bool {
         let source = self
@@ -450,36 +369,6 @@ impl Peer {
             }
             None => false,
         }
-    }
-
-    pub(crate) fn stats(&self, router: &mut Router, now: Instant) -> ElementStats {
-        let mut stats = ElementStats::default();
-        for line in self.lines() {
-            if let Some(track) = line.inbound.and_then(|track| router.track_mut(track)) {
-                stats.streams.push(track.stats(now));
-            }
-        }
-        for line in self.lines() {
-            if let Some(out) = line.outbound.and_then(|out| router.out_mut(out)) {
-                stats.streams.push(out.stats(now));
-            }
-        }
-        if let Some(endpoint) = self.endpoint.web_rtc() {
-            stats.transports = endpoint.transport_stats();
-            for line in self.lines() {
-                let out = line.outbound.and_then(|out| router.out(out));
-                if let Some((transport, out)) = stats.transports.get_mut(line.transport).zip(out) {
-                    transport.bytes_sent += out.wire_bytes();
-                }
-            }
-        }
-        if let Some(data) = self.endpoint.data() {
-            let (opened, closed) = data.counts();
-            stats.data_channels = data.stats();
-            stats.data_channels_opened = Some(opened);
-            stats.data_channels_closed = closed;
-        }
-        stats
     }
 
     /// Sets the alarm to the earliest thing that is due.
@@ -514,11 +403,6 @@ impl Peer {
             .into_iter()
             .flatten()
             .min()
-    }
-
-    /// Starts the flow watch of a peer that sends nothing itself.
-    pub(crate) fn watch_flow(&mut self, now: Instant) {
-        self.next_flow.get_or_insert(now);
     }
 }
 

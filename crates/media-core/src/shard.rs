@@ -7,6 +7,7 @@
 
 mod commands;
 mod datagrams;
+mod flow;
 mod neighbours;
 mod servers;
 
@@ -18,6 +19,7 @@ use crate::graph::{Affected, Graph};
 use crate::nat::Nat;
 use crate::network::{NetworkEvent, NetworkRequest, Requests};
 use crate::peer::Peer;
+use crate::relays::Relays;
 use crate::timers::Timers;
 use crate::track::{Clock, Router};
 use crate::webrtc::DataEvent;
@@ -25,7 +27,7 @@ use neighbours::Neighbours;
 use rand::{SeedableRng, rngs::StdRng};
 use salono_media_api::{ElementEvent, ElementKey, Event, MediaKind, PipelineKey, ShardMetrics};
 use slotmap::SlotMap;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
 
 /// An element's place: its pipeline and, for endpoints, its peer.
@@ -52,6 +54,9 @@ pub struct Shard {
     dirty: Vec<EndpointSlot>,
     metrics: ShardMetrics,
     clock: Clock,
+    relays: Relays,
+    /// Pipelines that measure latency.
+    measured: BTreeSet<PipelineKey>,
     requests: Requests,
     nat: Nat,
     neighbours: Neighbours,
@@ -77,6 +82,8 @@ impl Shard {
             metrics: ShardMetrics::default(),
             clock: Clock::new(now, config.unix_time),
             config,
+            relays: Relays::default(),
+            measured: BTreeSet::new(),
             requests: Requests::default(),
         }
     }
@@ -85,6 +92,12 @@ impl Shard {
     pub fn flush(&mut self, now: Instant) {
         self.router
             .forward(&mut self.egress, &mut self.metrics, now);
+        while let Some((out, slot)) = self.router.next_started() {
+            if let Some(peer) = self.peers.get_mut(slot) {
+                peer.note_sent(out, &mut self.events, now);
+                peer.arm_media(&mut self.timers, slot, &self.router);
+            }
+        }
         while let Some(slot) = self.dirty.pop() {
             self.drain(slot, now);
         }
@@ -105,8 +118,13 @@ impl Shard {
             let (router, egress) = (&mut self.router, &mut self.egress);
             peer.send_feedback(router, egress, &mut self.metrics, self.clock, now);
             peer.check_flow(router, &mut self.events, self.clock, now);
+            let changed = peer.take_flow_change();
             self.dirty.push(slot);
+            if changed {
+                self.note_peer_flow(slot, now);
+            }
         }
+        self.check_relays(now);
         self.handle_nat_timeout(now);
         self.flush(now);
     }
@@ -119,7 +137,10 @@ impl Shard {
     /// When [`Shard::handle_timeout`] wants to be called; perhaps a little early.
     pub fn poll_timeout(&mut self) -> Option<Instant> {
         let nat = self.nat.poll_timeout();
-        self.timers.next().into_iter().chain(nat).min()
+        [self.timers.next(), self.relays.next(), nat]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The next wish about sockets or names; see [`NetworkRequest`].

@@ -48,6 +48,7 @@ impl Roster {
             | Op::AddIceCandidate { .. }
             | Op::SetBandwidth { .. }
             | Op::Route { .. }
+            | Op::MeasureLatency { .. }
             | Op::SetIce { .. }
             | Op::RequestKeyframe { .. }
             | Op::CreateDataChannel { .. }

@@ -50,6 +50,7 @@ impl CommandSink for FakeEngine {
             | Op::Disconnect { .. }
             | Op::SetBandwidth { .. }
             | Op::Route { .. }
+            | Op::MeasureLatency { .. }
             | Op::SetIce { .. } => {
                 let _ = self.commands.try_send(command);
                 return Ok(());

@@ -6,10 +6,11 @@ use crate::demux::EndpointSlot;
 use crate::endpoint::Endpoint;
 use crate::graph::NodeKind;
 use crate::peer::Peer;
+use crate::relays::Ending;
 use crate::webrtc;
 use rand::Rng;
 use salono_media_api::{
-    Command, ElementKey, ElementSpec, ElementStats, Event, MediaError, MediaErrorKind, Op,
+    Command, ElementKey, ElementSpec, Event, MediaError, MediaErrorKind, MediaKind, Op,
     PipelineKey, Reply, Token,
 };
 use std::time::Instant;
@@ -32,6 +33,7 @@ impl Shard {
                     self.release(element, now);
                 }
                 self.pipelines.remove(&pipeline);
+                self.measured.remove(&pipeline);
             }
             Op::Create {
                 token,
@@ -51,6 +53,8 @@ impl Shard {
                     .and_then(|graph| graph.connect(source, sink, kind))
                     .unwrap_or_default();
                 self.reroute(&affected);
+                let relays = self.relays_behind(pipeline, sink, kind);
+                self.look_at(pipeline, &relays, kind, Ending::Later, now);
             }
             Op::Disconnect { source, sink, kind } => {
                 let affected = self
@@ -59,6 +63,8 @@ impl Shard {
                     .map(|graph| graph.disconnect(source, sink, kind))
                     .unwrap_or_default();
                 self.reroute(&affected);
+                let relays = self.relays_behind(pipeline, sink, kind);
+                self.look_at(pipeline, &relays, kind, Ending::Later, now);
             }
             Op::Route { port, from, kind } => {
                 let affected = self
@@ -67,7 +73,10 @@ impl Shard {
                     .map(|graph| graph.route(port, from, kind))
                     .unwrap_or_default();
                 self.reroute(&affected);
+                let relays = self.relays_behind(pipeline, port, kind);
+                self.look_at(pipeline, &relays, kind, Ending::Later, now);
             }
+            Op::MeasureLatency { on } => self.measure_latency(pipeline, on),
             Op::GenerateOffer {
                 token,
                 element,
@@ -174,17 +183,18 @@ impl Shard {
                 self.reply(token, result.map(|()| Reply::Done));
             }
             Op::Stats { token, element } => {
-                let result = self.slot_of(element).map(|slot| {
-                    let peer = self.peers.get(slot);
-                    peer.map(|peer| peer.stats(&mut self.router, now))
-                        .unwrap_or_default()
-                });
-                // An element without a peer has nothing to count.
-                let result = match result {
-                    Err(error) if error.kind == MediaErrorKind::NotSupported => {
-                        Ok(ElementStats::default())
+                // An element without a peer has little to count.
+                let result = match self.slot_of(element) {
+                    Ok(slot) => {
+                        let peer = self.peers.get(slot);
+                        Ok(peer
+                            .map(|peer| peer.stats(&mut self.router, now))
+                            .unwrap_or_default())
                     }
-                    other => other,
+                    Err(error) if error.kind == MediaErrorKind::NotSupported => {
+                        Ok(self.relay_stats(element))
+                    }
+                    Err(error) => Err(error),
                 };
                 self.reply(token, result.map(|stats| Reply::Stats(Box::new(stats))));
             }
@@ -260,6 +270,9 @@ impl Shard {
         let Some(home) = self.elements.remove(&element) else {
             return;
         };
+        self.relays.forget(element);
+        let behind = [MediaKind::Audio, MediaKind::Video]
+            .map(|kind| (kind, self.relays_behind(home.pipeline, element, kind)));
         let affected = self
             .pipelines
             .get_mut(&home.pipeline)
@@ -281,6 +294,10 @@ impl Shard {
             peer.endpoint.close(&mut context);
         }
         self.reroute(&affected);
+        for (kind, mut relays) in behind {
+            relays.retain(|relay| *relay != element);
+            self.look_at(home.pipeline, &relays, kind, Ending::Later, now);
+        }
     }
 
     pub(super) fn slot_of(&self, element: ElementKey) -> Result<EndpointSlot, MediaError> {
@@ -329,6 +346,8 @@ impl Shard {
             peer.feedback.start(now);
             peer.watch_flow(now);
         }
+        let measured = self.measured.contains(&peer.endpoint.pipeline());
+        peer.measure_latency(measured, &mut self.router);
         self.reroute_around(slot);
     }
 

@@ -109,8 +109,12 @@ impl Shard {
             &mut self.events,
             now,
         );
+        let changed = peer.take_flow_change();
         if taken {
             peer.arm_media(&mut self.timers, owner.endpoint, &self.router);
+        }
+        if changed {
+            self.note_peer_flow(owner.endpoint, now);
         }
         taken
     }

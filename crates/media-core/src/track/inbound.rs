@@ -1,6 +1,7 @@
 //! One track that a peer sends: its packets, its statistics and what it asks of the peer.
 
 use super::clock::Clock;
+use super::latency::Latency;
 use super::router::OutSlot;
 use crate::config::Limits;
 use crate::demux::EndpointSlot;
@@ -105,6 +106,11 @@ pub(crate) struct Inbound {
     requests: Requests,
     remb_base: (u64, i64),
     fir_sequence: u8,
+    /// Of what came last, telephone events apart.
+    payload_type: Option<u8>,
+    /// Frames that ended, as markers tell.
+    frames: u64,
+    latency: Latency,
 }
 
 /// The most that the publisher shall send, in bits per second; 0 is unlimited.
@@ -203,6 +209,9 @@ impl Inbound {
             requests: Requests::default(),
             remb_base: (0, 0),
             fir_sequence: 0,
+            payload_type: None,
+            frames: 0,
+            latency: Latency::default(),
         }
     }
 
@@ -251,6 +260,32 @@ impl Inbound {
         self.codecs
             .iter()
             .find(|codec| codec.receive_pt == payload_type)
+    }
+
+    /// What the peer sends with now; `None` before its first packet.
+    pub(crate) fn current_codec(&self) -> Option<&NegotiatedCodec> {
+        self.payload_type.and_then(|known| self.codec(known))
+    }
+
+    /// Measures how long packets wait to be forwarded, or no longer.
+    pub(crate) fn measure_latency(&mut self, on: bool) {
+        self.latency.measure(on);
+    }
+
+    /// Fresh packets are forwarded now.
+    pub(crate) fn note_latency(&mut self, now: Instant) {
+        if !self.latency.is_on() {
+            return;
+        }
+        for fresh in &self.fresh {
+            if let Some(packet) = self.ring.get(fresh.seq) {
+                self.latency.add(packet.arrival, now);
+            }
+        }
+    }
+
+    pub(crate) fn latency(&self) -> Option<Duration> {
+        self.latency.average()
     }
 
     /// Whether a payload type is this track's: media, or retransmissions of it.
@@ -343,6 +378,7 @@ impl Inbound {
         self.statistics
             .packet(seq, header.timestamp, payload_bytes, now);
         self.meter.add(payload_bytes, now);
+        self.frames += u64::from(header.marker);
         self.last_packet = Some(now);
         if let Some(nack) = self.nack.as_mut() {
             nack.packet(seq, now);
@@ -369,7 +405,11 @@ impl Inbound {
         let Some(codec) = self.codec(header.payload_type) else {
             return Taken::Known;
         };
-        self.codec = look_into(codec.kind);
+        let kind = codec.kind;
+        self.codec = look_into(kind);
+        if kind != CodecKind::TelephoneEvent {
+            self.payload_type = Some(header.payload_type);
+        }
         if self.fresh.len() >= MAX_FRESH {
             return Taken::Known;
         }
@@ -596,6 +636,9 @@ impl Inbound {
             nack_count: self.requests.nacks,
             remb: self.requests.remb,
             bitrate: Bitrate::bps(self.meter.bits_per_second(now)),
+            frames: self.frames,
+            transport: u16::try_from(self.transport + 1).ok(),
+            payload_type: self.payload_type,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod clock;
 mod inbound;
+mod latency;
 mod outbound;
 mod router;
 

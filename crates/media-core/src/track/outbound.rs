@@ -2,7 +2,9 @@
 
 use super::clock::Clock;
 use super::inbound::{Extensions, Fresh, Inbound};
+use super::latency::Latency;
 use super::router::TrackSlot;
+use crate::demux::EndpointSlot;
 use crate::egress::Egress;
 use crate::webrtc::Path;
 use salono_media_api::{Bitrate, MediaKind, ShardMetrics, StreamDirection, StreamStats};
@@ -52,7 +54,13 @@ pub(crate) struct Outbound {
     octets: u64,
     /// With headers and what SRTP adds, retransmissions included.
     wire_bytes: u64,
+    frames: u64,
+    /// Packets go out; the first one of a while is news.
+    flowing: bool,
+    started: bool,
+    latency: Latency,
     // What forwarding does not touch.
+    owner: EndpointSlot,
     kind: MediaKind,
     codecs: Vec<NegotiatedCodec>,
     rtx: Option<Rtx>,
@@ -93,6 +101,7 @@ struct FeedbackCounters {
 impl Outbound {
     /// A stream for an m-line on which we may send. Sequence number and timestamp begin at random.
     pub(crate) fn new(
+        owner: EndpointSlot,
         kind: MediaKind,
         media: &NegotiatedMedia,
         ssrc: u32,
@@ -117,6 +126,11 @@ impl Outbound {
             packets: 0,
             octets: 0,
             wire_bytes: 0,
+            frames: 0,
+            flowing: false,
+            started: false,
+            latency: Latency::default(),
+            owner,
             kind,
             codecs: media.codecs.clone(),
             rtx: rtx_ssrc.filter(|_| rtx_offered).map(|ssrc| Rtx {
@@ -171,6 +185,29 @@ impl Outbound {
 
     pub(crate) fn has_destination(&self) -> bool {
         self.destination.is_some()
+    }
+
+    pub(crate) fn owner(&self) -> EndpointSlot {
+        self.owner
+    }
+
+    /// Whether the first packet of a while went out since this was asked last.
+    pub(crate) fn take_started(&mut self) -> bool {
+        std::mem::take(&mut self.started)
+    }
+
+    /// Whether packets went out lately, as the flow timer finds.
+    pub(crate) fn set_flowing(&mut self, flowing: bool) {
+        self.flowing = flowing;
+    }
+
+    /// Measures how long packets stay in the process, or no longer.
+    pub(crate) fn measure_latency(&mut self, on: bool) {
+        self.latency.measure(on);
+    }
+
+    pub(crate) fn latency(&self) -> Option<Duration> {
+        self.latency.average()
     }
 
     pub(crate) fn last_sent(&self) -> Option<Instant> {
@@ -273,7 +310,13 @@ impl Outbound {
             self.wire_bytes += wire as u64;
             self.packets += 1;
             self.octets += payload.len() as u64;
+            self.frames += u64::from(packet.header.marker);
             self.last_sent = Some(now);
+            self.latency.add(packet.arrival, now);
+            if !self.flowing {
+                self.flowing = true;
+                self.started = true;
+            }
             self.meter.add(payload.len(), now);
             metrics.rtp_forwarded += 1;
         }
@@ -455,6 +498,12 @@ impl Outbound {
         )
     }
 
+    /// What packets go out as now.
+    fn current_codec(&self) -> Option<&NegotiatedCodec> {
+        let pt = self.mapping?.pt?;
+        self.codecs.iter().find(|codec| codec.send_pt == pt)
+    }
+
     fn clock_rate(&self) -> u32 {
         self.codecs.first().map_or(90_000, |codec| codec.clock)
     }
@@ -475,6 +524,9 @@ impl Outbound {
             nack_count: self.feedback.nacks,
             remb: self.feedback.remb,
             bitrate: Bitrate::bps(self.meter.bits_per_second(now)),
+            frames: self.frames,
+            transport: None,
+            payload_type: self.current_codec().map(|codec| codec.receive_pt),
         }
     }
 }

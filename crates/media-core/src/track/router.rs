@@ -10,7 +10,7 @@ use crate::demux::EndpointSlot;
 use crate::egress::Egress;
 use salono_media_api::ShardMetrics;
 use slotmap::{SlotMap, new_key_type};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 new_key_type! {
     /// A track that a peer sends.
@@ -28,6 +28,8 @@ pub(crate) struct Router {
     dirty: Vec<TrackSlot>,
     /// Tracks whose sender is to be asked for a keyframe.
     keyframes: Vec<TrackSlot>,
+    /// Streams whose first packet of a while went out.
+    started: Vec<OutSlot>,
     /// Losses of tracks that are gone.
     lost_before: u64,
 }
@@ -147,6 +149,22 @@ impl Router {
         Some(slot)
     }
 
+    /// A stream whose first packet of a while went out, with its owner.
+    pub(crate) fn next_started(&mut self) -> Option<(OutSlot, EndpointSlot)> {
+        while let Some(slot) = self.started.pop() {
+            if let Some(out) = self.outs.get(slot) {
+                return Some((slot, out.owner()));
+            }
+        }
+        None
+    }
+
+    /// How long packets of a track wait to be forwarded; zero without a track or a measurement.
+    pub(crate) fn latency_of(&self, slot: Option<TrackSlot>) -> Duration {
+        slot.and_then(|slot| self.tracks.get(slot)?.latency())
+            .unwrap_or(Duration::ZERO)
+    }
+
     /// Notes that a track has fresh packets.
     pub(crate) fn mark_dirty(&mut self, slot: TrackSlot) {
         self.dirty.push(slot);
@@ -163,6 +181,7 @@ impl Router {
             let Some(track) = self.tracks.get_mut(slot) else {
                 continue;
             };
+            track.note_latency(now);
             let mut wants_keyframe = false;
             for link in track.links() {
                 let Some(out) = self.outs.get_mut(*link) else {
@@ -170,6 +189,9 @@ impl Router {
                 };
                 for fresh in track.fresh() {
                     wants_keyframe |= out.forward(fresh, track, egress, metrics, now);
+                }
+                if out.take_started() {
+                    self.started.push(*link);
                 }
             }
             track.clear_fresh();

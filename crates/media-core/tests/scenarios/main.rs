@@ -13,6 +13,7 @@ mod codecs;
 mod data;
 mod dtls;
 mod feedback;
+mod flow;
 mod forwarding;
 mod hubs;
 mod keyframes;

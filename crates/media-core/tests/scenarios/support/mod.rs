@@ -46,6 +46,8 @@ pub(crate) struct World {
     /// Datagrams from the shard to addresses that are no peer's.
     pub(crate) strays: Vec<(SocketAddr, Vec<u8>)>,
     pub(crate) servers: Servers,
+    /// How long the shard takes from the arrival of packets until it forwards them.
+    pub(crate) lag: Duration,
     tokens: u64,
     stuck: u32,
 }
@@ -86,6 +88,7 @@ impl World {
             origin: now,
             strays: Vec::new(),
             servers: Servers::default(),
+            lag: Duration::ZERO,
             tokens: 0,
             stuck: 0,
         };
@@ -394,9 +397,11 @@ impl World {
             self.stuck = 0;
             self.now = next;
         }
+        let mut lag = Duration::ZERO;
         while let Some(mut datagram) = self.network.pop(self.now) {
             match datagram.to {
                 To::Shard => {
+                    lag = self.lag;
                     self.shard.handle_datagram(
                         SocketId(0),
                         datagram.from,
@@ -416,6 +421,7 @@ impl World {
                 }
             }
         }
+        self.now += lag;
         self.shard.flush(self.now);
         if self.shard.poll_timeout().is_some_and(|at| at <= self.now) {
             self.shard.handle_timeout(self.now);

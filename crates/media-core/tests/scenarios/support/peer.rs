@@ -342,6 +342,11 @@ impl Peer {
         self.video_source = Some(Source::video(video, publisher, now));
     }
 
+    pub(crate) fn stop(&mut self) {
+        self.audio_source = None;
+        self.video_source = None;
+    }
+
     pub(crate) fn rtcp_count(&self, is: impl Fn(&Rtcp) -> bool) -> usize {
         self.rtcp.iter().filter(|(_, rtcp)| is(rtcp)).count()
     }
