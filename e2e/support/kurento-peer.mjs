@@ -82,6 +82,28 @@ export class KurentoPeer {
     }, this.#name);
   }
 
+  /** Negotiates once more, with the browser's offer; `restart` is an ICE restart. */
+  async renegotiate(endpoint, { restart = false, change = null } = {}) {
+    const offer = await this.#page.evaluate(offerAgain, [this.#name, restart, change]);
+    const answer = await endpoint.processOffer(offer);
+    await this.#page.evaluate(acceptIn, [this.#name, answer]);
+  }
+
+  /** Takes an offer of the server in the middle of the call, and answers it. */
+  async takeOffer(endpoint, offer) {
+    const answer = await this.#page.evaluate(answerAgain, [this.#name, offer]);
+    await endpoint.processAnswer(answer);
+  }
+
+  /** The user name fragment that the browser's packets are checked with now. */
+  selected() {
+    return this.#page.evaluate(async (name) => {
+      const report = [...(await window[name].peer.getStats()).values()];
+      const transport = report.find((entry) => entry.type === "transport");
+      return { ufrag: transport.iceLocalUsernameFragment, state: window[name].peer.iceConnectionState };
+    }, this.#name);
+  }
+
   /** What DTLS agreed on, as the browser says. */
   security() {
     return this.#page.evaluate(async (name) => {
@@ -163,6 +185,23 @@ async function offerIn([name, { send = false, receive = false, data = false, bun
   if (offer !== null) {
     await peer.setRemoteDescription({ type: "offer", sdp: offer });
   }
+  await peer.setLocalDescription();
+  return peer.localDescription.sdp;
+}
+
+async function offerAgain([name, iceRestart, change]) {
+  const { peer } = window[name];
+  if (change !== null) {
+    const of = (transceiver) => transceiver.receiver.track.kind === change.kind;
+    peer.getTransceivers().find(of).direction = change.direction;
+  }
+  await peer.setLocalDescription(await peer.createOffer({ iceRestart }));
+  return peer.localDescription.sdp;
+}
+
+async function answerAgain([name, sdp]) {
+  const { peer } = window[name];
+  await peer.setRemoteDescription({ type: "offer", sdp });
   await peer.setLocalDescription();
   return peer.localDescription.sdp;
 }

@@ -148,6 +148,40 @@ describe("kurento-client", () => {
     }
   });
 
+  test("goes on through ICE restarts of either side and changes of direction in the middle of a call", async () => {
+    const pipeline = await client.create("MediaPipeline");
+    const endpoint = await pipeline.create("WebRtcEndpoint");
+    await endpoint.connect(endpoint);
+    let changes = 0;
+    const peer = await KurentoPeer.connect(await page(), endpoint, { send: true, receive: true });
+    await peer.watch(15);
+    endpoint.on("ConnectionStateChanged", () => (changes += 1));
+
+    const first = await peer.selected();
+    await peer.renegotiate(endpoint, { restart: true });
+    await peer.watch(30);
+    const second = await peer.selected();
+    assert.notEqual(second.ufrag, first.ufrag);
+
+    const { frozen } = await peer.received();
+    await peer.takeOffer(endpoint, await endpoint.generateOffer({ iceRestart: true }));
+    await peer.watch(30);
+    assert.notEqual((await peer.selected()).ufrag, second.ufrag);
+    assert.ok((await peer.received()).frozen - frozen < 0.5, "no freeze");
+    assert.equal(changes, 0, "the connection never broke");
+
+    await peer.renegotiate(endpoint, { change: { kind: "video", direction: "inactive" } });
+    await until("no picture comes", async () => {
+      const { frames } = await peer.received();
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      return (await peer.received()).frames === frames;
+    });
+    await peer.renegotiate(endpoint, { change: { kind: "video", direction: "sendrecv" } });
+    await peer.watch(30);
+    await pipeline.release();
+    browsers.assertQuiet();
+  });
+
   test("carries a call over a transport for each m-line", async () => {
     const pipeline = await client.create("MediaPipeline");
     const endpoint = await pipeline.create("WebRtcEndpoint");
