@@ -104,6 +104,14 @@ export class KurentoPeer {
     }, this.#name);
   }
 
+  /** The bitrate in bit/s that the browser's video encoder is set to. */
+  videoTarget() {
+    return this.#page.evaluate(async (name) => {
+      const report = [...(await window[name].peer.getStats()).values()];
+      return report.find((entry) => entry.type === "outbound-rtp" && entry.kind === "video")?.targetBitrate ?? 0;
+    }, this.#name);
+  }
+
   /** What DTLS agreed on, as the browser says. */
   security() {
     return this.#page.evaluate(async (name) => {

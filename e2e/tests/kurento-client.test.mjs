@@ -182,6 +182,28 @@ describe("kurento-client", () => {
     browsers.assertQuiet();
   });
 
+  test("holds a publisher to the bandwidth that was set before the call and in the middle of it", async () => {
+    const pipeline = await client.create("MediaPipeline");
+    const endpoint = await pipeline.create("WebRtcEndpoint");
+    await endpoint.connect(endpoint);
+    await endpoint.setMaxVideoRecvBandwidth(300);
+    const peer = await KurentoPeer.connect(await page(), endpoint, { send: true, receive: true });
+    await peer.watch(30);
+    const target = (name, passes) =>
+      until(name, async () => {
+        const now = await peer.videoTarget();
+        return passes(now / 1000) || Promise.reject(new Error(`${now} bit/s`));
+      });
+    await target("at most 300 kbit/s", (kbps) => kbps > 100 && kbps <= 300);
+    await endpoint.setMaxVideoRecvBandwidth(150);
+    await target("at most 150 kbit/s", (kbps) => kbps > 50 && kbps <= 150);
+    await endpoint.setMaxVideoRecvBandwidth(0);
+    // From here the browser's own estimate rules, which climbs slowly.
+    await target("more than 170 kbit/s", (kbps) => kbps > 170);
+    await pipeline.release();
+    browsers.assertQuiet();
+  });
+
   test("carries a call over a transport for each m-line", async () => {
     const pipeline = await client.create("MediaPipeline");
     const endpoint = await pipeline.create("WebRtcEndpoint");
