@@ -385,7 +385,10 @@ impl Endpoint {
         }
         self.gathering = Gathering::Running;
         for stream in 0..self.transports.len() {
-            self.report_ice(stream, IceState::Gathering, context);
+            // Checks may have begun, or a restart keeps the old pair: then this is no step back.
+            if self.ice_states[stream] == IceState::Disconnected {
+                self.report_ice(stream, IceState::Gathering, context);
+            }
         }
         for host in hosts {
             self.report_candidate(host, context);
@@ -659,6 +662,10 @@ impl Endpoint {
                 let state = match state {
                     IceConnectionState::New => return,
                     IceConnectionState::Checking => IceState::Connecting,
+                    // Further candidates reopen the checks; what was final still works.
+                    IceConnectionState::Connected if self.ice_states[index] == IceState::Ready => {
+                        IceState::Ready
+                    }
                     IceConnectionState::Connected => IceState::Connected,
                     IceConnectionState::Completed => {
                         // Kurento passes CONNECTED on the way to READY.

@@ -304,6 +304,14 @@ fn endpoints_of_one_shard_call_each_other() {
     }
     assert!(process.run(|process| process.connected() == 6));
     process.expect_channels(&pairs);
+    process.events.clear();
+    process.run(|_| false);
+    let changes: Vec<_> = process
+        .events
+        .iter()
+        .filter(|(_, event)| matches!(event, Event::Element { .. }))
+        .collect();
+    assert!(changes.is_empty(), "nothing changes any more: {changes:#?}");
     process.op(0, Op::ReleasePipeline);
     assert_eq!(process.ports.len(), 1, "sockets of their own are closed");
 }
