@@ -29,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("room-server", &["room-sdk", "room-proto", "jsonrpc"]),
     ("examples", &["kurento-client"]),
+    ("sip-bridge", &["kurento-client"]),
     (
         "bench",
         &[
@@ -120,7 +121,7 @@ fn crates() -> Vec<PathBuf> {
     let folder = fs::read_dir(root().join("crates")).expect("the workspace has crates");
     let mut crates: Vec<PathBuf> = folder
         .map(|entry| entry.expect("a readable folder").path())
-        .chain([root().join("examples")])
+        .chain(["examples", "examples/sip-bridge"].map(|folder| root().join(folder)))
         .filter(|path| path.join("Cargo.toml").is_file())
         .collect();
     crates.sort();

@@ -8,8 +8,8 @@ use crate::{
     ObjectModel,
     call::media_type,
     element::Element,
-    endpoint::connection_state,
     links::{DEFAULT, Link},
+    rtp_base::connection_state,
     tree::{Body, Object},
 };
 use salono_media_api::MediaKind;
@@ -104,7 +104,7 @@ impl ObjectModel {
             && let Some(element) = object.element()
         {
             let state = element
-                .web_rtc()
+                .endpoint()
                 .map_or("PLAYING", |endpoint| connection_state(endpoint.connection));
             let _ = write!(label, "\n{state}");
         }

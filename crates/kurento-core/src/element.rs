@@ -5,6 +5,9 @@ use crate::{
     call::{Call, Outcome, media_type},
     endpoint::WebRtc,
     links::{DEFAULT, Link, Port},
+    random::Random,
+    rtp::Rtp,
+    rtp_base::BaseRtp,
     stats::Counted,
 };
 use salono_kurento_model::{Error, ErrorCode, KURENTO, Map, Value, tagged};
@@ -41,6 +44,8 @@ pub(crate) enum Kind {
     HubPort,
     /// An endpoint.
     WebRtc(Box<WebRtc>),
+    /// An endpoint without ICE and DTLS.
+    Rtp(Box<Rtp>),
 }
 
 /// Something for each kind that flows; data has none.
@@ -99,6 +104,7 @@ impl Element {
         let kind = match qualified {
             "kurento.WebRtcEndpoint" => Kind::WebRtc(Box::new(WebRtc::new(params, config))),
             "kurento.HubPort" => Kind::HubPort,
+            "kurento.RtpEndpoint" => Kind::Rtp(Box::new(Rtp::new(config))),
             _ => Kind::PassThrough,
         };
         Self {
@@ -137,27 +143,46 @@ impl Element {
     }
 
     /// What the engine makes it from.
-    pub(crate) fn spec(&self, params: &Map<String, Value>, config: &Config) -> ElementSpec {
-        match &self.kind {
+    ///
+    /// # Errors
+    /// When the parameters of an RTP endpoint have a key that is none.
+    pub(crate) fn spec(
+        &self,
+        params: &Map<String, Value>,
+        config: &Config,
+        random: &mut Random,
+    ) -> Result<ElementSpec, Error> {
+        Ok(match &self.kind {
             Kind::PassThrough => ElementSpec::PassThrough,
             Kind::HubPort => ElementSpec::HubPort,
             Kind::WebRtc(_) => ElementSpec::WebRtc(WebRtc::spec(params, config)),
-        }
+            Kind::Rtp(_) => ElementSpec::Rtp(Rtp::spec(params, config, random)?),
+        })
     }
 
-    /// The endpoint state, if it is one.
-    pub(crate) fn web_rtc(&self) -> Option<&WebRtc> {
+    /// What endpoints have in common, if it is one.
+    pub(crate) fn endpoint(&self) -> Option<&BaseRtp> {
         match &self.kind {
-            Kind::WebRtc(endpoint) => Some(endpoint),
+            Kind::WebRtc(endpoint) => Some(&endpoint.base),
+            Kind::Rtp(endpoint) => Some(&endpoint.base),
             Kind::PassThrough | Kind::HubPort => None,
         }
     }
 
-    /// The endpoint state, if it is one.
+    /// What endpoints have in common, if it is one.
+    pub(crate) fn endpoint_mut(&mut self) -> Option<&mut BaseRtp> {
+        match &mut self.kind {
+            Kind::WebRtc(endpoint) => Some(&mut endpoint.base),
+            Kind::Rtp(endpoint) => Some(&mut endpoint.base),
+            Kind::PassThrough | Kind::HubPort => None,
+        }
+    }
+
+    /// The state of a WebRTC endpoint, if it is one.
     pub(crate) fn web_rtc_mut(&mut self) -> Option<&mut WebRtc> {
         match &mut self.kind {
             Kind::WebRtc(endpoint) => Some(endpoint),
-            Kind::PassThrough | Kind::HubPort => None,
+            Kind::PassThrough | Kind::HubPort | Kind::Rtp(_) => None,
         }
     }
 }

@@ -1,15 +1,16 @@
-//! `WebRtcEndpoint` with what it inherits from `BaseRtpEndpoint` and `SdpEndpoint`.
+//! `WebRtcEndpoint`: what it adds to `BaseRtpEndpoint`.
 
 use crate::{
     Config, ObjectModel,
     call::{Call, Outcome, Then},
     ice::IceProperties,
     negotiation::Negotiation,
+    rtp_base::BaseRtp,
 };
 use salono_kurento_model::{Error, ErrorCode, KURENTO, Map, Value, tagged};
 use salono_media_api::{
-    Bandwidth, Bitrate, CertificateKind, ConnectionState, DataChannelSpec, DtlsState, ElementKey,
-    IceCandidate, IceState, OfferDirection, Op, WebRtcSpec,
+    CertificateKind, DataChannelSpec, DtlsState, ElementKey, IceCandidate, IceState,
+    OfferDirection, Op, WebRtcSpec,
 };
 use std::collections::BTreeMap;
 
@@ -28,17 +29,8 @@ pub(crate) type Component = (u16, u16);
 pub(crate) struct WebRtc {
     /// Accepts and offers data channels.
     data_channels: bool,
-    pub(crate) negotiation: Negotiation,
-    /// `MediaSessionStarted` was raised; further negotiations do not raise it again.
-    pub(crate) session_started: bool,
-    /// Kilobits per second; 0 is unlimited.
-    limits: BandwidthLimits,
-    mtu: i32,
-    /// What clients set, complete; empty before.
-    remb: Map<String, Value>,
+    pub(crate) base: BaseRtp,
     pub(crate) ice_properties: IceProperties,
-    pub(crate) media: ConnectionState,
-    pub(crate) connection: ConnectionState,
     pub(crate) ice: BTreeMap<Component, IceState>,
     pub(crate) dtls: BTreeMap<Component, DtlsState>,
     pub(crate) pairs: BTreeMap<Component, Pair>,
@@ -46,32 +38,13 @@ pub(crate) struct WebRtc {
     candidates: usize,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct BandwidthLimits {
-    min_video_recv: i32,
-    max_video_recv: i32,
-    max_audio_recv: i32,
-    min_video_send: i32,
-    max_video_send: i32,
-}
-
 impl WebRtc {
     pub(crate) fn new(params: &Map<String, Value>, config: &Config) -> Self {
         let defaults = &config.endpoints;
         Self {
             data_channels: flag(params, "useDataChannels"),
-            negotiation: Negotiation::New,
-            session_started: false,
-            limits: BandwidthLimits {
-                min_video_send: config.min_video_send_kbps,
-                max_video_send: config.max_video_send_kbps,
-                ..BandwidthLimits::default()
-            },
-            mtu: defaults.mtu,
-            remb: Map::new(),
+            base: BaseRtp::new(config),
             ice_properties: IceProperties::new(defaults),
-            media: ConnectionState::Disconnected,
-            connection: ConnectionState::Disconnected,
             ice: BTreeMap::new(),
             dtls: BTreeMap::new(),
             pairs: BTreeMap::new(),
@@ -105,73 +78,15 @@ impl WebRtc {
         }
     }
 
-    /// Reads a property, or changes one that concerns nobody else.
-    fn property(&mut self, call: &Call<'_>) -> Option<Value> {
+    /// Reads a property.
+    fn property(&self, call: &Call<'_>) -> Option<Value> {
         if let Some(value) = self.ice_properties.get(call.operation) {
             return Some(value);
         }
-        match call.operation {
-            "getMinVideoRecvBandwidth" => return Some(self.limits.min_video_recv.into()),
-            "getMaxVideoRecvBandwidth" => return Some(self.limits.max_video_recv.into()),
-            "getMaxAudioRecvBandwidth" => return Some(self.limits.max_audio_recv.into()),
-            "getMinVideoSendBandwidth" => return Some(self.limits.min_video_send.into()),
-            "getMaxVideoSendBandwidth" => return Some(self.limits.max_video_send.into()),
-            "getMtu" => return Some(self.mtu.into()),
-            "getMediaState" => return Some(connection_state(self.media).into()),
-            "getConnectionState" => return Some(connection_state(self.connection).into()),
-            "getRembParams" => return Some(tagged(KURENTO, "RembParams", self.remb.clone())),
-            "getICECandidatePairs" => return Some(self.pair_list()),
-            "getIceConnectionState" => return Some(self.ice_list()),
-            "getDtlsConnectionState" => return Some(self.dtls_list()),
-            "setMtu" => self.mtu = call.int("mtu").unwrap_or_default(),
-            "setRembParams" => {
-                if let Some(Value::Object(members)) = call.params.get("rembParams") {
-                    self.remb = members.clone();
-                    // Kurento's default for this one is another member's value.
-                    if let Some(interval) = members.get("packetsRecvIntervalTop") {
-                        self.remb
-                            .entry("linealFactorMin")
-                            .or_insert_with(|| interval.clone());
-                    }
-                }
-            }
-            _ => return None,
-        }
-        Some(Value::Null)
-    }
-
-    /// Sets a bandwidth limit; a value that contradicts another one is moved to it.
-    fn set_bandwidth(&mut self, call: &Call<'_>) -> Option<Bandwidth> {
-        let name = call.operation.strip_prefix("set")?;
-        let value = |property: &str| call.int(property).unwrap_or_default().max(0);
-        let at_most = |value: i32, max: i32| if max == 0 { value } else { value.min(max) };
-        let at_least = |value: i32, min: i32| if value == 0 { 0 } else { value.max(min) };
-        let limits = &mut self.limits;
-        Some(match name {
-            "MinVideoRecvBandwidth" => {
-                limits.min_video_recv =
-                    at_most(value("minVideoRecvBandwidth"), limits.max_video_recv);
-                Bandwidth::MinVideoRecv(kbps(limits.min_video_recv))
-            }
-            "MaxVideoRecvBandwidth" => {
-                limits.max_video_recv =
-                    at_least(value("maxVideoRecvBandwidth"), limits.min_video_recv);
-                Bandwidth::MaxVideoRecv(kbps(limits.max_video_recv))
-            }
-            "MaxAudioRecvBandwidth" => {
-                limits.max_audio_recv = value("maxAudioRecvBandwidth");
-                Bandwidth::MaxAudioRecv(kbps(limits.max_audio_recv))
-            }
-            "MinVideoSendBandwidth" => {
-                limits.min_video_send =
-                    at_most(value("minVideoSendBandwidth"), limits.max_video_send);
-                Bandwidth::MinVideoSend(kbps(limits.min_video_send))
-            }
-            "MaxVideoSendBandwidth" => {
-                limits.max_video_send =
-                    at_least(value("maxVideoSendBandwidth"), limits.min_video_send);
-                Bandwidth::MaxVideoSend(kbps(limits.max_video_send))
-            }
+        Some(match call.operation {
+            "getICECandidatePairs" => self.pair_list(),
+            "getIceConnectionState" => self.ice_list(),
+            "getDtlsConnectionState" => self.dtls_list(),
             _ => return None,
         })
     }
@@ -205,71 +120,34 @@ impl WebRtc {
 }
 
 impl ObjectModel {
-    /// Operations of endpoints; `None` for an element of another class.
-    pub(crate) fn call_endpoint(&mut self, call: &Call<'_>) -> Option<Result<Outcome, Error>> {
-        let pipeline = self.tree.get(call.object)?.pipeline?;
+    /// Operations that `WebRtcEndpoint` adds; `None` for those of other classes.
+    pub(crate) fn call_web_rtc(
+        &mut self,
+        pipeline: u64,
+        call: &Call<'_>,
+    ) -> Option<Result<Outcome, Error>> {
         let element = ElementKey(call.object);
-        let endpoint = self.endpoint_mut(call.object)?;
+        let endpoint = self.web_rtc_mut(call.object)?;
         if let Some(value) = endpoint.property(call) {
             return Some(Ok(Outcome::Value(value)));
-        }
-        if let Some(bandwidth) = endpoint.set_bandwidth(call) {
-            self.order(pipeline, Op::SetBandwidth { element, bandwidth });
-            return Some(Ok(Outcome::VOID));
         }
         if self.set_ice(pipeline, call) {
             return Some(Ok(Outcome::VOID));
         }
         Some(match call.operation {
-            "generateOffer" => self.generate_offer(pipeline, call),
-            "processOffer" => self.process_offer(pipeline, call),
-            "processAnswer" => self.process_answer(pipeline, call),
-            "getLocalSessionDescriptor" => self.description(pipeline, call.object, false),
-            "getRemoteSessionDescriptor" => self.description(pipeline, call.object, true),
             "gatherCandidates" => {
                 let op = |token| Op::GatherCandidates { token, element };
                 Ok(Outcome::Later(self.ask(pipeline, op), Then::Confirm))
             }
             "addIceCandidate" => self.add_candidate(pipeline, call),
-            "requestKeyframe" => {
-                let op = |token| Op::RequestKeyframe { token, element };
-                Ok(Outcome::Later(self.ask(pipeline, op), Then::Confirm))
-            }
             "createDataChannel" => self.create_data_channel(pipeline, call),
             "closeDataChannel" => self.close_data_channel(pipeline, call),
             _ => return None,
         })
     }
 
-    pub(crate) fn endpoint_mut(&mut self, key: u64) -> Option<&mut WebRtc> {
+    pub(crate) fn web_rtc_mut(&mut self, key: u64) -> Option<&mut WebRtc> {
         self.tree.get_mut(key)?.element_mut()?.web_rtc_mut()
-    }
-
-    /// Tells the engine the limits that a new endpoint starts with.
-    pub(crate) fn order_initial_bandwidth(&mut self, key: u64) {
-        let Some(object) = self.tree.get(key) else {
-            return;
-        };
-        let endpoint = object.element().and_then(|element| element.web_rtc());
-        let (Some(pipeline), Some(endpoint)) = (object.pipeline, endpoint) else {
-            return;
-        };
-        let limits = endpoint.limits;
-        let element = ElementKey(key);
-        // Kurento's own 500 kbit/s are answered to those who ask, but throttle nobody: only what an
-        // operator or a program has set is kept to.
-        let untouched = Config::default();
-        if limits.max_video_send == untouched.max_video_send_kbps
-            && limits.min_video_send == untouched.min_video_send_kbps
-        {
-            return;
-        }
-        for bandwidth in [
-            Bandwidth::MinVideoSend(kbps(limits.min_video_send)),
-            Bandwidth::MaxVideoSend(kbps(limits.max_video_send)),
-        ] {
-            self.order(pipeline, Op::SetBandwidth { element, bandwidth });
-        }
     }
 
     fn add_candidate(&mut self, pipeline: u64, call: &Call<'_>) -> Result<Outcome, Error> {
@@ -297,7 +175,7 @@ impl ObjectModel {
                 "Error adding candidate: it is too long",
             ));
         }
-        if let Some(endpoint) = self.endpoint_mut(call.object) {
+        if let Some(endpoint) = self.web_rtc_mut(call.object) {
             if endpoint.candidates >= limits.candidates_per_endpoint {
                 return Err(Error::new(
                     ErrorCode::NotEnoughResources,
@@ -365,9 +243,9 @@ impl ObjectModel {
     }
 
     fn check_data_channels(&mut self, key: u64) -> Result<(), Error> {
-        let ready = self.endpoint_mut(key).is_some_and(|endpoint| {
+        let ready = self.web_rtc_mut(key).is_some_and(|endpoint| {
             let negotiated = matches!(
-                endpoint.negotiation,
+                endpoint.base.negotiation,
                 Negotiation::Completed | Negotiation::Answered
             );
             endpoint.data_channels && negotiated
@@ -426,18 +304,6 @@ pub(crate) fn ice_state(state: IceState) -> &'static str {
         IceState::Ready => "READY",
         IceState::Failed => "FAILED",
     }
-}
-
-/// Name of a connection state on the wire.
-pub(crate) fn connection_state(state: ConnectionState) -> &'static str {
-    match state {
-        ConnectionState::Disconnected => "DISCONNECTED",
-        ConnectionState::Connected => "CONNECTED",
-    }
-}
-
-fn kbps(value: i32) -> Bitrate {
-    Bitrate::kbps(u64::try_from(value).unwrap_or(0))
 }
 
 fn flag(params: &Map<String, Value>, name: &str) -> bool {

@@ -3,10 +3,11 @@
 use crate::{
     Now, ObjectModel,
     call::{Then, media_type},
-    endpoint::{Pair, connection_state, dtls_members, ice_state, pair_value},
+    endpoint::{Pair, dtls_members, ice_state, pair_value},
     links::DEFAULT,
     negotiation::{Negotiation, already_negotiated},
     release::Announce,
+    rtp_base::connection_state,
 };
 use salono_kurento_model::{Error, ErrorCode, KURENTO, Map, Value, tagged};
 use salono_media_api::{
@@ -136,7 +137,7 @@ impl ObjectModel {
                 component,
                 state,
             } => {
-                if let Some(endpoint) = self.endpoint_mut(key) {
+                if let Some(endpoint) = self.web_rtc_mut(key) {
                     endpoint.ice.insert((stream, component), state);
                 }
                 let members = [
@@ -154,7 +155,7 @@ impl ObjectModel {
             } => {
                 let pair = Pair { local, remote };
                 let value = pair_value((stream, component), &pair);
-                if let Some(endpoint) = self.endpoint_mut(key) {
+                if let Some(endpoint) = self.web_rtc_mut(key) {
                     endpoint.pairs.insert((stream, component), pair);
                 }
                 let members = [("candidatePair", value)];
@@ -165,7 +166,7 @@ impl ObjectModel {
                 component,
                 state,
             } => {
-                if let Some(endpoint) = self.endpoint_mut(key) {
+                if let Some(endpoint) = self.web_rtc_mut(key) {
                     endpoint.dtls.insert((stream, component), state);
                 }
                 let data = Map::from_iter(dtls_members((stream, component), state));

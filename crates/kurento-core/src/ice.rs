@@ -98,7 +98,7 @@ impl IceProperties {
 impl ObjectModel {
     /// Changes how an endpoint gathers candidates; `false` when the operation is another one.
     pub(crate) fn set_ice(&mut self, pipeline: u64, call: &Call<'_>) -> bool {
-        let Some(endpoint) = self.endpoint_mut(call.object) else {
+        let Some(endpoint) = self.web_rtc_mut(call.object) else {
             return false;
         };
         if !endpoint.ice_properties.set(call) {
@@ -115,7 +115,7 @@ impl ObjectModel {
         let Some(pipeline) = self.tree.get(key).and_then(|object| object.pipeline) else {
             return;
         };
-        let Some(endpoint) = self.endpoint_mut(key) else {
+        let Some(endpoint) = self.web_rtc_mut(key) else {
             return;
         };
         let settings = endpoint.ice_properties.settings();

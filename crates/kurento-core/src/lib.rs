@@ -27,6 +27,8 @@ mod object;
 mod random;
 mod release;
 mod request;
+mod rtp;
+mod rtp_base;
 mod session;
 mod stats;
 mod transaction;

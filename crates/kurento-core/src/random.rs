@@ -13,6 +13,13 @@ impl Random {
         Self(StdRng::from_seed(seed))
     }
 
+    /// A secret of so many bytes.
+    pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.0.fill_bytes(&mut bytes);
+        bytes
+    }
+
     /// A lower-case UUID with dashes.
     pub(crate) fn uuid(&mut self) -> String {
         let mut bytes = [0; 16];

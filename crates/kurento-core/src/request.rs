@@ -274,7 +274,7 @@ impl ObjectModel {
             Some(hub) => (Body::Hub(hub), None),
             None => {
                 let element = Element::new(qualified, &params, &self.config);
-                let spec = element.spec(&params, &self.config);
+                let spec = element.spec(&params, &self.config, &mut self.random)?;
                 (Body::Element(Box::new(element)), Some(spec))
             }
         };
@@ -515,6 +515,7 @@ pub fn is_available(qualified_class: &str) -> bool {
             | "kurento.MediaPipeline"
             | "kurento.Mixer"
             | "kurento.PassThrough"
+            | "kurento.RtpEndpoint"
             | "kurento.WebRtcEndpoint"
     )
 }

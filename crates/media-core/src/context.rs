@@ -3,6 +3,7 @@
 use crate::config::ShardConfig;
 use crate::demux::Demux;
 use crate::egress::Egress;
+use crate::network::Requests;
 use salono_media_api::{ElementEvent, ElementKey, Event};
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -13,6 +14,7 @@ pub(crate) struct Context<'a> {
     pub(crate) demux: &'a mut Demux,
     pub(crate) egress: &'a mut Egress,
     pub(crate) events: &'a mut VecDeque<Event>,
+    pub(crate) requests: &'a mut Requests,
     pub(crate) now: Instant,
 }
 

@@ -4,6 +4,7 @@
 //! transport by our ICE username fragment, a binding response by its transaction id; everything
 //! else is taken only from addresses that an authenticated request came from.
 
+use crate::plain::Sockets;
 use crate::webrtc::Path;
 use slotmap::new_key_type;
 use std::collections::{HashMap, VecDeque};
@@ -42,6 +43,8 @@ pub(crate) struct Demux {
     ufrags: HashMap<String, Owner>,
     checks: HashMap<[u8; 12], Owner>,
     check_order: VecDeque<(Instant, [u8; 12])>,
+    /// Sockets that belong to one m-line.
+    pub(crate) sockets: Sockets,
 }
 
 /// Sorts a datagram by its first bytes; `None` for what nobody speaks here.

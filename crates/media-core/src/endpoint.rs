@@ -1,8 +1,9 @@
 //! The endpoint of a peer, whatever it speaks: what tracks, feedback and shard need of either kind.
 
 use crate::context::Context;
+use crate::plain;
 use crate::webrtc::{self, Changes, DataChannels, DataEvent, LocalSsrcs, Path, Srtp};
-use salono_media_api::{ElementKey, MediaError, MediaErrorKind, OfferKinds, PipelineKey};
+use salono_media_api::{ElementKey, MediaError, MediaErrorKind, OfferKinds, PipelineKey, Token};
 use salono_sdp::MediaKind;
 use salono_sdp::negotiate::NegotiatedMedia;
 use std::time::{Duration, Instant};
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 pub(crate) enum Endpoint {
     /// ICE, DTLS-SRTP and data channels.
     WebRtc(Box<webrtc::Endpoint>),
+    /// Plain RTP or SDES-keyed SRTP.
+    Plain(Box<plain::Endpoint>),
 }
 
 /// Calls the method of the same name of whichever endpoint there is.
@@ -18,6 +21,7 @@ macro_rules! either {
     ($self:ident, $endpoint:ident => $call:expr) => {
         match $self {
             Self::WebRtc($endpoint) => $call,
+            Self::Plain($endpoint) => $call,
         }
     };
 }
@@ -27,12 +31,14 @@ impl Endpoint {
     pub(crate) fn web_rtc(&self) -> Option<&webrtc::Endpoint> {
         match self {
             Self::WebRtc(endpoint) => Some(endpoint),
+            Self::Plain(_) => None,
         }
     }
 
     pub(crate) fn web_rtc_mut(&mut self) -> Option<&mut webrtc::Endpoint> {
         match self {
             Self::WebRtc(endpoint) => Some(endpoint),
+            Self::Plain(_) => None,
         }
     }
 
@@ -44,6 +50,13 @@ impl Endpoint {
                 "the element is not a WebRTC endpoint",
             )
         })
+    }
+
+    pub(crate) fn plain_mut(&mut self) -> Option<&mut plain::Endpoint> {
+        match self {
+            Self::Plain(endpoint) => Some(endpoint),
+            Self::WebRtc(_) => None,
+        }
     }
 
     pub(crate) fn key(&self) -> ElementKey {
@@ -68,7 +81,10 @@ impl Endpoint {
     }
 
     pub(crate) fn dscp(&self) -> u8 {
-        either!(self, endpoint => endpoint.dscp())
+        match self {
+            Self::WebRtc(endpoint) => endpoint.dscp(),
+            Self::Plain(_) => 0,
+        }
     }
 
     pub(crate) fn connected(&self) -> bool {
@@ -80,7 +96,10 @@ impl Endpoint {
     }
 
     pub(crate) fn remote_sdp(&self) -> Option<String> {
-        either!(self, endpoint => endpoint.remote_sdp())
+        match self {
+            Self::WebRtc(endpoint) => endpoint.remote_sdp(),
+            Self::Plain(endpoint) => endpoint.remote_sdp().map(str::to_owned),
+        }
     }
 
     /// Keys of a transport, once agreed on.
@@ -101,6 +120,7 @@ impl Endpoint {
     pub(crate) fn rtcp_path(&self, transport: usize) -> Option<Path> {
         match self {
             Self::WebRtc(endpoint) => endpoint.path(transport),
+            Self::Plain(endpoint) => endpoint.rtcp_path(transport),
         }
     }
 
@@ -108,6 +128,7 @@ impl Endpoint {
     pub(crate) fn round_trip(&self, transport: usize) -> Option<Duration> {
         match self {
             Self::WebRtc(endpoint) => endpoint.round_trip(transport),
+            Self::Plain(_) => None,
         }
     }
 
@@ -115,20 +136,30 @@ impl Endpoint {
         either!(self, endpoint => endpoint.set_max_recv_kbps(kind, kbps));
     }
 
+    /// Makes an offer; `None` when the command has to wait for ports.
     pub(crate) fn generate_offer(
         &mut self,
+        token: Token,
         kinds: OfferKinds,
         context: &mut Context<'_>,
-    ) -> Result<String, MediaError> {
-        either!(self, endpoint => endpoint.generate_offer(kinds, context))
+    ) -> Result<Option<String>, MediaError> {
+        match self {
+            Self::WebRtc(endpoint) => endpoint.generate_offer(kinds, context).map(Some),
+            Self::Plain(endpoint) => endpoint.generate_offer(token, kinds, context),
+        }
     }
 
+    /// Answers an offer; `None` when the command has to wait for ports.
     pub(crate) fn process_offer(
         &mut self,
+        token: Token,
         sdp: &str,
         context: &mut Context<'_>,
-    ) -> Result<String, MediaError> {
-        either!(self, endpoint => endpoint.process_offer(sdp, context))
+    ) -> Result<Option<String>, MediaError> {
+        match self {
+            Self::WebRtc(endpoint) => endpoint.process_offer(sdp, context).map(Some),
+            Self::Plain(endpoint) => endpoint.process_offer(token, sdp, context),
+        }
     }
 
     pub(crate) fn process_answer(
@@ -140,11 +171,13 @@ impl Endpoint {
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        either!(self, endpoint => endpoint.handle_timeout(now));
+        if let Self::WebRtc(endpoint) = self {
+            endpoint.handle_timeout(now);
+        }
     }
 
     pub(crate) fn poll_timeout(&mut self) -> Option<Instant> {
-        either!(self, endpoint => endpoint.poll_timeout())
+        self.web_rtc_mut().and_then(webrtc::Endpoint::poll_timeout)
     }
 
     /// Moves everything that waits in the transports and reports what changed.
@@ -165,7 +198,14 @@ impl Endpoint {
     }
 
     /// Says goodbye to the peer and gives up everything in the demultiplexer.
-    pub(crate) fn close(&mut self, context: &mut Context<'_>) {
-        either!(self, endpoint => endpoint.close(context));
+    /// A command that still waited is to be answered.
+    pub(crate) fn close(&mut self, context: &mut Context<'_>) -> Option<plain::Finished> {
+        match self {
+            Self::WebRtc(endpoint) => {
+                endpoint.close(context);
+                None
+            }
+            Self::Plain(endpoint) => endpoint.close(context),
+        }
     }
 }

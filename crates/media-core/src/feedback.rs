@@ -211,6 +211,18 @@ impl Peer {
         }
     }
 
+    /// Ends what we send (RFC 3550 §6.3.7).
+    pub(crate) fn say_goodbye(&mut self, router: &Router, egress: &mut Egress) {
+        for (transport, out) in self.lines().map(|line| (line.transport, line.outbound)) {
+            let out = out.and_then(|slot| router.out(slot));
+            let Some(out) = out.filter(|out| out.last_sent().is_some()) else {
+                continue;
+            };
+            let ssrc = out.ssrc();
+            self.send_rtcp(transport, egress, |writer| writer.bye(&[ssrc]).is_ok());
+        }
+    }
+
     /// SSRC to name as the sender of feedback that is about no track in particular.
     fn local_ssrc(&self) -> u32 {
         self.endpoint.ssrcs().video

@@ -29,6 +29,7 @@ mod graph;
 mod nat;
 mod network;
 mod peer;
+mod plain;
 mod relays;
 mod shard;
 mod timers;

@@ -12,7 +12,8 @@
 //! closed next, and an id is never taken for that of its former owner. Within a batch, datagrams may
 //! still come of a socket that the shard has asked to close.
 
-use std::collections::VecDeque;
+use crate::demux::EndpointSlot;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
@@ -136,6 +137,8 @@ pub enum NetworkEvent {
 pub(crate) struct Requests {
     queue: VecDeque<NetworkRequest>,
     last: u64,
+    /// Endpoints that wait for ports, by what they asked; read by key only.
+    askers: HashMap<RequestId, EndpointSlot>,
 }
 
 impl Requests {
@@ -147,6 +150,23 @@ impl Requests {
 
     pub(crate) fn push(&mut self, request: NetworkRequest) {
         self.queue.push_back(request);
+    }
+
+    /// Asks for something that an endpoint waits for.
+    pub(crate) fn ask(
+        &mut self,
+        asker: EndpointSlot,
+        request: impl FnOnce(RequestId) -> NetworkRequest,
+    ) -> RequestId {
+        let id = self.next_id();
+        self.askers.insert(id, asker);
+        self.push(request(id));
+        id
+    }
+
+    /// The endpoint that waits for the answer to a request; it is told once.
+    pub(crate) fn take_asker(&mut self, request: RequestId) -> Option<EndpointSlot> {
+        self.askers.remove(&request)
     }
 
     pub(crate) fn poll(&mut self) -> Option<NetworkRequest> {

@@ -18,7 +18,7 @@ use salono_sdp::{CodecKind, MediaKind as SdpKind};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Streams that one peer may send with; more SSRCs than this are not listened to.
+/// SSRCs of one peer that are remembered; beyond that the oldest is forgotten.
 const MAX_SOURCES: usize = 32;
 /// How often media flow is looked at, as in Kurento.
 pub(crate) const FLOW_INTERVAL: Duration = Duration::from_secs(2);
@@ -344,7 +344,9 @@ impl Peer {
                 Some((track, router.track(track)?.owns(header.payload_type)?))
             })?;
         if self.sources.len() >= MAX_SOURCES {
-            return None;
+            // A sender that begins anew picks another SSRC each time; one that is still in use is
+            // found again by its payload type.
+            self.sources.remove(0);
         }
         let source = Source {
             ssrc: header.ssrc,
@@ -390,7 +392,7 @@ impl Peer {
     /// due, and would keep the shard awake until the transport is there.
     fn media_timeout(&self, router: &Router) -> Option<Instant> {
         let can_send = |transport: usize| {
-            self.endpoint.srtp(transport).is_some() && self.endpoint.path(transport).is_some()
+            self.endpoint.srtp(transport).is_some() && self.endpoint.rtcp_path(transport).is_some()
         };
         let tracks = self
             .lines()

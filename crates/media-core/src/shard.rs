@@ -9,6 +9,7 @@ mod commands;
 mod datagrams;
 mod flow;
 mod neighbours;
+mod ports;
 mod servers;
 
 use crate::config::ShardConfig;
@@ -150,7 +151,10 @@ impl Shard {
 
     /// Takes in what became of a wish, or that a connection ended.
     pub fn handle_network(&mut self, event: NetworkEvent, now: Instant) {
-        if !self.handle_own_socket(&event, now) && !self.handle_nat_network(&event, now) {
+        if !self.handle_ports(&event, now)
+            && !self.handle_own_socket(&event, now)
+            && !self.handle_nat_network(&event, now)
+        {
             tracing::debug!(?event, "nobody waits for this");
             self.close_unclaimed(event);
         }
@@ -306,6 +310,7 @@ impl Shard {
             demux: &mut self.demux,
             egress: &mut self.egress,
             events: &mut self.events,
+            requests: &mut self.requests,
             now,
         };
         let changes = peer.endpoint.drain(&mut context);

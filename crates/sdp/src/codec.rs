@@ -17,25 +17,46 @@ pub enum CodecKind {
     H264,
     /// AV1 (AOMedia, "RTP Payload Format For AV1")
     Av1,
+    /// H.265 (RFC 7798)
+    H265,
+    /// H.263 (RFC 2190)
+    H263,
+    /// H.263 of 1998 (RFC 4629)
+    H263v1998,
+    /// H.263 of 2000 (RFC 4629)
+    H263v2000,
+    /// MPEG-4 Visual (RFC 6416)
+    Mp4vEs,
     /// Opus (RFC 7587)
     Opus,
     /// G.711 µ-law (RFC 3551)
     Pcmu,
     /// G.711 A-law (RFC 3551)
     Pcma,
+    /// AMR narrowband (RFC 4867)
+    Amr,
+    /// AMR wideband (RFC 4867)
+    AmrWb,
     /// DTMF digits (RFC 4733); accompanies an audio codec of the same clock rate.
     TelephoneEvent,
 }
 
 impl CodecKind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 15] = [
         Self::Vp8,
         Self::Vp9,
         Self::H264,
         Self::Av1,
+        Self::H265,
+        Self::H263,
+        Self::H263v1998,
+        Self::H263v2000,
+        Self::Mp4vEs,
         Self::Opus,
         Self::Pcmu,
         Self::Pcma,
+        Self::Amr,
+        Self::AmrWb,
         Self::TelephoneEvent,
     ];
 
@@ -52,9 +73,16 @@ impl CodecKind {
                     | Self::Vp9
                     | Self::H264
                     | Self::Av1
+                    | Self::H265
+                    | Self::H263
+                    | Self::H263v1998
+                    | Self::H263v2000
+                    | Self::Mp4vEs
                     | Self::Opus
                     | Self::Pcmu
-                    | Self::Pcma => kind.clock() == codec.clock,
+                    | Self::Pcma
+                    | Self::Amr
+                    | Self::AmrWb => kind.clock() == codec.clock,
                 }
         })
     }
@@ -66,9 +94,16 @@ impl CodecKind {
             Self::Vp9 => "VP9",
             Self::H264 => "H264",
             Self::Av1 => "AV1",
+            Self::H265 => "H265",
+            Self::H263 => "H263",
+            Self::H263v1998 => "H263-1998",
+            Self::H263v2000 => "H263-2000",
+            Self::Mp4vEs => "MP4V-ES",
             Self::Opus => "opus",
             Self::Pcmu => "PCMU",
             Self::Pcma => "PCMA",
+            Self::Amr => "AMR",
+            Self::AmrWb => "AMR-WB",
             Self::TelephoneEvent => "telephone-event",
         }
     }
@@ -76,9 +111,18 @@ impl CodecKind {
     /// RTP clock rate in Hz.
     pub fn clock(self) -> u32 {
         match self {
-            Self::Vp8 | Self::Vp9 | Self::H264 | Self::Av1 => 90_000,
+            Self::Vp8
+            | Self::Vp9
+            | Self::H264
+            | Self::Av1
+            | Self::H265
+            | Self::H263
+            | Self::H263v1998
+            | Self::H263v2000
+            | Self::Mp4vEs => 90_000,
             Self::Opus => 48_000,
-            Self::Pcmu | Self::Pcma | Self::TelephoneEvent => 8_000,
+            Self::AmrWb => 16_000,
+            Self::Pcmu | Self::Pcma | Self::Amr | Self::TelephoneEvent => 8_000,
         }
     }
 
@@ -90,8 +134,15 @@ impl CodecKind {
             | Self::Vp9
             | Self::H264
             | Self::Av1
+            | Self::H265
+            | Self::H263
+            | Self::H263v1998
+            | Self::H263v2000
+            | Self::Mp4vEs
             | Self::Pcmu
             | Self::Pcma
+            | Self::Amr
+            | Self::AmrWb
             | Self::TelephoneEvent => 1,
         }
     }
@@ -101,24 +152,47 @@ impl CodecKind {
         match self {
             Self::Pcmu => Some(0),
             Self::Pcma => Some(8),
-            Self::Vp8 | Self::Vp9 | Self::H264 | Self::Av1 | Self::Opus | Self::TelephoneEvent => {
-                None
-            }
+            Self::H263 => Some(34),
+            Self::Vp8
+            | Self::Vp9
+            | Self::H264
+            | Self::Av1
+            | Self::H265
+            | Self::H263v1998
+            | Self::H263v2000
+            | Self::Mp4vEs
+            | Self::Opus
+            | Self::Amr
+            | Self::AmrWb
+            | Self::TelephoneEvent => None,
         }
     }
 
     /// The media type that carries the codec.
     pub fn media(self) -> MediaKind {
         match self {
-            Self::Vp8 | Self::Vp9 | Self::H264 | Self::Av1 => MediaKind::Video,
-            Self::Opus | Self::Pcmu | Self::Pcma | Self::TelephoneEvent => MediaKind::Audio,
+            Self::Vp8
+            | Self::Vp9
+            | Self::H264
+            | Self::Av1
+            | Self::H265
+            | Self::H263
+            | Self::H263v1998
+            | Self::H263v2000
+            | Self::Mp4vEs => MediaKind::Video,
+            Self::Opus
+            | Self::Pcmu
+            | Self::Pcma
+            | Self::Amr
+            | Self::AmrWb
+            | Self::TelephoneEvent => MediaKind::Audio,
         }
     }
 
     /// Whether two sets of format parameters mean the same codec in an offer and its answer.
     ///
     /// The parameters that decide are the profile (VP9, AV1, H.264) and the packetization mode
-    /// (H.264); levels are limits of each receiver and do not.
+    /// (H.264), and how AMR lays out its frames; levels are limits of each receiver and do not.
     pub fn compatible(self, a: Option<&str>, b: Option<&str>) -> bool {
         match self {
             Self::Vp9 => same_number(a, b, "profile-id"),
@@ -127,7 +201,17 @@ impl CodecKind {
                 (Some(a), Some(b)) => a.compatible(&b),
                 (None, _) | (_, None) => false,
             },
-            Self::Vp8 | Self::Opus | Self::Pcmu | Self::Pcma | Self::TelephoneEvent => true,
+            Self::Amr | Self::AmrWb => same_number(a, b, "octet-align"),
+            Self::Vp8
+            | Self::H265
+            | Self::H263
+            | Self::H263v1998
+            | Self::H263v2000
+            | Self::Mp4vEs
+            | Self::Opus
+            | Self::Pcmu
+            | Self::Pcma
+            | Self::TelephoneEvent => true,
         }
     }
 
@@ -142,9 +226,16 @@ impl CodecKind {
             Self::Vp8
             | Self::Vp9
             | Self::Av1
+            | Self::H265
+            | Self::H263
+            | Self::H263v1998
+            | Self::H263v2000
+            | Self::Mp4vEs
             | Self::Opus
             | Self::Pcmu
             | Self::Pcma
+            | Self::Amr
+            | Self::AmrWb
             | Self::TelephoneEvent => self.compatible(from, to),
         }
     }

@@ -15,6 +15,7 @@ mod local;
 mod media;
 mod negotiated;
 mod offer;
+pub mod plain;
 mod transport;
 
 pub use again::{answer_again, keep, offer_again};

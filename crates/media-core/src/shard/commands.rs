@@ -6,6 +6,7 @@ use crate::demux::EndpointSlot;
 use crate::endpoint::Endpoint;
 use crate::graph::NodeKind;
 use crate::peer::Peer;
+use crate::plain;
 use crate::relays::Ending;
 use crate::webrtc;
 use rand::Rng;
@@ -83,9 +84,11 @@ impl Shard {
                 kinds,
             } => {
                 let result = self.with_endpoint(element, now, |endpoint, context| {
-                    endpoint.generate_offer(kinds, context)
+                    endpoint.generate_offer(token, kinds, context)
                 });
-                self.reply(token, result.map(Reply::Sdp));
+                if let Some(result) = result.transpose() {
+                    self.reply(token, result.map(Reply::Sdp));
+                }
             }
             Op::ProcessOffer {
                 token,
@@ -93,10 +96,12 @@ impl Shard {
                 sdp,
             } => {
                 let result = self.with_endpoint(element, now, |endpoint, context| {
-                    endpoint.process_offer(&sdp, context)
+                    endpoint.process_offer(token, &sdp, context)
                 });
-                self.finish_negotiation(element, result.is_ok(), now);
-                self.reply(token, result.map(Reply::Sdp));
+                if let Some(result) = result.transpose() {
+                    self.finish_negotiation(element, result.is_ok(), now);
+                    self.reply(token, result.map(Reply::Sdp));
+                }
             }
             Op::ProcessAnswer {
                 token,
@@ -224,11 +229,13 @@ impl Shard {
                 graph.add(element, NodeKind::HubPort);
                 None
             }
-            ElementSpec::Rtp(_) => {
-                return Err(MediaError::new(
-                    MediaErrorKind::NotSupported,
-                    "plain RTP is not available",
-                ));
+            ElementSpec::Rtp(spec) => {
+                graph.add(element, NodeKind::Endpoint);
+                let rng = &mut self.rng;
+                Some(self.peers.insert_with_key(|slot| {
+                    let endpoint = plain::Endpoint::new(element, pipeline, slot, spec, rng);
+                    Peer::new(Endpoint::Plain(Box::new(endpoint)))
+                }))
             }
             ElementSpec::WebRtc(spec) => {
                 // An RSA key was made before the command came here, if one is needed.
@@ -245,6 +252,7 @@ impl Shard {
                     demux: &mut self.demux,
                     egress: &mut self.egress,
                     events: &mut self.events,
+                    requests: &mut self.requests,
                     now,
                 };
                 let rng = &mut self.rng;
@@ -279,6 +287,9 @@ impl Shard {
             .map(|graph| graph.remove(element))
             .unwrap_or_default();
         if let Some(mut peer) = home.endpoint.and_then(|slot| self.peers.remove(slot)) {
+            if peer.endpoint.plain_mut().is_some() {
+                peer.say_goodbye(&self.router, &mut self.egress);
+            }
             peer.remove_tracks(&mut self.router);
             if let Some(slot) = home.endpoint {
                 self.nat.release(slot, now);
@@ -289,9 +300,13 @@ impl Shard {
                 demux: &mut self.demux,
                 egress: &mut self.egress,
                 events: &mut self.events,
+                requests: &mut self.requests,
                 now,
             };
-            peer.endpoint.close(&mut context);
+            let unanswered = peer.endpoint.close(&mut context);
+            if let Some(unanswered) = unanswered {
+                self.reply(unanswered.token, unanswered.result.map(Reply::Sdp));
+            }
         }
         self.reroute(&affected);
         for (kind, mut relays) in behind {
@@ -324,6 +339,7 @@ impl Shard {
             demux: &mut self.demux,
             egress: &mut self.egress,
             events: &mut self.events,
+            requests: &mut self.requests,
             now,
         };
         let result = action(&mut peer.endpoint, &mut context);
@@ -331,7 +347,7 @@ impl Shard {
         result
     }
 
-    fn finish_negotiation(&mut self, element: ElementKey, success: bool, now: Instant) {
+    pub(super) fn finish_negotiation(&mut self, element: ElementKey, success: bool, now: Instant) {
         let Ok(slot) = self.slot_of(element) else {
             return;
         };
@@ -351,7 +367,7 @@ impl Shard {
         self.reroute_around(slot);
     }
 
-    fn reply(&mut self, token: Token, result: Result<Reply, MediaError>) {
+    pub(super) fn reply(&mut self, token: Token, result: Result<Reply, MediaError>) {
         self.events.push_back(Event::Replied { token, result });
     }
 

@@ -20,7 +20,9 @@ impl Shard {
         self.metrics.datagrams_received += 1;
         self.metrics.bytes_received += datagram.len() as u64;
         let path = Path { socket, remote };
-        let used = if self.nat.is_link(socket) {
+        let used = if let Some(line) = self.line_of(socket) {
+            self.handle_plain(line, remote, datagram, now)
+        } else if self.nat.is_link(socket) {
             self.handle_link(path, datagram, now)
         } else {
             self.dispatch(path, datagram, now)

@@ -99,6 +99,7 @@ impl Shard {
             demux: &mut self.demux,
             egress: &mut self.egress,
             events: &mut self.events,
+            requests: &mut self.requests,
             now,
         };
         if let Some(endpoint) = peer.endpoint.web_rtc_mut() {

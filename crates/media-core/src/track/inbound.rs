@@ -86,6 +86,8 @@ pub(crate) struct Inbound {
     transport: usize,
     codecs: Vec<NegotiatedCodec>,
     extensions: Extensions,
+    /// The peer takes keyframe requests.
+    can_ask: bool,
     local_ssrc: u32,
     ssrc: Option<u32>,
     announced_ssrc: Option<u32>,
@@ -186,6 +188,7 @@ impl Inbound {
             transport: media.transport.unwrap_or(0),
             codecs: media.codecs.clone(),
             extensions: Extensions::negotiated(media, true),
+            can_ask: media.keyframe_requests,
             local_ssrc,
             ssrc: None,
             announced_ssrc: media.remote_sources.first().map(|source| source.ssrc),
@@ -450,6 +453,9 @@ impl Inbound {
 
     /// Writes a keyframe request if it is time for one.
     pub(crate) fn write_keyframe_request(&mut self, writer: &mut Writer<'_>, now: Instant) -> bool {
+        if !self.can_ask {
+            return false;
+        }
         let Some(ssrc) = self.ssrc.or(self.announced_ssrc) else {
             return false;
         };
@@ -579,6 +585,7 @@ impl Inbound {
         let keyframe = self
             .ssrc
             .or(self.announced_ssrc)
+            .filter(|_| self.can_ask)
             .and_then(|_| self.throttle.poll_timeout());
         [nack, keyframe].into_iter().flatten().min()
     }
@@ -667,9 +674,17 @@ fn look_into(kind: CodecKind) -> Codec {
         CodecKind::Vp9 => Codec::Vp9,
         CodecKind::H264 => Codec::H264,
         CodecKind::Av1 => Codec::Av1,
-        CodecKind::Opus | CodecKind::Pcmu | CodecKind::Pcma | CodecKind::TelephoneEvent => {
-            Codec::Opaque
-        }
+        CodecKind::H265
+        | CodecKind::H263
+        | CodecKind::H263v1998
+        | CodecKind::H263v2000
+        | CodecKind::Mp4vEs
+        | CodecKind::Opus
+        | CodecKind::Pcmu
+        | CodecKind::Pcma
+        | CodecKind::Amr
+        | CodecKind::AmrWb
+        | CodecKind::TelephoneEvent => Codec::Opaque,
     }
 }
 
@@ -696,6 +711,7 @@ mod tests {
             rids: Vec::new(),
             rtcp_mux: true,
             rtcp_rsize: true,
+            keyframe_requests: true,
             remote_address: None,
             remote_rtcp: None,
             sctp: None,

@@ -40,7 +40,7 @@ mod vectors;
 
 pub use opener::{MAX_SOURCES, Opened, Opener};
 pub use profile::{DirectionalKeys, MasterKey, Profile, split_keying_material};
-pub use sealer::{RocSender, Sealer};
+pub use sealer::{RocSender, SOFT_LIMIT, Sealer};
 
 /// The most bytes that [`Sealer::seal_rtp`] adds to a packet, over all profiles.
 pub const MAX_RTP_OVERHEAD: usize = 16;

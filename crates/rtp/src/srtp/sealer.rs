@@ -9,6 +9,9 @@ use crate::wire;
 /// The E bit of the SRTCP trailer: the packet is encrypted (RFC 3711 §3.4).
 const ENCRYPTED: u32 = 0x8000_0000;
 
+/// Packets that a key is good for when [`Sealer::is_near_limit`] begins to say so.
+pub const SOFT_LIMIT: u32 = 0x1_0000;
+
 /// Where the encrypted part of an RTCP packet begins: after header word and sender SSRC.
 const RTCP_CLEAR_LEN: usize = 8;
 
@@ -20,7 +23,8 @@ const RTCP_CLEAR_LEN: usize = 8;
 /// authentication key, with AES-CM the XOR of the payloads. A retransmission on the original SSRC is the same header,
 /// extensions included, and the same payload, or it goes by RTX (RFC 4588) with a number of its own.
 pub struct Sealer {
-    profile: Profile,
+    /// Absent for plain RTP.
+    profile: Option<Profile>,
     rtp: Transform,
     rtcp: Transform,
     /// Index of the next SRTCP packet, below 2³¹. One counter serves all SSRCs.
@@ -31,11 +35,27 @@ impl Sealer {
     /// Sets up the session keys.
     pub fn new(master: &MasterKey) -> Result<Self, SrtpError> {
         Ok(Self {
-            profile: master.profile(),
+            profile: Some(master.profile()),
             rtp: Transform::new(master, Protocol::Rtp)?,
             rtcp: Transform::new(master, Protocol::Rtcp)?,
             rtcp_index: 0,
         })
+    }
+
+    /// Protects nothing: packets go out as they are (RFC 3550).
+    pub const fn plain() -> Self {
+        Self {
+            profile: None,
+            rtp: Transform::Plain,
+            rtcp: Transform::Plain,
+            rtcp_index: 0,
+        }
+    }
+
+    /// Whether the keys are used up but for [`SOFT_LIMIT`] packets, so that new ones should be agreed on. Only SRTCP
+    /// comes near its limit of 2³¹ packets; that of SRTP is 2⁴⁸ (RFC 3711 §9.2).
+    pub const fn is_near_limit(&self) -> bool {
+        self.rtcp_index >= ENCRYPTED.saturating_sub(SOFT_LIMIT)
     }
 
     /// Protects the RTCP compound packet `buf[..plain_len]` in place; returns its new length.
@@ -44,7 +64,14 @@ impl Sealer {
     /// [`SrtpError::BufferFull`] without [`MAX_RTCP_OVERHEAD`](super::MAX_RTCP_OVERHEAD) bytes of room,
     /// [`SrtpError::Short`] below 8 bytes, [`SrtpError::KeyExhausted`] after 2³¹ packets.
     pub fn seal_rtcp(&mut self, buf: &mut [u8], plain_len: usize) -> Result<usize, SrtpError> {
-        let tag_len = self.profile.rtcp_tag_len();
+        let Some(profile) = self.profile else {
+            return if plain_len <= buf.len() {
+                Ok(plain_len)
+            } else {
+                Err(SrtpError::BufferFull)
+            };
+        };
+        let tag_len = profile.rtcp_tag_len();
         let total = plain_len.saturating_add(tag_len).saturating_add(4);
         if buf.len() < total {
             return Err(SrtpError::BufferFull);
@@ -76,6 +103,7 @@ impl Sealer {
                 wire::put(buf, plain_len, &trailer).ok_or(SrtpError::BufferFull)?;
                 cm.sign(buf, plain_len.saturating_add(4), &[])
             }
+            Transform::Plain => Ok(plain_len),
         }
     }
 
@@ -92,7 +120,8 @@ impl Sealer {
         buf: &mut [u8],
         plain_len: usize,
     ) -> Result<usize, SrtpError> {
-        let total = plain_len.saturating_add(self.profile.rtp_tag_len());
+        let tag_len = self.profile.map_or(0, Profile::rtp_tag_len);
+        let total = plain_len.saturating_add(tag_len);
         let packet = buf.get_mut(..total).ok_or(SrtpError::BufferFull)?;
         let (seq, ssrc) = rtp_identity(packet, header_len)?;
         match &self.rtp {
@@ -113,6 +142,7 @@ impl Sealer {
                 cm.crypt(ssrc, ExtSeq::from_parts(roc, seq).get(), text)?;
                 cm.sign(packet, plain_len, &roc.to_be_bytes())
             }
+            Transform::Plain => Ok(total),
         }
     }
 
@@ -143,15 +173,15 @@ impl Sealer {
                 gcm.seal_from(gcm.rtp_nonce(ssrc, roc, seq), header, payload, text, tag)?;
                 Ok(total)
             }
-            Transform::Cm(_) => {
+            Transform::Cm(_) | Transform::Plain => {
                 wire::put(buf, header_len, payload).ok_or(SrtpError::BufferFull)?;
                 self.seal_rtp(roc, header_len, buf, plain_len)
             }
         }
     }
 
-    /// The profile in use.
-    pub const fn profile(&self) -> Profile {
+    /// The profile in use; `None` for plain RTP.
+    pub const fn profile(&self) -> Option<Profile> {
         self.profile
     }
 }
@@ -211,5 +241,27 @@ impl RocSender {
             self.newest = Some(extended);
         }
         extended.roc()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_of_a_key_is_told_before_it_is_reached() {
+        let master = MasterKey::from_concatenated(Profile::Aes128CmSha1_80, &[7; 30]).unwrap();
+        let mut sealer = Sealer::new(&master).unwrap();
+        sealer.rtcp_index = ENCRYPTED - SOFT_LIMIT - 1;
+        let mut report = [0x80, 201, 0, 1, 0, 0, 0, 9].to_vec();
+        report.resize(8 + super::super::MAX_RTCP_OVERHEAD, 0);
+        assert!(!sealer.is_near_limit());
+        sealer.seal_rtcp(&mut report, 8).unwrap();
+        assert!(sealer.is_near_limit());
+        sealer.rtcp_index = ENCRYPTED;
+        assert_eq!(
+            sealer.seal_rtcp(&mut report, 8),
+            Err(SrtpError::KeyExhausted)
+        );
     }
 }

@@ -21,6 +21,8 @@ pub(super) enum Transform {
     Gcm(Gcm),
     /// Boxed for its size: the hash and cipher states take 1.7 kB, GCM keeps its own on the heap.
     Cm(Box<Cm>),
+    /// No protection: plain RTP (RFC 3550).
+    Plain,
 }
 
 impl Transform {

@@ -121,7 +121,8 @@ impl Setup {
         match value.trim().to_ascii_lowercase().as_str() {
             "active" => Some(Self::Active),
             "passive" => Some(Self::Passive),
-            "actpass" => Some(Self::ActPass),
+            // `both` is how `a=direction` of the COMEDIA drafts says it.
+            "actpass" | "both" => Some(Self::ActPass),
             "holdconn" => Some(Self::HoldConn),
             _ => None,
         }

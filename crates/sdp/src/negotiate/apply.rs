@@ -62,7 +62,10 @@ pub fn apply_answer(
 
 /// An answer has the m-lines of its offer, in order (RFC 3264 §6); mids may be left out by peers
 /// that do not know them.
-fn check_correspondence(offer: &Description, answer: &Description) -> Result<(), NegotiationError> {
+pub(super) fn check_correspondence(
+    offer: &Description,
+    answer: &Description,
+) -> Result<(), NegotiationError> {
     if offer.media.len() != answer.media.len() {
         return Err(NegotiationError::MediaCount {
             offered: offer.media.len(),

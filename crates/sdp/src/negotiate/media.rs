@@ -126,6 +126,7 @@ pub(super) fn negotiated(
         rids: Vec::new(),
         rtcp_mux: false,
         rtcp_rsize: false,
+        keyframe_requests: true,
         remote_address: None,
         remote_rtcp: None,
         sctp: None,

@@ -38,6 +38,10 @@ pub enum Rejection {
     IncompleteTransport,
     /// The answer rejected what we offered.
     RejectedByPeer,
+    /// There is no local port left.
+    NoPort,
+    /// No common crypto suite, or a key that cannot be used.
+    NoCrypto,
 }
 
 /// One m-line.
@@ -69,6 +73,9 @@ pub struct NegotiatedMedia {
     pub rtcp_mux: bool,
     /// Reduced-size RTCP may be sent.
     pub rtcp_rsize: bool,
+    /// The peer may be asked for keyframes. A peer with DTLS takes such requests unasked; one with
+    /// plain RTP only when it negotiated them.
+    pub keyframe_requests: bool,
     /// Where the peer says to send RTP without ICE: address and port.
     pub remote_address: Option<(Address, u16)>,
     /// Where the peer says to send RTCP without ICE and multiplexing.
