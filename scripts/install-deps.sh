@@ -23,6 +23,11 @@ if [ "$purpose" = test ]; then
     # The end-to-end tests drive a real browser.
     have chromium || have chromium-browser || have google-chrome ||
         packages+=(chromium fonts-dejavu-core)
+    # RTP endpoints are tested with the programs that people use, and a SIP caller.
+    have ffmpeg || packages+=(ffmpeg)
+    have gst-launch-1.0 || packages+=(gstreamer1.0-tools gstreamer1.0-plugins-base
+        gstreamer1.0-plugins-good gstreamer1.0-plugins-bad)
+    have sipp || packages+=(sip-tester)
     # As root they run in a network namespace of their own.
     have ip || packages+=(iproute2)
     # Calls by way of a real TURN server.

@@ -132,7 +132,7 @@ impl Element {
     /// Whether it talks to a peer.
     pub(crate) fn is_endpoint(&self) -> bool {
         match &self.kind {
-            Kind::WebRtc(_) => true,
+            Kind::WebRtc(_) | Kind::Rtp(_) => true,
             Kind::PassThrough | Kind::HubPort => false,
         }
     }
