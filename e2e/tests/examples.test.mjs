@@ -1,6 +1,7 @@
 /** The programs of `examples/`, each with its page in browsers, on our media server. */
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 
 import kurento from "kurento-client";
@@ -56,6 +57,16 @@ describe("examples", () => {
       const pipelines = await manager.getPipelines();
       return pipelines.length === 0 || Promise.reject(new Error(JSON.stringify(pipelines)));
     });
+  }
+
+  /** Whether the media server can create an RtpEndpoint. */
+  async function receivesRtp() {
+    const pipeline = await observer.create("MediaPipeline");
+    const refusal = await new Promise((resolve) => {
+      pipeline.create("RtpEndpoint", (error) => resolve(error));
+    });
+    await pipeline.release();
+    return refusal?.code !== 40108;
   }
 
   test("hello-world shows people to themselves", async () => {
@@ -137,6 +148,33 @@ describe("examples", () => {
       await page.locator("[data-name=eve]").waitFor({ state: "detached" });
     }
     await watch(pages[0], "[data-name=bob] video");
+    browsers.assertQuiet();
+  });
+
+  test("rtp-receiver shows what ffmpeg sends", async (context) => {
+    if (!(await receivesRtp())) {
+      context.skip("this media server has no RtpEndpoint");
+      return;
+    }
+    const [page] = await open("rtp-receiver", 1);
+    // As the program says it.
+    const [, command] = /\n +(ffmpeg .*)\n/.exec(example.log);
+    const [program, ...args] = command.split(" ");
+    const sender = spawn(program, ["-hide_banner", "-loglevel", "error", ...args], { stdio: "ignore" });
+    const ended = new Promise((resolve, reject) => {
+      sender.on("exit", resolve);
+      sender.on("error", reject);
+    });
+    try {
+      await page.click("#start");
+      await Promise.race([
+        watch(page, "#remote", 30),
+        ended.then((code) => assert.fail(`ffmpeg ended with ${code}`)),
+      ]);
+    } finally {
+      sender.kill("SIGKILL");
+      await ended;
+    }
     browsers.assertQuiet();
   });
 
