@@ -690,6 +690,7 @@ impl Endpoint {
                 if matches!(state, DtlsState::Closed | DtlsState::Failed) {
                     self.srtp[index] = None;
                     changes.routes = true;
+                    self.disconnect(owner, context);
                 }
                 let component = RTP_COMPONENT;
                 context.report(
@@ -713,6 +714,12 @@ impl Endpoint {
                 Err(error) => tracing::error!(%error, "SRTP keys refused"),
             },
         }
+    }
+
+    /// Closes the connections of a transport that has come to its end.
+    fn disconnect(&mut self, owner: Owner, context: &mut Context<'_>) {
+        self.paths
+            .retain(|(path, of)| *of != owner || !context.disconnect(*path, owner));
     }
 
     fn report_ice(&mut self, index: usize, state: IceState, context: &mut Context<'_>) {
@@ -810,7 +817,9 @@ impl Endpoint {
             context.demux.remove_ufrag(transport.local_ufrag());
         }
         for (path, owner) in self.paths.drain(..) {
-            context.demux.remove_path(path, owner);
+            if !context.disconnect(path, owner) {
+                context.demux.remove_path(path, owner);
+            }
         }
     }
 }

@@ -140,3 +140,36 @@ fn a_quiet_hour_ends_no_call() {
     assert!(world.shard_says_connected(publisher) && world.shard_says_connected(viewer));
     assert!(world.peers[viewer].video.decoded().len() > 50);
 }
+
+#[test]
+fn connections_of_a_peer_are_closed_with_its_endpoint() {
+    let mut world = World::over_tcp(76);
+    let [released, leaves, stays] = [(); 3].map(|()| world.join_connected(Wish::publish()));
+    let element = world.element(released);
+    world.op(Op::Release { element });
+    assert_eq!(world.disconnected, [world.peers[released].addr]);
+    world.run(secs(1));
+    assert!(
+        world.peers[released].is_closed,
+        "told by close_notify first"
+    );
+
+    world.disconnected.clear();
+    world.peers[leaves].rtc.close().expect("a goodbye");
+    world.peers[leaves].wake = world.now;
+    world.run(secs(1));
+    assert_eq!(world.disconnected, [world.peers[leaves].addr]);
+    let element = world.element(leaves);
+    world.op(Op::Release { element });
+    assert_eq!(world.disconnected.len(), 1, "closed once");
+    assert!(world.shard_says_connected(stays));
+}
+
+#[test]
+fn sockets_that_peers_share_are_left_alone_by_a_release() {
+    let mut world = World::new(77);
+    let peer = world.join_connected(Wish::publish());
+    let element = world.element(peer);
+    world.op(Op::Release { element });
+    assert!(world.disconnected.is_empty());
+}

@@ -48,16 +48,24 @@ pub(crate) struct World {
     pub(crate) servers: Servers,
     /// How long the shard takes from the arrival of packets until it forwards them.
     pub(crate) lag: Duration,
+    /// Connections that the shard wanted to be closed.
+    pub(crate) disconnected: Vec<SocketAddr>,
+    protocol: &'static str,
     tokens: u64,
     stuck: u32,
 }
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
-        Self::with_limits(seed, Limits::default())
+        Self::with_socket(seed, SocketKind::Udp)
     }
 
-    fn with_limits(seed: u64, limits: Limits) -> Self {
+    /// A world whose shard has a listener for ICE over TCP instead of a socket.
+    pub(crate) fn over_tcp(seed: u64) -> Self {
+        Self::with_socket(seed, SocketKind::IceTcp)
+    }
+
+    fn with_socket(seed: u64, kind: SocketKind) -> Self {
         static PROVIDER: std::sync::Once = std::sync::Once::new();
         PROVIDER.call_once(|| str0m::crypto::from_feature_flags().install_process_default());
         let now = Instant::now();
@@ -65,7 +73,7 @@ impl World {
         let config = ShardConfig {
             addresses: vec![LocalAddress {
                 socket: SocketId(0),
-                kind: SocketKind::Udp,
+                kind,
                 addr,
                 interface: String::new(),
             }],
@@ -74,7 +82,7 @@ impl World {
             announced_v6: None,
             certificates: Certificates::generate().expect("certificates"),
             codecs: Codecs::default(),
-            limits,
+            limits: Limits::default(),
             unix_time: UNIX_START,
             seed: [seed as u8; 32],
         };
@@ -89,6 +97,12 @@ impl World {
             strays: Vec::new(),
             servers: Servers::default(),
             lag: Duration::ZERO,
+            disconnected: Vec::new(),
+            protocol: if kind == SocketKind::Udp {
+                "udp"
+            } else {
+                "tcp"
+            },
             tokens: 0,
             stuck: 0,
         };
@@ -183,7 +197,9 @@ impl World {
         })
         .expect("an element");
         let addr = SocketAddr::from(([10, 0, 1, index as u8 + 1], 5_000));
-        self.peers.push(Peer::new(wish, element, addr, self.now));
+        let mut peer = Peer::new(wish, element, addr, self.now);
+        peer.protocol = self.protocol.try_into().expect("a protocol");
+        self.peers.push(peer);
         index
     }
 
@@ -208,7 +224,7 @@ impl World {
         let index = self.add_peer(&wish, spec);
         let peer = &mut self.peers[index];
         let element = peer.element;
-        let candidate = Candidate::host(peer.addr, "udp").expect("a candidate");
+        let candidate = Candidate::host(peer.addr, self.protocol).expect("a candidate");
         peer.rtc.add_local_candidate(candidate);
         let mut change = peer.rtc.sdp_api();
         peer.audio_mid = wish
@@ -251,7 +267,7 @@ impl World {
             kinds,
         });
         let peer = &mut self.peers[index];
-        let candidate = Candidate::host(peer.addr, "udp").expect("a candidate");
+        let candidate = Candidate::host(peer.addr, self.protocol).expect("a candidate");
         peer.rtc.add_local_candidate(candidate);
         let offer = SdpOffer::from_sdp_string(&offer).expect("a valid offer");
         let answer = peer
@@ -574,7 +590,11 @@ impl World {
                     reason: "unknown name".to_owned(),
                 },
             },
-            NetworkRequest::Disconnect { .. } => return,
+            NetworkRequest::Disconnect { socket, remote } => {
+                assert_eq!(socket, SocketId(0), "the listener");
+                self.disconnected.push(remote);
+                return;
+            }
             NetworkRequest::Close { socket } => {
                 self.servers.sockets.remove(&socket).expect("an open one");
                 return;

@@ -80,6 +80,7 @@ impl Wish {
 pub(crate) struct Peer {
     pub(crate) rtc: Rtc,
     pub(crate) addr: SocketAddr,
+    pub(crate) protocol: Protocol,
     pub(crate) element: ElementKey,
     pub(crate) up: Link,
     pub(crate) down: Link,
@@ -116,6 +117,7 @@ impl Peer {
         Self {
             rtc: config.build(now),
             addr,
+            protocol: Protocol::Udp,
             element,
             up: wish.up,
             down: wish.down,
@@ -163,7 +165,7 @@ impl Peer {
             return;
         }
         self.datagrams += 1;
-        let Ok(receive) = Receive::new(Protocol::Udp, from, self.addr, bytes) else {
+        let Ok(receive) = Receive::new(self.protocol, from, self.addr, bytes) else {
             self.errors += 1;
             return;
         };
