@@ -267,15 +267,10 @@ impl Shard {
             DataEvent::Opened(channel) => ElementEvent::DataChannelOpened { channel },
             DataEvent::Closed(channel) => ElementEvent::DataChannelClosed { channel },
             DataEvent::Message {
-                channel,
+                label,
                 binary,
                 payload,
             } => {
-                let label = peer
-                    .endpoint
-                    .data()
-                    .map_or("", |data| data.label(channel))
-                    .to_owned();
                 let sinks = self
                     .pipelines
                     .get(&pipeline)

@@ -1,7 +1,16 @@
 //! Data channels: SCTP over DTLS (RFC 8831) with in-band establishment (RFC 8832).
 
+mod channel;
+#[cfg(test)]
+#[expect(
+    clippy::disexpected_methods,
+    reason = "a test may take the clock as its origin"
+)]
+mod tests;
+
 use super::dcep;
 use bytes::Bytes;
+use channel::Channel;
 use salono_media_api::{DataChannelSpec, DataChannelState, DataChannelStats};
 use sctp_proto::{
     Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event,
@@ -33,21 +42,11 @@ pub(crate) enum DataEvent {
     Opened(u16),
     Closed(u16),
     Message {
-        channel: u16,
+        /// Of its channel, which may be closed by now.
+        label: String,
         binary: bool,
         payload: Vec<u8>,
     },
-}
-
-struct Channel {
-    label: String,
-    protocol: String,
-    state: DataChannelState,
-    spec: Option<DataChannelSpec>,
-    messages_sent: u64,
-    bytes_sent: u64,
-    messages_received: u64,
-    bytes_received: u64,
 }
 
 /// The SCTP association of one transport with its channels.
@@ -251,13 +250,6 @@ impl DataChannels {
         self.pump(now);
     }
 
-    /// Label of a channel, empty when unknown.
-    pub(crate) fn label(&self, id: u16) -> &str {
-        self.channels
-            .get(&id)
-            .map_or("", |channel| channel.label.as_str())
-    }
-
     pub(crate) fn stats(&self) -> Vec<DataChannelStats> {
         self.channels
             .iter()
@@ -295,7 +287,7 @@ impl DataChannels {
                     association.set_max_send_message_size(self.remote_message_bytes);
                     self.established = true;
                 }
-                Event::AssociationLost { .. } => self.lose(),
+                Event::AssociationLost { .. } => self.end(),
                 Event::Stream(StreamEvent::Readable { id }) => self.read(id),
                 Event::Stream(StreamEvent::Finished { id } | StreamEvent::Stopped { id, .. }) => {
                     self.finish(id);
@@ -343,28 +335,29 @@ impl DataChannels {
         let Some((_, association)) = self.association.as_mut() else {
             return;
         };
+        let open = dcep::Open::from(&spec);
         let first = if self.client { 0 } else { 1 };
-        let Some(id) = (first..u16::MAX)
+        let free = (first..u16::MAX)
             .step_by(2)
-            .find(|id| !self.channels.contains_key(id))
-        else {
+            .filter(|id| !self.channels.contains_key(id))
+            // A stream whose reset is not complete is not to be used again yet (RFC 8831 §6.7).
+            .find(|id| association.open_stream(*id, Ppi::Unknown).is_ok());
+        let Some(id) = free else {
+            tracing::debug!("no stream left for a data channel");
             return;
         };
-        let open = dcep::Open::from(&spec);
-        let written = association
-            .open_stream(id, Ppi::Unknown)
-            .and_then(|mut stream| {
-                stream.set_reliability_params(
-                    open.unordered,
-                    open.reliability,
-                    open.reliability_parameter,
-                )?;
-                stream.write_with_ppi(&open.to_bytes(), Ppi::Dcep)
-            });
+        let written = association.stream(id).and_then(|mut stream| {
+            stream.set_reliability_params(
+                open.unordered,
+                open.reliability,
+                open.reliability_parameter,
+            )?;
+            stream.write_with_ppi(&open.to_bytes(), Ppi::Dcep)
+        });
         match written {
             Ok(_) => {
                 self.channels
-                    .insert(id, Channel::new(DataChannelState::Connecting, Some(spec)));
+                    .insert(id, Channel::new(DataChannelState::Connecting, spec));
             }
             Err(error) => tracing::debug!(?error, id, "data channel not opened"),
         }
@@ -417,7 +410,11 @@ impl DataChannels {
             self.finish(id);
             return;
         };
-        if self.channels.contains_key(&id) || self.channels.len() >= self.limits.channels {
+        // The peer has the other half of the ids, and uses each once at a time (RFC 8832 §6).
+        let is_ours = id.is_multiple_of(2) == self.client;
+        let is_full = self.channels.len() >= self.limits.channels;
+        if is_ours || is_full || self.channels.contains_key(&id) {
+            tracing::debug!(id, "data channel refused");
             self.finish(id);
             return;
         }
@@ -435,10 +432,13 @@ impl DataChannels {
         if acknowledged.is_err() {
             return;
         }
-        let mut channel = Channel::new(DataChannelState::Open, None);
-        channel.label = open.label;
-        channel.protocol = open.protocol;
-        self.channels.insert(id, channel);
+        let spec = DataChannelSpec {
+            label: open.label,
+            protocol: open.protocol,
+            ..DataChannelSpec::default()
+        };
+        self.channels
+            .insert(id, Channel::new(DataChannelState::Open, spec));
         self.opened += 1;
         self.emit(DataEvent::Opened(id));
     }
@@ -449,14 +449,15 @@ impl DataChannels {
         };
         channel.messages_received += 1;
         channel.bytes_received += payload.len() as u64;
+        let label = channel.label.clone();
         // A message may overtake the acknowledgement of the channel it came on (RFC 8832 §6).
-        if channel.state == DataChannelState::Connecting && channel.spec.is_some() {
+        if channel.state == DataChannelState::Connecting {
             channel.state = DataChannelState::Open;
             self.opened += 1;
             self.emit(DataEvent::Opened(id));
         }
         self.emit(DataEvent::Message {
-            channel: id,
+            label,
             binary,
             payload,
         });
@@ -477,36 +478,22 @@ impl DataChannels {
         }
     }
 
-    fn lose(&mut self) {
+    /// The association, or what carried it, has ended, and every channel with it.
+    pub(crate) fn end(&mut self) {
         self.established = false;
-        let open: Vec<u16> = self.channels.keys().copied().collect();
-        for id in open {
-            self.finish(id);
+        self.association = None;
+        self.outgoing.clear();
+        for (id, channel) in std::mem::take(&mut self.channels) {
+            if channel.state == DataChannelState::Open {
+                self.closed += 1;
+                self.emit(DataEvent::Closed(id));
+            }
         }
     }
 
     fn emit(&mut self, event: DataEvent) {
         if self.events.len() < MAX_EVENTS {
             self.events.push_back(event);
-        }
-    }
-}
-
-impl Channel {
-    fn new(state: DataChannelState, spec: Option<DataChannelSpec>) -> Self {
-        let (label, protocol) = spec
-            .as_ref()
-            .map(|spec| (spec.label.clone(), spec.protocol.clone()))
-            .unwrap_or_default();
-        Self {
-            label,
-            protocol,
-            state,
-            spec,
-            messages_sent: 0,
-            bytes_sent: 0,
-            messages_received: 0,
-            bytes_received: 0,
         }
     }
 }

@@ -590,6 +590,11 @@ impl Transport {
         if self.dtls_state != state {
             self.dtls_state = state;
             events.push(TransportEvent::Dtls(state));
+            if matches!(state, DtlsState::Closed | DtlsState::Failed)
+                && let Some(data) = self.data.as_mut()
+            {
+                data.end();
+            }
         }
     }
 
