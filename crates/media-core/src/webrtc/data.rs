@@ -3,7 +3,7 @@
 mod channel;
 #[cfg(test)]
 #[expect(
-    clippy::disexpected_methods,
+    clippy::disallowed_methods,
     reason = "a test may take the clock as its origin"
 )]
 mod tests;
