@@ -180,6 +180,10 @@ impl Outbound {
     }
 
     pub(crate) fn set_destination(&mut self, destination: Option<Destination>) {
+        // What is left out now would be missed by the decoder: it goes on with a keyframe.
+        if destination.is_none() {
+            self.munger.stop();
+        }
         self.destination = destination;
     }
 

@@ -21,6 +21,7 @@ mod loss;
 mod nat;
 mod negotiation;
 mod neighbours;
+mod outages;
 mod plain;
 mod release;
 mod renegotiation;
