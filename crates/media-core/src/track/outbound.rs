@@ -1,22 +1,21 @@
 //! One stream that a peer receives: made of whatever track feeds it, unbroken when that changes.
 
-use super::clock::Clock;
+mod feedback;
+mod retransmission;
+
 use super::inbound::{Extensions, Fresh, Inbound};
 use super::latency::Latency;
 use super::router::TrackSlot;
 use crate::demux::EndpointSlot;
 use crate::egress::Egress;
 use crate::webrtc::Path;
-use salono_media_api::{Bitrate, MediaKind, ShardMetrics, StreamDirection, StreamStats};
+use salono_media_api::{Bitrate, MediaKind, ShardMetrics};
 use salono_rtp::codec::{Codec, Descriptor, Rewrite};
 use salono_rtp::header::{ExtensionWriter, Fields};
-use salono_rtp::munge::{Drop, Input, Munger, Offsets};
+use salono_rtp::munge::{Drop, Input, Munger};
 use salono_rtp::rate::BitrateMeter;
-use salono_rtp::rtcp::{ReportBlock, Writer};
-use salono_rtp::rtx::OSN_LEN;
 use salono_rtp::seq::ExtSeq;
 use salono_rtp::srtp::{MAX_RTP_OVERHEAD, Sealer};
-use salono_rtp::time::{self, Ntp};
 use salono_sdp::negotiate::{NegotiatedCodec, NegotiatedMedia};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -327,211 +326,9 @@ impl Outbound {
         false
     }
 
-    /// Sends packets again that the peer missed: on the retransmission stream if there is one,
-    /// else the identical packet.
-    pub(crate) fn retransmit(
-        &mut self,
-        lost: impl Iterator<Item = u16>,
-        track: &Inbound,
-        egress: &mut Egress,
-        metrics: &mut ShardMetrics,
-        now: Instant,
-    ) {
-        self.feedback.nacks += 1;
-        for seq in lost {
-            let Some(destination) = &self.destination else {
-                return;
-            };
-            let Some(origin) = self.munger.origin(seq) else {
-                continue;
-            };
-            if origin.ssrc != track.ssrc() || !self.budget.take(now) {
-                continue;
-            }
-            let Some(packet) = track.packet(origin.seq) else {
-                continue;
-            };
-            let Some(codec) = track.codec(packet.header.payload_type) else {
-                continue;
-            };
-            let Some(agreed) = agreed(&self.codecs, codec) else {
-                continue;
-            };
-            let fresh = track.describe(&packet);
-            let out =
-                origin
-                    .offsets
-                    .apply(origin.outgoing, packet.header.timestamp, &fresh.descriptor);
-            let payload = packet.payload();
-            let rtx = self.rtx.as_mut().zip(agreed.send_rtx_pt);
-            let prefix = if rtx.is_some() { OSN_LEN } else { 0 };
-            let mut fields = Fields {
-                marker: packet.header.marker,
-                payload_type: agreed.send_pt,
-                sequence_number: out.seq.wire(),
-                timestamp: out.timestamp,
-                ssrc: self.ssrc,
-            };
-            let mut roc = out.seq.roc();
-            if let Some((rtx, pt)) = rtx {
-                fields.payload_type = pt;
-                fields.ssrc = rtx.ssrc;
-                fields.sequence_number = rtx.next.wire();
-                roc = rtx.next.roc();
-                rtx.next = rtx.next.next();
-            }
-            let extensions = self.extensions;
-            let mut wire = 0;
-            let sent = egress.push_with(
-                destination.path.socket,
-                destination.path.remote,
-                destination.dscp,
-                MAX_HEADER + prefix + payload.len() + MAX_RTP_OVERHEAD,
-                |buf| {
-                    let Some(header) = write_header(buf, &fields, extensions, &fresh) else {
-                        return 0;
-                    };
-                    let start = header + prefix;
-                    let plain = start + payload.len();
-                    if prefix > 0 {
-                        buf[header..start].copy_from_slice(&out.seq.wire().to_be_bytes());
-                    }
-                    buf[start..plain].copy_from_slice(payload);
-                    track
-                        .codec_kind()
-                        .rewrite(&mut buf[start..plain], out.rewrite);
-                    wire = destination
-                        .sealer
-                        .seal_rtp(roc, header, buf, plain)
-                        .unwrap_or(0);
-                    wire
-                },
-            );
-            if sent {
-                self.wire_bytes += wire as u64;
-                metrics.rtp_retransmitted += 1;
-            }
-        }
-    }
-
     /// Bytes sent, as the network sees them.
     pub(crate) fn wire_bytes(&self) -> u64 {
         self.wire_bytes
-    }
-
-    // Feedback of the peer.
-
-    pub(crate) fn count_pli(&mut self) {
-        self.feedback.plis += 1;
-    }
-
-    /// Counts a full intra request; false when it repeats the one before (RFC 5104 §4.3.1.2).
-    pub(crate) fn count_fir(&mut self, command_sequence: u8) -> bool {
-        let fresh = self.fir_sequence != Some(command_sequence);
-        self.fir_sequence = Some(command_sequence);
-        if fresh {
-            self.feedback.firs += 1;
-        }
-        fresh
-    }
-
-    /// Bounds of what this receiver shall be sent, in bits per second; 0 is none.
-    pub(crate) fn set_send_bounds(&mut self, min: u64, max: u64) {
-        self.send_bounds = (min, max);
-    }
-
-    /// The most that this receiver shall be sent, in bits per second; 0 is no limit. What it asks
-    /// for itself counts within the limits that were set, and only when there is one.
-    pub(crate) fn send_cap(&self) -> u64 {
-        let (min, max) = self.send_bounds;
-        match self.feedback.remb {
-            Some(remb) if max > 0 => remb.as_bps().clamp(min.min(max), max),
-            Some(_) | None => max,
-        }
-    }
-
-    pub(crate) fn set_remb(&mut self, bitrate: Bitrate) {
-        self.feedback.remb = Some(bitrate);
-    }
-
-    pub(crate) fn take_report(&mut self, block: &ReportBlock, now: Ntp) {
-        self.feedback.fraction_lost = f64::from(block.fraction_lost) / 256.0;
-        self.feedback.packets_lost = i64::from(block.cumulative_lost);
-        self.feedback.jitter = time::from_ticks(u64::from(block.jitter), self.clock_rate());
-        let round_trip = time::round_trip(now, block.last_sender_report, block.delay_since_last);
-        self.feedback.round_trip = round_trip.or(self.feedback.round_trip);
-    }
-
-    /// Writes a sender report (RFC 3550 §6.4.1) if anything was ever sent.
-    pub(crate) fn write_report(
-        &self,
-        writer: &mut Writer<'_>,
-        track: Option<&Inbound>,
-        blocks: &[ReportBlock],
-        clock: Clock,
-        now: Instant,
-    ) -> bool {
-        if self.packets == 0 {
-            return false;
-        }
-        let from_source = track
-            .and_then(|track| track.capture_time(clock, now))
-            .and_then(|source| self.to_outgoing(source));
-        let Some(timestamp) = from_source.or_else(|| self.munger.timestamp_at(now)) else {
-            return false;
-        };
-        let written = writer.sender_report(
-            self.ssrc,
-            clock.ntp(now),
-            timestamp,
-            self.packets as u32,
-            self.octets as u32,
-            blocks,
-        );
-        written.is_ok()
-    }
-
-    /// A timestamp of the current source in the clock of this stream.
-    fn to_outgoing(&self, source: u32) -> Option<u32> {
-        let newest = self.munger.newest()?;
-        let offsets: Offsets = self.munger.origin(newest.wire())?.offsets;
-        Some(
-            offsets
-                .apply(newest, source, &Descriptor::default())
-                .timestamp,
-        )
-    }
-
-    /// What packets go out as now.
-    fn current_codec(&self) -> Option<&NegotiatedCodec> {
-        let pt = self.mapping?.pt?;
-        self.codecs.iter().find(|codec| codec.send_pt == pt)
-    }
-
-    fn clock_rate(&self) -> u32 {
-        self.codecs.first().map_or(90_000, |codec| codec.clock)
-    }
-
-    pub(crate) fn stats(&mut self, now: Instant) -> StreamStats {
-        StreamStats {
-            direction: StreamDirection::Outbound,
-            kind: self.kind,
-            ssrc: self.ssrc,
-            packets: self.packets,
-            bytes: self.octets,
-            packets_lost: self.feedback.packets_lost,
-            fraction_lost: self.feedback.fraction_lost,
-            jitter: self.feedback.jitter,
-            round_trip_time: self.feedback.round_trip,
-            fir_count: self.feedback.firs,
-            pli_count: self.feedback.plis,
-            nack_count: self.feedback.nacks,
-            remb: self.feedback.remb,
-            bitrate: Bitrate::bps(self.meter.bits_per_second(now)),
-            frames: self.frames,
-            transport: None,
-            payload_type: self.current_codec().map(|codec| codec.receive_pt),
-        }
     }
 }
 
@@ -577,18 +374,4 @@ fn agreed<'a>(
 
 fn send_pt(codecs: &[NegotiatedCodec], source: &NegotiatedCodec) -> Option<u8> {
     agreed(codecs, source).map(|codec| codec.send_pt)
-}
-
-impl Budget {
-    fn take(&mut self, now: Instant) -> bool {
-        let fresh = self
-            .since
-            .is_none_or(|since| now.saturating_duration_since(since) >= Duration::from_secs(1));
-        if fresh {
-            self.since = Some(now);
-            self.used = 0;
-        }
-        self.used += 1;
-        self.used <= MAX_RETRANSMISSIONS_PER_SECOND
-    }
 }
