@@ -8,4 +8,4 @@
 const reconnecting = require("reconnect-core");
 const websocket = require("websocket-stream");
 
-module.exports = reconnecting((url, options) => websocket(url, { ...options, binary: false }));
+module.exports = reconnecting((url, options) => websocket(url, Object.assign({}, options, { binary: false })));
