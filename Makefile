@@ -10,7 +10,8 @@ client_sources := $(wildcard $(client)/src/*.ts) $(client)/build.mjs $(client)/t
 client_modules := $(client)/node_modules/.package-lock.json
 # What cargo embeds into the program.
 bundle := demo/static/js/salono-client.js
-e2e_modules := e2e/node_modules/.package-lock.json
+# The clients of Kurento 7 and 6, apart from each other.
+e2e_modules := e2e/node_modules/.package-lock.json e2e/kurento-6/node_modules/.package-lock.json
 # Shell commands that put a Node.js and an npm before PATH that the end-to-end tests can use.
 node_for_tests = found=$$(scripts/node-for-tests.sh $(target)/node) && export PATH="$$found:$$PATH"
 npm_ci := $(NPM) ci --no-audit --no-fund --loglevel=error
@@ -77,8 +78,9 @@ test-e2e: js $(e2e_modules) ## real browsers and other people's clients against 
 	$(CARGO) build --locked -p salono -p salono-examples
 	$(node_for_tests) && cd e2e && SALONO_BIN=$(abspath $(target))/debug/salono $(NPM) test
 
-$(e2e_modules): e2e/package-lock.json
-	$(node_for_tests) && cd e2e && $(npm_ci)
+$(e2e_modules): %/node_modules/.package-lock.json: %/package-lock.json e2e/reconnect-ws/index.js
+	@echo "installing what the tests in $* need"
+	$(node_for_tests) && cd $* && $(npm_ci)
 	@touch $@
 
 bench-startup: build ## time from start to listening, idle memory
@@ -95,4 +97,4 @@ bench-forward: build ## what forwarding a packet costs here, beside the floor
 
 clean: ## removes what was built
 	$(CARGO) clean
-	rm -rf $(client)/dist $(client)/build $(client)/node_modules e2e/node_modules $(bundle)
+	rm -rf $(client)/dist $(client)/build $(client)/node_modules e2e/node_modules e2e/kurento-6/node_modules $(bundle)

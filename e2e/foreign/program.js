@@ -208,6 +208,12 @@ run(function* () {
   const kinds = Object.keys(stats).map((id) => stats[id].type);
   ok("it has statistics", kinds.indexOf("outboundrtp") >= 0 && kinds.indexOf("endpoint") >= 0);
 
+  const rtp = yield pipeline.create("RtpEndpoint");
+  ok("plain RTP is offered", /m=audio [1-9]\d* RTP\/AVPF? /.test(yield rtp.generateOffer()));
+  const crypto = kurento.getComplexType("SDES")({ crypto: "AES_128_CM_HMAC_SHA1_80", key: "a".repeat(30) });
+  const srtp = yield pipeline.create("RtpEndpoint", { crypto: crypto });
+  ok("and SRTP", /a=crypto:\d+ AES_CM_128_HMAC_SHA1_80 /.test(yield srtp.generateOffer()));
+
   const hub = yield pipeline.create("Dispatcher");
   const left = yield hub.createHubPort();
   const right = yield hub.createHubPort();
