@@ -260,11 +260,14 @@ impl ObjectModel {
     }
 }
 
-/// A pair as properties and events carry it.
+/// A pair as properties and events carry it, with the names that version 6 had besides: its Java
+/// client takes no pair without.
 pub(crate) fn pair_value((stream, component): Component, pair: &Pair) -> Value {
     let members = Map::from_iter([
         ("streamId".to_owned(), stream.to_string().into()),
+        ("streamID".to_owned(), stream.to_string().into()),
         ("componentId".to_owned(), component.into()),
+        ("componentID".to_owned(), component.into()),
         ("localCandidate".to_owned(), pair.local.as_str().into()),
         ("remoteCandidate".to_owned(), pair.remote.as_str().into()),
     ]);

@@ -33,6 +33,8 @@ impl Entry {
         let members = Map::from_iter([
             ("id".to_owned(), id.as_str().into()),
             ("timestampMillis".to_owned(), now.unix_ms.into()),
+            // Version 6: seconds. Its Java client takes no statistics without.
+            ("timestamp".to_owned(), (now.unix_ms / 1_000).into()),
         ]);
         Self {
             id,
@@ -280,13 +282,25 @@ impl Entry {
                 .collect()
         };
         let input = list(&stats.input_latency);
+        // Version 6 had a member for each kind besides, which its Java client insists on.
+        let former = |latencies: &[LatencyStats], wanted: MediaKind| -> f64 {
+            let latency = latencies.iter().find(|latency| latency.kind == wanted);
+            latency.map_or(0.0, |latency| latency.average.as_secs_f64() * 1e9)
+        };
+        let (audio, video) = (MediaKind::Audio, MediaKind::Video);
+        let entry = self
+            .with("inputLatency", input)
+            .with("inputAudioLatency", former(&stats.input_latency, audio))
+            .with("inputVideoLatency", former(&stats.input_latency, video));
         if is_endpoint {
-            self.is("EndpointStats", "endpoint")
-                .with("inputLatency", input)
-                .with("E2ELatency", list(&stats.end_to_end_latency))
+            let end_to_end = &stats.end_to_end_latency;
+            entry
+                .is("EndpointStats", "endpoint")
+                .with("E2ELatency", list(end_to_end))
+                .with("audioE2ELatency", former(end_to_end, audio))
+                .with("videoE2ELatency", former(end_to_end, video))
         } else {
-            self.is("ElementStats", "element")
-                .with("inputLatency", input)
+            entry.is("ElementStats", "element")
         }
     }
 }
