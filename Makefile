@@ -2,6 +2,7 @@
 
 CARGO ?= cargo
 NPM ?= npm
+MVN ?= mvn
 # Arguments of `make demo`, as in: make demo ARGS="--https 0.0.0.0:443"
 ARGS ?=
 
@@ -12,6 +13,9 @@ client_modules := $(client)/node_modules/.package-lock.json
 bundle := demo/static/js/salono-client.js
 # The clients of Kurento 7 and 6, apart from each other.
 e2e_modules := e2e/node_modules/.package-lock.json e2e/kurento-6/node_modules/.package-lock.json
+# The versions of Kurento's Java client that a program is built with.
+java_versions := 7.2.0 6.18.0
+java_programs := $(java_versions:%=e2e/java/target/%/foreign.jar)
 # Shell commands that put a Node.js and an npm before PATH that the end-to-end tests can use.
 node_for_tests = found=$$(scripts/node-for-tests.sh $(target)/node) && export PATH="$$found:$$PATH"
 npm_ci := $(NPM) ci --no-audit --no-fund --loglevel=error
@@ -74,13 +78,18 @@ test-rust: js ## all Rust tests
 test-js: $(client_modules) ## tests of the JavaScript client and of the page
 	cd $(client) && $(NPM) test
 
-test-e2e: js $(e2e_modules) ## real browsers and other people's clients against the real program
+test-e2e: js $(e2e_modules) $(java_programs) ## real browsers and other people's clients against the real program
 	$(CARGO) build --locked -p salono -p salono-examples
 	$(node_for_tests) && cd e2e && SALONO_BIN=$(abspath $(target))/debug/salono $(NPM) test
 
 $(e2e_modules): %/node_modules/.package-lock.json: %/package-lock.json e2e/reconnect-ws/index.js
 	@echo "installing what the tests in $* need"
 	$(node_for_tests) && cd $* && $(npm_ci)
+	@touch $@
+
+e2e/java/target/%/foreign.jar: e2e/java/pom.xml $(wildcard e2e/java/src/main/java/*.java)
+	@echo "building a program with version $* of Kurento's Java client"
+	cd e2e/java && $(MVN) -B -ntp -Dkurento=$* package
 	@touch $@
 
 bench-startup: build ## time from start to listening, idle memory
@@ -97,4 +106,4 @@ bench-forward: build ## what forwarding a packet costs here, beside the floor
 
 clean: ## removes what was built
 	$(CARGO) clean
-	rm -rf $(client)/dist $(client)/build $(client)/node_modules e2e/node_modules e2e/kurento-6/node_modules $(bundle)
+	rm -rf $(client)/dist $(client)/build $(client)/node_modules e2e/node_modules e2e/kurento-6/node_modules e2e/java/target $(bundle)

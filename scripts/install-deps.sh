@@ -32,6 +32,9 @@ if [ "$purpose" = test ]; then
     have ip || packages+=(iproute2)
     # Calls by way of a real TURN server.
     have turnserver || packages+=(coturn)
+    # A program with Kurento's Java client; a runtime alone has no compiler.
+    have javac || packages+=(default-jdk-headless)
+    have mvn || packages+=(maven)
     have openssl || packages+=(openssl)
 fi
 

@@ -204,6 +204,7 @@ run(function* () {
   yield* negotiate(one, other);
   ok("what was agreed on can be read", /^v=0/.test(yield one.getRemoteSessionDescriptor()));
   equal("states too", yield one.getConnectionState(), "CONNECTED");
+  equal("so can the pair of candidates", (yield one.getICECandidatePairs())[0].componentId, 1);
   const stats = yield one.getStats();
   const kinds = Object.keys(stats).map((id) => stats[id].type);
   ok("it has statistics", kinds.indexOf("outboundrtp") >= 0 && kinds.indexOf("endpoint") >= 0);

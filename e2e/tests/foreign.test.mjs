@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -10,6 +10,8 @@ import { fileURLToPath } from "node:url";
 import { Proxy } from "../support/proxy.mjs";
 import { Server } from "../support/server.mjs";
 
+/** Versions of the Java library that `make test-e2e` builds a program with. */
+const JAVA_VERSIONS = ["7.2.0", "6.18.0"];
 /** What a program has to prove at least. */
 const PROMISES = 40;
 
@@ -69,6 +71,14 @@ describe("clients of other people", () => {
     const { version } = JSON.parse(readFileSync(`${path}/package.json`, "utf8"));
     test(`the npm package kurento-client ${version} works in full`, { skip: WITHOUT_OLD_NODE }, async (t) => {
       const count = await prove(OLD_NODE, "foreign/program.js", path);
+      t.diagnostic(`${count} promises kept`);
+    });
+  }
+  for (const version of JAVA_VERSIONS) {
+    const path = here(`../java/target/${version}`);
+    const skip = !existsSync(path) && "it is not built: make test-e2e does that";
+    test(`the Java library kurento-client ${version} works in full`, { skip }, async (t) => {
+      const count = await prove("java", "-cp", `${path}/foreign.jar:${path}/lib/*`, "Program");
       t.diagnostic(`${count} promises kept`);
     });
   }
