@@ -146,14 +146,17 @@ impl std::fmt::Debug for Certificate {
     }
 }
 
-/// The certificates of a process, one per type of key. Clones share them.
-#[derive(Debug, Clone)]
+/// The certificates of a process, one per type of key, each made when the first endpoint asks for
+/// it: an RSA key is expensive, and a server without calls need not touch the library at all.
+/// Clones share them.
+#[derive(Debug, Clone, Default)]
 pub struct Certificates {
-    ecdsa: Arc<Certificate>,
-    /// Made when the first endpoint asks for one: its key is expensive.
-    rsa: Arc<OnceLock<Arc<Certificate>>>,
+    ecdsa: Slot,
+    rsa: Slot,
     prefers_rsa: bool,
 }
+
+type Slot = Arc<OnceLock<Arc<Certificate>>>;
 
 impl Certificates {
     /// Makes an ECDSA certificate now and an RSA one when somebody asks for it.
@@ -161,11 +164,7 @@ impl Certificates {
     /// # Errors
     /// [`CertificateError::Generate`].
     pub fn generate() -> Result<Self, CertificateError> {
-        Ok(Self {
-            ecdsa: Arc::new(Certificate::generate()?),
-            rsa: Arc::default(),
-            prefers_rsa: false,
-        })
+        Ok(Self::default().with(Certificate::generate()?))
     }
 
     /// Takes an operator's certificate in the place of the one of its type. An RSA one is then also
@@ -173,9 +172,9 @@ impl Certificates {
     #[must_use]
     pub fn with(mut self, certificate: Certificate) -> Self {
         match certificate.kind {
-            CertificateKind::Ecdsa => self.ecdsa = Arc::new(certificate),
+            CertificateKind::Ecdsa => self.ecdsa = slot_with(certificate),
             CertificateKind::Rsa => {
-                self.rsa = Arc::new(OnceLock::from(Arc::new(certificate)));
+                self.rsa = slot_with(certificate);
                 self.prefers_rsa = true;
             }
         }
@@ -184,23 +183,27 @@ impl Certificates {
 
     /// The certificate for an endpoint that asks for a type, or for none.
     ///
-    /// The first call for RSA may make the key, which takes about a tenth of a second; others that
-    /// call meanwhile make one too, and all get the same.
+    /// The first call for a type makes the key, which takes about a tenth of a second for RSA;
+    /// others that call meanwhile make one too, and all get the same.
     ///
     /// # Errors
     /// [`CertificateError::Generate`].
     pub fn get(&self, kind: Option<CertificateKind>) -> Result<Arc<Certificate>, CertificateError> {
-        match kind {
-            Some(CertificateKind::Rsa) => {}
-            None if self.prefers_rsa => {}
-            Some(CertificateKind::Ecdsa) | None => return Ok(self.ecdsa.clone()),
-        }
-        if let Some(certificate) = self.rsa.get() {
+        let (kind, slot) = match kind {
+            Some(CertificateKind::Rsa) => (CertificateKind::Rsa, &self.rsa),
+            None if self.prefers_rsa => (CertificateKind::Rsa, &self.rsa),
+            Some(CertificateKind::Ecdsa) | None => (CertificateKind::Ecdsa, &self.ecdsa),
+        };
+        if let Some(certificate) = slot.get() {
             return Ok(certificate.clone());
         }
-        let made = Certificate::generate_kind(CertificateKind::Rsa)?;
-        Ok(self.rsa.get_or_init(|| Arc::new(made)).clone())
+        let made = Certificate::generate_kind(kind)?;
+        Ok(slot.get_or_init(|| Arc::new(made)).clone())
     }
+}
+
+fn slot_with(certificate: Certificate) -> Slot {
+    Arc::new(OnceLock::from(Arc::new(certificate)))
 }
 
 fn self_signed(key: &PKey<Private>) -> Result<X509, ErrorStack> {

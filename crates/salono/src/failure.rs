@@ -55,9 +55,6 @@ pub(crate) enum Failure {
     /// The certificate cannot be had.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The DTLS certificate cannot be made.
-    #[error(transparent)]
-    Dtls(#[from] salono_media_core::CertificateError),
     /// The object model ended while starting.
     #[error("the media server ended while it started")]
     MediaEnded,

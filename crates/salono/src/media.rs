@@ -131,10 +131,10 @@ pub(crate) fn local_ips(media: &Media) -> Result<Vec<IpAddr>, Failure> {
     Ok(ips)
 }
 
-/// What DTLS presents: the operator's files where they can be used, else certificates of our own,
-/// as in Kurento.
-fn certificates(endpoint: &Endpoint) -> Result<Certificates, Failure> {
-    let mut certificates = Certificates::generate()?;
+/// What DTLS presents: the operator's files where they can be used, as in Kurento, else
+/// certificates of our own, which the first endpoints have made.
+fn certificates(endpoint: &Endpoint) -> Certificates {
+    let mut certificates = Certificates::default();
     let files = [
         (&endpoint.certificate_rsa, CertificateKind::Rsa),
         (&endpoint.certificate_ecdsa, CertificateKind::Ecdsa),
@@ -152,12 +152,12 @@ fn certificates(endpoint: &Endpoint) -> Result<Certificates, Failure> {
             Err(error) => tracing::error!(path = %path.display(), %error, "no DTLS certificate"),
         }
     }
-    Ok(certificates)
+    certificates
 }
 
 /// Settings of the shards.
 pub(crate) fn engine_config(media: &Media, endpoint: &Endpoint) -> Result<EngineConfig, Failure> {
-    let mut config = EngineConfig::new(certificates(endpoint)?);
+    let mut config = EngineConfig::new(certificates(endpoint));
     config.ips = local_ips(media)?;
     config.port = media.port;
     config.shards = media.shards;
