@@ -161,6 +161,8 @@ pub mod opencvexample;
 pub mod platedetector;
 #[path = "gen/pointerdetector.rs"]
 pub mod pointerdetector;
+#[path = "gen/salono.rs"]
+pub mod salono;
 #[path = "gen/videosampler.rs"]
 pub mod videosampler;
 

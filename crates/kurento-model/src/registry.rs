@@ -18,7 +18,7 @@ pub const KURENTO: &str = "kurento";
 const BUILT_IN: [&str; 3] = ["core", "elements", "filters"];
 
 /// The descriptors of this repository, in the order in which they import each other.
-const EMBEDDED: [&str; 12] = [
+const EMBEDDED: [&str; 13] = [
     include_str!("../../../modules/core.kmd.json"),
     include_str!("../../../modules/elements.kmd.json"),
     include_str!("../../../modules/filters.kmd.json"),
@@ -30,6 +30,7 @@ const EMBEDDED: [&str; 12] = [
     include_str!("../../../modules/opencvexample.kmd.json"),
     include_str!("../../../modules/platedetector.kmd.json"),
     include_str!("../../../modules/pointerdetector.kmd.json"),
+    include_str!("../../../modules/salono.kmd.json"),
     include_str!("../../../modules/videosampler.kmd.json"),
 ];
 

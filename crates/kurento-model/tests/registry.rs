@@ -93,7 +93,7 @@ fn modules_list_their_factories_as_server_info_does() {
         .map(|module| &*module.name)
         .collect();
     assert_eq!(names[..3], ["core", "elements", "filters"]);
-    assert_eq!(names.len(), 12);
+    assert_eq!(names.len(), 13);
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn a_refused_descriptor_leaves_no_trace() {
         assert!(!error.to_string().is_empty());
         assert!(registry.class("a.X").is_none(), "{text}");
         assert!(registry.class("X").is_none(), "{text}");
-        assert_eq!(registry.modules().len(), 12);
+        assert_eq!(registry.modules().len(), 13);
     }
     assert!(matches!(
         registry.add(cases[0]),

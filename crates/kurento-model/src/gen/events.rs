@@ -914,6 +914,64 @@ pub mod pointerdetector {
     }
 }
 
+/// Events of the module `salono`.
+pub mod salono {
+    use serde::{Deserialize, Serialize};
+
+    use super::EventData;
+    use crate::types;
+
+    /// Somebody else speaks, or nobody any more.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub struct ActiveSpeakerChanged {
+        /// Id of the object that raised the event.
+        pub source: String,
+        /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
+        #[serde(default)]
+        #[serde(rename = "timestampMillis")]
+        pub timestamp_millis: String,
+        /// The object's tags, if it sends them in events; else empty.
+        #[serde(default)]
+        pub tags: Vec<types::Tag>,
+        /// Name of the event.
+        #[serde(default)]
+        #[serde(rename = "type")]
+        pub kind: String,
+        /// Id of the element that receives the speaker's audio; absent when nobody speaks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub element: Option<String>,
+    }
+
+    impl EventData for ActiveSpeakerChanged {
+        const NAME: &'static str = "ActiveSpeakerChanged";
+    }
+
+    /// Levels of the elements that are to be heard now. Once nobody is, one event comes without
+    /// any.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub struct AudioLevels {
+        /// Id of the object that raised the event.
+        pub source: String,
+        /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
+        #[serde(default)]
+        #[serde(rename = "timestampMillis")]
+        pub timestamp_millis: String,
+        /// The object's tags, if it sends them in events; else empty.
+        #[serde(default)]
+        pub tags: Vec<types::Tag>,
+        /// Name of the event.
+        #[serde(default)]
+        #[serde(rename = "type")]
+        pub kind: String,
+        /// The levels; the loudest comes first.
+        pub levels: Vec<types::salono::AudioLevel>,
+    }
+
+    impl EventData for AudioLevels {
+        const NAME: &'static str = "AudioLevels";
+    }
+}
+
 /// Events of the module `videosampler`.
 pub mod videosampler {
     use serde::{Deserialize, Serialize};

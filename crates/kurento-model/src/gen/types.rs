@@ -2696,6 +2696,30 @@ pub mod pointerdetector {
     }
 }
 
+/// Types of the module `salono`.
+pub mod salono {
+    use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
+    /// How loud an element is.
+    #[derive(Debug, Clone, PartialEq, Deserialize)]
+    pub struct AudioLevel {
+        /// Id of the element that receives the audio from its peer.
+        pub element: String,
+        /// Level in dBov: 0 is the loudest there can be, -127 is silence.
+        pub level: i32,
+    }
+
+    impl Serialize for AudioLevel {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut members = serializer.serialize_map(None)?;
+            members.serialize_entry("element", &self.element)?;
+            members.serialize_entry("level", &self.level)?;
+            members.serialize_entry("__module__", "salono")?;
+            members.serialize_entry("__type__", "AudioLevel")?;
+            members.end()
+        }
+    }
+}
+
 /// Types of the module `videosampler`.
 pub mod videosampler {
     use serde::{Deserialize, Serialize};
