@@ -43,11 +43,8 @@ impl ObjectModel {
             (Then::Offer { .. }, Ok(Reply::Sdp(sdp))) => Ok(sdp.into()),
             (Then::Offer { object, before }, Err(error)) => {
                 self.negotiation(object, before);
-                Err(error_of(
-                    &error,
-                    ErrorCode::SdpGenerateOfferError,
-                    "Error generating offer",
-                ))
+                let code = ErrorCode::SdpGenerateOfferError;
+                Err(session_error(&error, code, "Error generating offer"))
             }
             (Then::Answer { object, .. }, Ok(Reply::Sdp(sdp))) => {
                 self.negotiation(object, Negotiation::Answered);
@@ -61,7 +58,7 @@ impl ObjectModel {
                     Err(already_negotiated())
                 } else {
                     let code = ErrorCode::SdpProcessOfferError;
-                    Err(error_of(&error, code, "Error processing offer"))
+                    Err(session_error(&error, code, "Error processing offer"))
                 }
             }
             (Then::Complete { object }, Ok(Reply::Sdp(sdp))) => {
@@ -296,6 +293,29 @@ fn candidate_value(candidate: IceCandidate) -> Value {
         ("sdpMLineIndex".to_owned(), candidate.mline_index.into()),
     ]);
     tagged(KURENTO, "IceCandidate", members)
+}
+
+/// As [`error_of`], for what needs a media session: where the description is not at fault but the
+/// engine, no session can be created.
+fn session_error(error: &MediaError, code: ErrorCode, text: &str) -> Error {
+    match error.kind {
+        MediaErrorKind::Internal => error_of(
+            error,
+            ErrorCode::SdpCannotCreateSession,
+            "Cannot create session",
+        ),
+        MediaErrorKind::NotFound
+        | MediaErrorKind::NotSupported
+        | MediaErrorKind::SdpParse
+        | MediaErrorKind::SdpNegotiation
+        | MediaErrorKind::AlreadyNegotiated
+        | MediaErrorKind::NoOffer
+        | MediaErrorKind::AlreadyAnswered
+        | MediaErrorKind::Gather
+        | MediaErrorKind::Candidate
+        | MediaErrorKind::Limit
+        | MediaErrorKind::IllegalParam => error_of(error, code, text),
+    }
 }
 
 /// The row of the error table for a failure of the engine; `code` and `text` say what failed where

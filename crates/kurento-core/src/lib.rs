@@ -8,6 +8,7 @@
 //! What it is not: it parses no text (that is `salono-jsonrpc`) and touches no media; session
 //! descriptions pass through as texts.
 
+mod answer;
 mod cache;
 mod call;
 mod config;
@@ -23,6 +24,7 @@ mod links;
 mod manager;
 mod model;
 mod negotiation;
+mod notice;
 mod object;
 mod random;
 mod release;

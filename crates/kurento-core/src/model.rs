@@ -12,8 +12,8 @@ use crate::{
     tree::{MANAGER, Tree},
 };
 use salono_kurento_model::{
-    Error, ErrorCode, Map, Registry, Value, former_events,
-    wire::{ClientMessage, Notification, Request, ServerMessage},
+    Error, ErrorCode, Registry, Value,
+    wire::{ClientMessage, Request, ServerMessage},
 };
 use salono_media_api::{Command, Event, Op, PipelineKey, Token};
 use std::{
@@ -125,10 +125,10 @@ pub struct ObjectModel {
     pub(crate) current: Option<Current>,
     next_token: u64,
     /// Second readings of the processor time, by when they are due.
-    load_readings: BTreeMap<(Instant, Token), (Origin, Then)>,
-    effects: VecDeque<Effect>,
+    pub(crate) load_readings: BTreeMap<(Instant, Token), (Origin, Then)>,
+    pub(crate) effects: VecDeque<Effect>,
     /// Events that follow the answer of the request that caused them.
-    deferred: VecDeque<Effect>,
+    pub(crate) deferred: VecDeque<Effect>,
     next_mark: Instant,
     next_collection: Instant,
 }
@@ -345,133 +345,6 @@ impl ObjectModel {
         self.sessions.len()
     }
 
-    /// Goes on with a connection after its request was given up.
-    pub(crate) fn after_input(&mut self, connection: ConnectionKey, now: Now) {
-        self.run(connection, now);
-    }
-
-    /// Requests of a connection that wait for the engine, the host or a timer.
-    pub(crate) fn waiting_requests(&self, connection: ConnectionKey) -> usize {
-        let mine = |origin: &Origin| origin.connection == connection && !origin.step;
-        let pending = self.pending.values().filter(|it| mine(&it.origin)).count();
-        let reading = self.load_readings.values().filter(|it| mine(&it.0)).count();
-        pending + reading
-    }
-
-    /// Sends an answer, or gives it to the transaction that waits for it, and goes on.
-    fn resume(&mut self, origin: Origin, value: Result<Value, Error>, now: Now) {
-        let connection = origin.connection;
-        let result = value.map(|value| with_session(&origin, Some(value)));
-        if let Some(state) = self.connections.get_mut(&connection) {
-            if origin.step {
-                state.step_waits = false;
-            } else {
-                state.in_flight = state.in_flight.saturating_sub(1);
-            }
-        }
-        self.finish(&origin, result, now);
-        self.flush_deferred();
-        self.run(connection, now);
-    }
-
-    /// Carries out what the connection asks for, until something has to wait.
-    fn run(&mut self, connection: ConnectionKey, now: Now) {
-        while let Some(state) = self.connections.get_mut(&connection) {
-            if state.step_waits {
-                break;
-            }
-            if !state.transactions.is_empty() {
-                self.run_transaction(connection, now);
-            } else if let Some(message) = state.queue.pop_front() {
-                self.begin(connection, message, now);
-            } else {
-                if state.closed && state.in_flight == 0 {
-                    self.connections.remove(&connection);
-                }
-                break;
-            }
-            self.flush_deferred();
-        }
-        self.flush_deferred();
-    }
-
-    /// Ends a request: its answer is kept, sent, or given to its transaction.
-    pub(crate) fn finish(&mut self, origin: &Origin, result: Result<Value, Error>, now: Now) {
-        if origin.step {
-            self.step_done(origin.connection, result);
-            return;
-        }
-        let mut repetitions = Vec::new();
-        if let (Some(session), Some(id)) = (&origin.session, &origin.id) {
-            let keep = fits(&result, self.config.limits.reply_bytes);
-            repetitions = self
-                .replies
-                .finish(session, id, &result, keep, now.monotonic);
-        }
-        // The newest connection comes last and keeps the session.
-        if repetitions.is_empty() {
-            return self.deliver(origin, result);
-        }
-        self.deliver(origin, result.clone());
-        for again in &repetitions {
-            self.deliver(again, result.clone());
-        }
-    }
-
-    /// Binds the session to the connection that used it with success, and sends the answer.
-    pub(crate) fn deliver(&mut self, origin: &Origin, result: Result<Value, Error>) {
-        if let (Ok(value), Some(session)) = (&result, &origin.session)
-            && value.get("sessionId").is_some()
-            && self.is_open(origin.connection)
-        {
-            self.sessions.associate(origin.connection, session);
-        }
-        self.answer(origin, result);
-    }
-
-    /// Sends an answer.
-    pub(crate) fn answer(&mut self, origin: &Origin, result: Result<Value, Error>) {
-        if !self.is_open(origin.connection) {
-            return;
-        }
-        let result = match (&origin.id, result) {
-            // A notification must not be answered, but Kurento does, and says so.
-            (None, Ok(value)) => Err(Error {
-                data: Some(value),
-                ..Error::new(
-                    ErrorCode::ServerError,
-                    "Ignoring response because of a notification request",
-                )
-            }),
-            (_, result) => result,
-        };
-        let message = ServerMessage::Response {
-            id: origin.id.clone(),
-            result,
-        };
-        self.effects.push_back(Effect::Send {
-            connection: origin.connection,
-            message,
-        });
-    }
-
-    pub(crate) fn is_open(&self, connection: ConnectionKey) -> bool {
-        self.connections
-            .get(&connection)
-            .is_some_and(|state| !state.closed)
-    }
-
-    /// Remembers a request that waits.
-    pub(crate) fn wait(&mut self, origin: Origin, token: Token, then: Then, now: Now) {
-        let deadline = now.monotonic + self.config.engine_patience;
-        let pending = Pending {
-            origin,
-            then,
-            deadline,
-        };
-        self.pending.insert(token, pending);
-    }
-
     /// Orders something of the engine that is answered.
     pub(crate) fn ask(&mut self, pipeline: u64, op: impl FnOnce(Token) -> Op) -> Token {
         let token = self.token();
@@ -511,125 +384,8 @@ impl ObjectModel {
         Token(self.next_token)
     }
 
-    /// Raises an event of an object: one notification per session that listens.
-    pub(crate) fn raise(&mut self, object: u64, event: &str, data: Map<String, Value>, now: Now) {
-        for effect in self.notifications(object, event, data, now) {
-            self.effects.push_back(effect);
-        }
-    }
-
-    /// Raises an event that clients see after the answer to the current request.
-    pub(crate) fn raise_later(
-        &mut self,
-        object: u64,
-        event: &str,
-        data: Map<String, Value>,
-        now: Now,
-    ) {
-        for effect in self.notifications(object, event, data, now) {
-            self.deferred.push_back(effect);
-        }
-    }
-
-    fn notifications(
-        &self,
-        object: u64,
-        event: &str,
-        mut data: Map<String, Value>,
-        now: Now,
-    ) -> Vec<Effect> {
-        let Some(object) = self.tree.get(object) else {
-            return Vec::new();
-        };
-        // Everybody hears it by the name they subscribed to, which may be one of Kurento 6.
-        let mut names: Vec<&str> = vec![event];
-        for former in former_events(event) {
-            names.push(former);
-        }
-        let listeners: Vec<(&str, ConnectionKey)> = names
-            .into_iter()
-            .flat_map(|name| {
-                let from = (name.to_owned(), Arc::from(""));
-                let handlers = object.handlers.range(from..);
-                handlers
-                    .take_while(move |((subscribed, _), _)| subscribed == name)
-                    .filter_map(|((_, session), _)| self.sessions.listener(session))
-                    .map(move |connection| (name, connection))
-            })
-            .collect();
-        if listeners.is_empty() {
-            return Vec::new();
-        }
-        data.insert("source".to_owned(), object.id.as_ref().into());
-        let tags = if object.send_tags {
-            object.tag_list()
-        } else {
-            Value::Array(Vec::new())
-        };
-        data.insert("tags".to_owned(), tags);
-        data.insert("timestampMillis".to_owned(), now.unix_ms.to_string().into());
-        let is_media = self
-            .registry
-            .event(event)
-            .is_some_and(|declared| declared.is_media());
-        listeners
-            .into_iter()
-            .map(|(name, connection)| {
-                if is_media {
-                    data.insert("type".to_owned(), name.into());
-                }
-                Effect::Send {
-                    connection,
-                    message: ServerMessage::Event(Notification {
-                        object: object.id.as_ref().to_owned(),
-                        event: name.to_owned(),
-                        data: data.clone(),
-                    }),
-                }
-            })
-            .collect()
-    }
-
-    fn flush_deferred(&mut self) {
+    /// What was put off follows now.
+    pub(crate) fn flush_deferred(&mut self) {
         self.effects.append(&mut self.deferred);
-    }
-}
-
-/// `result` of an answer: the session beside the value.
-pub(crate) fn with_session(origin: &Origin, value: Option<Value>) -> Value {
-    let mut result = Map::new();
-    if let Some(session) = &origin.session {
-        result.insert("sessionId".to_owned(), session.as_ref().into());
-    }
-    if let Some(value) = value {
-        result.insert("value".to_owned(), value);
-    }
-    Value::Object(result)
-}
-
-/// Whether an answer is small enough to be kept.
-fn fits(result: &Result<Value, Error>, limit: usize) -> bool {
-    match result {
-        Ok(value) => spend(value, &mut { limit }),
-        Err(error) => error.message.len() <= limit,
-    }
-}
-
-/// Takes about the bytes of a value from what is left; false, and early, when that is not enough.
-pub(crate) fn spend(value: &Value, left: &mut usize) -> bool {
-    let cost = match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
-        Value::String(text) => 2 + text.len(),
-        Value::Array(items) => 2 + items.len(),
-        Value::Object(members) => 2 + members.keys().map(|name| name.len() + 4).sum::<usize>(),
-    };
-    let Some(rest) = left.checked_sub(cost) else {
-        return false;
-    };
-    *left = rest;
-    match value {
-        Value::Array(items) => items.iter().all(|item| spend(item, left)),
-        Value::Object(members) => members.values().all(|item| spend(item, left)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
     }
 }

@@ -2,11 +2,11 @@
 
 use crate::{
     ConnectionKey, Now, ObjectModel,
+    answer::with_session,
     cache::Seen,
     call::{Call, Origin, Outcome, Then},
     element::Element,
     hub::Hub,
-    model::with_session,
     session::MAX_SESSION_ID_BYTES,
     tree::{Body, MANAGER, New, Object},
 };

@@ -4,7 +4,7 @@
 //! the last element of the answer. Operations may be transactions themselves.
 
 use crate::{
-    ConnectionKey, Now, ObjectModel, ReadRequest, call::Origin, model::spend, request::Executed,
+    ConnectionKey, Now, ObjectModel, ReadRequest, answer::spend, call::Origin, request::Executed,
 };
 use salono_kurento_model::{Error, ErrorCode, Map, Value, wire::Request};
 use std::{collections::VecDeque, sync::Arc};
@@ -106,7 +106,7 @@ impl ObjectModel {
                 origin, responses, ..
             }) = state.transactions.pop()
             {
-                let result = crate::model::with_session(&origin, Some(responses.into()));
+                let result = crate::answer::with_session(&origin, Some(responses.into()));
                 self.finish(&origin, Ok(result), now);
             }
             return;

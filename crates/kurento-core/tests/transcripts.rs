@@ -5,7 +5,7 @@ mod graphviz;
 
 use salono_jsonrpc::{Limits, kurento};
 use salono_kurento_core::{Config, ConnectionKey, Effect, HostFacts, Now, ObjectModel};
-use salono_kurento_model::{Registry, Value, json, wire::ServerMessage};
+use salono_kurento_model::{ErrorCode, Registry, Value, json, wire::ServerMessage};
 use salono_media_api::{
     Bitrate, CandidatePairState, CandidatePairStats, CandidateStats, CertificateStats, CodecStats,
     Command, ConnectionState, DataChannelState, DataChannelStats, DtlsState, ElementEvent,
@@ -71,6 +71,37 @@ fn the_compatibility_page_and_the_transcripts_name_each_other() {
         .map(str::to_owned)
         .collect();
     assert_eq!(named, transcripts);
+}
+
+#[test]
+fn every_error_code_is_in_a_transcript_or_said_never_to_be_sent() {
+    let crate_root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sent = BTreeSet::new();
+    for entry in fs::read_dir(crate_root.join("tests/transcripts")).unwrap() {
+        let transcript = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let received = transcript
+            .lines()
+            .filter_map(|line| line.strip_prefix("< ")?.split_once(' '));
+        for (_, text) in received {
+            sent.extend(serde_json_from(text)["error"]["code"].as_i64());
+        }
+    }
+    let page = fs::read_to_string(crate_root.join("../../docs/compat.md")).unwrap();
+    let (_, section) = page.split_once("\n## Codes that are never sent\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let never: BTreeSet<i64> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split_once(' ')?.0.parse().ok())
+        .collect();
+    for code in ErrorCode::ALL {
+        let code = i64::from(code.code());
+        assert!(
+            sent.contains(&code) != never.contains(&code),
+            "{code}: sent in transcripts: {}, said never to be sent: {}",
+            sent.contains(&code),
+            never.contains(&code),
+        );
+    }
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub(crate) fn canonical(value: &Value, operation: &str) -> Value {
             }
             let canonical = |(name, member): (&String, &Value)| {
                 let member = match name.as_str() {
-                    "timestampMillis" | "ssrc" => kind_of(member),
+                    "timestampMillis" | "timestamp" | "ssrc" => kind_of(member),
                     "version" | "generationTime" => "<version>".into(),
                     _ => canonical(member, operation),
                 };
