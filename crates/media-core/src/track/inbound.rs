@@ -334,6 +334,11 @@ impl Inbound {
         self.ring.get(seq)
     }
 
+    /// Bits per second over the last second.
+    pub(crate) fn bitrate(&mut self, now: Instant) -> u64 {
+        self.meter.bits_per_second(now)
+    }
+
     pub(crate) fn last_packet(&self) -> Option<Instant> {
         self.last_packet
     }

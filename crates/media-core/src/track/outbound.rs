@@ -5,6 +5,7 @@ mod retransmission;
 
 use super::inbound::{Extensions, Fresh, Inbound};
 use super::latency::Latency;
+use super::layers::Layer;
 use super::router::TrackSlot;
 use crate::demux::EndpointSlot;
 use crate::egress::Egress;
@@ -69,6 +70,8 @@ pub(crate) struct Outbound {
     last_sent: Option<Instant>,
     fir_sequence: Option<u8>,
     send_bounds: (u64, u64),
+    /// The highest layer that may be sent; `None` pauses the stream.
+    ceiling: Option<Layer>,
 }
 
 /// The retransmission stream (RFC 4588).
@@ -142,6 +145,7 @@ impl Outbound {
             last_sent: None,
             fir_sequence: None,
             send_bounds: (0, 0),
+            ceiling: Some(Layer::HIGHEST),
         }
     }
 
@@ -176,6 +180,15 @@ impl Outbound {
         self.source = source;
         self.mapping = None;
         self.munger.stop();
+    }
+
+    /// Bounds the layers that are sent; true when the stream resumes, which takes a keyframe.
+    pub(crate) fn set_ceiling(&mut self, ceiling: Option<Layer>) -> bool {
+        let before = std::mem::replace(&mut self.ceiling, ceiling);
+        if ceiling.is_none() {
+            self.munger.stop();
+        }
+        before.is_none() && ceiling.is_some()
     }
 
     pub(crate) fn set_destination(&mut self, destination: Option<Destination>) {
@@ -226,7 +239,7 @@ impl Outbound {
         metrics: &mut ShardMetrics,
         now: Instant,
     ) -> bool {
-        let Some(destination) = &self.destination else {
+        let (Some(destination), Some(_)) = (&self.destination, self.ceiling) else {
             return false;
         };
         let Some(packet) = track.packet(fresh.seq) else {

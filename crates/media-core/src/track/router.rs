@@ -5,6 +5,7 @@
 //! segmentation-offload message.
 
 use super::inbound::Inbound;
+use super::layers::{Layer, Qualities, Quality};
 use super::outbound::Outbound;
 use crate::demux::EndpointSlot;
 use crate::egress::Egress;
@@ -114,6 +115,36 @@ impl Router {
             track.link(slot);
         }
         if let Some(track) = source {
+            self.want_keyframe(track);
+        }
+    }
+
+    /// What the source of a stream comes in, ascending by bitrate; nothing without a source.
+    #[allow(dead_code, reason = "the seam of the allocator")]
+    pub(crate) fn qualities(&mut self, slot: OutSlot, now: Instant) -> Qualities {
+        let mut qualities = Qualities::default();
+        let source = self.outs.get(slot).and_then(Outbound::source);
+        if let Some(track) = source.and_then(|track| self.tracks.get_mut(track)) {
+            qualities.push(Quality {
+                layer: Layer::default(),
+                bitrate: track.bitrate(now),
+                height: None,
+            });
+        }
+        qualities.sort();
+        qualities
+    }
+
+    /// The highest layer that a stream may get; `None` pauses it. Without a call it is the highest
+    /// that there is.
+    #[allow(dead_code, reason = "the seam of the allocator")]
+    pub(crate) fn set_ceiling(&mut self, slot: OutSlot, ceiling: Option<Layer>) {
+        let Some(out) = self.outs.get_mut(slot) else {
+            return;
+        };
+        let resumes = out.set_ceiling(ceiling);
+        let source = out.source();
+        if let (true, Some(track)) = (resumes, source) {
             self.want_keyframe(track);
         }
     }
