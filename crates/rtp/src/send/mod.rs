@@ -1,10 +1,12 @@
-//! The sending side of streams: statistics for sender reports, and the throttle of keyframe requests.
+//! The sending side of streams: statistics for sender reports, the throttle of keyframe requests, and what the path to
+//! a peer carries.
 
 #![cfg_attr(
     not(test),
     deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
 
+pub mod bwe;
 mod keyframe;
 mod statistics;
 
