@@ -96,7 +96,8 @@ impl<T> fmt::Debug for Call<T> {
 
 /// The creation of an object, whose handle is a `T`.
 ///
-/// Await it, or queue it with [`Transaction::create`](crate::Transaction::create).
+/// Await it, or queue it with [`Transaction::create`](crate::Transaction::create). Dropped while it is
+/// under way, it releases the object as soon as the server has created it.
 #[must_use = "does nothing unless it is awaited or queued in a transaction"]
 pub struct Create<T>(Call<T>);
 

@@ -5,6 +5,7 @@
 //! message waits for room in the connection no new requests are taken, so a slow server slows its
 //! callers down instead of filling memory; answers and events are read all the time.
 
+mod late;
 mod pending;
 mod reconnect;
 mod routes;
@@ -26,6 +27,7 @@ use tokio::{
 };
 
 use self::{
+    late::Makes,
     pending::{Outstanding, Pending, Stream, Waiter},
     routes::Routes,
     streams::items,
@@ -268,6 +270,12 @@ impl Driver {
         let id = id.as_ref().and_then(Value::as_u64);
         let Some(outstanding) = id.and_then(|id| self.pending.answered(id)) else {
             tracing::debug!(?id, "an answer that nobody waits for");
+            if let Some(makes) = id.and_then(|id| self.pending.answered_late(id))
+                && let Ok(value) = result
+            {
+                let value = self.unwrap(value);
+                self.undo(&makes, &value);
+            }
             return true;
         };
         let Outstanding {
@@ -283,8 +291,10 @@ impl Driver {
                     self.conclude(&message.request, value);
                 }
                 let answer = result.map(|value| Answer { value, epoch });
-                // A caller that gave up does not want it.
-                let _ = reply.send(answer.map_err(Error::Server));
+                if let Err(Ok(answer)) = reply.send(answer.map_err(Error::Server)) {
+                    // The caller gave up.
+                    self.undo_objects(&message.request, &answer.value);
+                }
                 true
             }
             Waiter::Ping | Waiter::Nobody => true,
@@ -335,9 +345,15 @@ impl Driver {
 
     /// Gives up on the oldest request; `false` when it proves the connection dead.
     fn expire(&mut self) -> bool {
-        let Some(Outstanding { waiter, .. }) = self.pending.expire() else {
+        let Some((id, outstanding)) = self.pending.expire() else {
             return true;
         };
+        if outstanding.was_sent()
+            && let Some(makes) = Makes::of(&outstanding.message.request)
+        {
+            self.pending.remember_late(id, makes);
+        }
+        let waiter = outstanding.waiter;
         let dead = matches!(waiter, Waiter::Ping | Waiter::Resume);
         self.fail(waiter, Error::Timeout(self.config.request_timeout));
         !dead

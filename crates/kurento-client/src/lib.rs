@@ -96,7 +96,9 @@
 //! [`Error::Server`] is the server's refusal, with its code ([`Error::code`]), its name for it
 //! ([`Error::kind`]) and its text. All other errors come from this side. After
 //! [`Error::Timeout`] and [`Error::Disconnected`] it is open whether the server has carried the
-//! request out.
+//! request out. Nothing is left behind by that: objects and subscriptions of requests that timed
+//! out, and objects whose creation nobody waits for any more, are released when the server says
+//! that it has made them; those of a connection that is lost for good live as long as the session.
 //!
 //! ```no_run
 //! # use salono_kurento_client::{ErrorCode, WebRtcEndpoint};
@@ -196,3 +198,8 @@ impl Client {
         RemoteObject::known(self, SERVER_MANAGER.to_owned(), args::Origin::Anywhere).into()
     }
 }
+
+/// The examples of the page of this crate.
+#[cfg(all(doctest, feature = "ws"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

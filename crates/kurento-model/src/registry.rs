@@ -19,19 +19,19 @@ const BUILT_IN: [&str; 3] = ["core", "elements", "filters"];
 
 /// The descriptors of this repository, in the order in which they import each other.
 const EMBEDDED: [&str; 13] = [
-    include_str!("../../../modules/core.kmd.json"),
-    include_str!("../../../modules/elements.kmd.json"),
-    include_str!("../../../modules/filters.kmd.json"),
-    include_str!("../../../modules/chroma.kmd.json"),
-    include_str!("../../../modules/crowddetector.kmd.json"),
-    include_str!("../../../modules/datachannelexample.kmd.json"),
-    include_str!("../../../modules/gstreamerexample.kmd.json"),
-    include_str!("../../../modules/markerdetector.kmd.json"),
-    include_str!("../../../modules/opencvexample.kmd.json"),
-    include_str!("../../../modules/platedetector.kmd.json"),
-    include_str!("../../../modules/pointerdetector.kmd.json"),
-    include_str!("../../../modules/salono.kmd.json"),
-    include_str!("../../../modules/videosampler.kmd.json"),
+    include_str!("../modules/core.kmd.json"),
+    include_str!("../modules/elements.kmd.json"),
+    include_str!("../modules/filters.kmd.json"),
+    include_str!("../modules/chroma.kmd.json"),
+    include_str!("../modules/crowddetector.kmd.json"),
+    include_str!("../modules/datachannelexample.kmd.json"),
+    include_str!("../modules/gstreamerexample.kmd.json"),
+    include_str!("../modules/markerdetector.kmd.json"),
+    include_str!("../modules/opencvexample.kmd.json"),
+    include_str!("../modules/platedetector.kmd.json"),
+    include_str!("../modules/pointerdetector.kmd.json"),
+    include_str!("../modules/salono.kmd.json"),
+    include_str!("../modules/videosampler.kmd.json"),
 ];
 
 /// A descriptor cannot be added to a [`Registry`]. The registry is as it was before.

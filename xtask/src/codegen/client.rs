@@ -313,7 +313,8 @@ impl Handle<'_> {
         let _ = writeln!(
             out,
             "pub fn on_{}(&self) -> Subscribe<{path}> {{\nself.stream()\n}}",
-            snake(event)
+            // One name begins with the word already.
+            snake(event.strip_prefix("On").unwrap_or(event))
         );
     }
 

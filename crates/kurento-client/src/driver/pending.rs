@@ -12,6 +12,7 @@ use salono_kurento_model::{
 };
 use tokio::time::Instant;
 
+use super::late::Makes;
 use crate::{call::Reply, event::Route};
 
 /// Who waits for an answer.
@@ -58,6 +59,17 @@ pub(super) struct Outstanding {
     sends: u32,
 }
 
+impl Outstanding {
+    /// Whether the server may have carried it out.
+    pub(super) fn was_sent(&self) -> bool {
+        self.sends > 0
+    }
+}
+
+/// Requests that were given up and would be undone if they were answered after all. Beyond it the
+/// oldest are forgotten: a server that is this late with so many answers nothing any more.
+const LATE_REQUESTS: usize = 1024;
+
 /// How often a request is sent. One that makes the server close the connection (too long, for
 /// example) would otherwise take every new connection down with it.
 const MAX_SENDS: u32 = 3;
@@ -72,6 +84,8 @@ pub(super) struct Pending {
     outbox: VecDeque<u64>,
     /// Ids of requests that subscribe to objects that have no ids yet.
     creating: BTreeSet<u64>,
+    /// By request id, what requests make that were given up on this connection.
+    late: BTreeMap<u64, Makes>,
 }
 
 impl Pending {
@@ -145,13 +159,28 @@ impl Pending {
     }
 
     /// Gives up on the oldest request.
-    pub(super) fn expire(&mut self) -> Option<Outstanding> {
+    pub(super) fn expire(&mut self) -> Option<(u64, Outstanding)> {
         let (id, expired) = self.requests.pop_first()?;
         self.creating.remove(&id);
-        Some(expired)
+        Some((id, expired))
+    }
+
+    /// Remembers what a request makes that was given up.
+    pub(super) fn remember_late(&mut self, id: u64, makes: Makes) {
+        self.late.insert(id, makes);
+        if self.late.len() > LATE_REQUESTS {
+            self.late.pop_first();
+        }
+    }
+
+    /// What a request made that was given up and is answered now.
+    pub(super) fn answered_late(&mut self, id: u64) -> Option<Makes> {
+        self.late.remove(&id)
     }
 
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = Outstanding> + use<> {
+        // Answers do not cross connections.
+        self.late.clear();
         self.outbox.clear();
         self.creating.clear();
         std::mem::take(&mut self.requests).into_values()
@@ -163,6 +192,7 @@ impl Pending {
     /// Servers recognise a repeated request by session and id, so one that was sent without a
     /// session might be carried out twice. One that was sent [`MAX_SENDS`] times is given up, too.
     pub(super) fn keep_repeatable(&mut self) -> Vec<Outstanding> {
+        self.late.clear();
         let kept = |request: &Outstanding| match request.waiter {
             Waiter::Caller { .. } | Waiter::Nobody => {
                 let known = request.message.session.is_some();

@@ -95,7 +95,7 @@ impl Driver {
         }
     }
 
-    fn unsubscribe(&mut self, object: &str, subscription: String) {
+    pub(super) fn unsubscribe(&mut self, object: &str, subscription: String) {
         let object = object.to_owned();
         let request = Request::Unsubscribe {
             object,
@@ -129,7 +129,7 @@ pub(super) fn items(value: &Value) -> &[Value] {
 }
 
 /// What an operation of a transaction answered, if that is an id.
-fn created(responses: &Value, operation: usize) -> Option<&str> {
+pub(super) fn created(responses: &Value, operation: usize) -> Option<&str> {
     let response = items(responses).get(operation)?;
     response.get("result")?.get("value")?.as_str()
 }

@@ -780,7 +780,7 @@ impl RtpEndpoint {
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub fn on_on_key_soft_limit(&self) -> Subscribe<events::OnKeySoftLimit> {
+    pub fn on_key_soft_limit(&self) -> Subscribe<events::OnKeySoftLimit> {
         self.stream()
     }
 }
