@@ -2,8 +2,8 @@
 
 use crate::egress::Egress;
 use crate::peer::Peer;
-use crate::track::{Clock, Router};
-use salono_media_api::{Bitrate, Event, ShardMetrics};
+use crate::track::{Clock, OutSlot, Router, TrackSlot};
+use salono_media_api::{Bitrate, Event, MediaKind, ShardMetrics};
 use salono_rtp::recv::TwccReceiver;
 use salono_rtp::rtcp::{Compound, Packet, ReportBlock, Writer};
 use salono_rtp::srtp::MAX_RTCP_OVERHEAD;
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// RTCP datagrams stay below this, SRTCP trailer included.
 const MAX_RTCP: usize = 1_200;
+/// m-lines whose reports share one compound packet, so that it fits.
+const LINES_PER_REPORT: usize = 8;
 /// Packets of one compound that are looked at.
 const MAX_COMPOUND: usize = 64;
 
@@ -123,7 +125,7 @@ impl Peer {
         }
     }
 
-    /// NACKs and keyframe requests of both tracks.
+    /// NACKs and keyframe requests of all tracks.
     pub(crate) fn send_requests(
         &mut self,
         router: &mut Router,
@@ -131,11 +133,9 @@ impl Peer {
         metrics: &mut ShardMetrics,
         now: Instant,
     ) {
-        for slot in [self.audio.inbound, self.video.inbound]
-            .into_iter()
-            .flatten()
-        {
-            let Some(track) = router.track_mut(slot) else {
+        for at in 0..self.lines.len() {
+            let slot = self.lines.get(at).and_then(|line| line.inbound);
+            let Some(track) = slot.and_then(|slot| router.track_mut(slot)) else {
                 continue;
             };
             if track.poll_timeout().is_none_or(|due| due > now) {
@@ -161,60 +161,81 @@ impl Peer {
         now: Instant,
     ) {
         for transport in 0..MAX_TRANSPORTS {
-            let lines = [
-                (
-                    self.audio.transport,
-                    self.audio.inbound,
-                    self.audio.outbound,
-                ),
-                (
-                    self.video.transport,
-                    self.video.inbound,
-                    self.video.outbound,
-                ),
-            ];
-            let lines = lines.into_iter().filter(|(at, _, _)| *at == transport);
-            let cname = self.endpoint.cname().to_owned();
-            let local_ssrc = self.local_ssrc();
-            self.send_rtcp(transport, egress, |writer| {
-                let mut blocks: Vec<ReportBlock> = Vec::new();
-                for (_, inbound, _) in lines.clone() {
-                    let track = inbound.and_then(|slot| router.track_mut(slot));
-                    blocks.extend(track.and_then(|track| track.report_block(now)));
-                }
-                let mut reported = false;
-                for (_, _, outbound) in lines.clone() {
-                    let Some(slot) = outbound else { continue };
-                    let Some((out, source)) = router.out_with_source(slot) else {
-                        continue;
-                    };
-                    let with = if reported { &[][..] } else { &blocks[..] };
-                    if out.write_report(writer, source.as_deref(), with, clock, now) {
-                        let _ = writer.canonical_name(out.ssrc(), &cname);
-                        reported = true;
+            let mut from = 0;
+            while from < self.lines.len() {
+                // What of this transport fits into one compound packet.
+                let mut tracks = [None; LINES_PER_REPORT];
+                let mut outs = [None; LINES_PER_REPORT];
+                let mut count = 0;
+                while let Some(line) = self.lines.get(from).filter(|_| count < LINES_PER_REPORT) {
+                    from += 1;
+                    if line.transport == transport {
+                        (tracks[count], outs[count]) = (line.inbound, line.outbound);
+                        count += 1;
                     }
                 }
-                if !reported && !blocks.is_empty() {
-                    let _ = writer.receiver_report(local_ssrc, &blocks);
-                    let _ = writer.canonical_name(local_ssrc, &cname);
+                let (tracks, outs) = (&tracks[..count], &outs[..count]);
+                self.send_report(transport, tracks, outs, router, egress, clock, now);
+            }
+        }
+    }
+
+    /// Reports of some of the lines of a transport.
+    #[expect(clippy::too_many_arguments, reason = "one caller")]
+    fn send_report(
+        &mut self,
+        transport: usize,
+        tracks: &[Option<TrackSlot>],
+        outs: &[Option<OutSlot>],
+        router: &mut Router,
+        egress: &mut Egress,
+        clock: Clock,
+        now: Instant,
+    ) {
+        let (tracks, outs) = (tracks.iter().flatten(), outs.iter().flatten());
+        let cname = self.endpoint.cname().to_owned();
+        let local_ssrc = self.local_ssrc();
+        self.send_rtcp(transport, egress, |writer| {
+            let mut blocks: Vec<ReportBlock> = Vec::new();
+            for slot in tracks.clone() {
+                let track = router.track_mut(*slot);
+                blocks.extend(track.and_then(|track| track.report_block(now)));
+            }
+            let mut reported = false;
+            for slot in outs {
+                let Some((out, source)) = router.out_with_source(*slot) else {
+                    continue;
+                };
+                let with = if reported { &[][..] } else { &blocks[..] };
+                if out.write_report(writer, source.as_deref(), with, clock, now) {
+                    let _ = writer.canonical_name(out.ssrc(), &cname);
                     reported = true;
                 }
-                for (_, inbound, _) in lines.clone() {
-                    let cap = inbound.map_or(0, |slot| router.downstream_cap(slot));
-                    if let Some(track) = inbound.and_then(|slot| router.track_mut(slot)) {
-                        track.set_downstream_cap(cap);
-                        reported |= track.write_remb(writer, now);
-                    }
+            }
+            if !reported && !blocks.is_empty() {
+                let _ = writer.receiver_report(local_ssrc, &blocks);
+                let _ = writer.canonical_name(local_ssrc, &cname);
+                reported = true;
+            }
+            for slot in tracks {
+                let cap = router.downstream_cap(*slot);
+                if let Some(track) = router.track_mut(*slot) {
+                    track.set_downstream_cap(cap);
+                    reported |= track.write_remb(writer, now);
                 }
-                reported
-            });
-        }
+            }
+            reported
+        });
     }
 
     /// Ends what we send (RFC 3550 §6.3.7).
     pub(crate) fn say_goodbye(&mut self, router: &Router, egress: &mut Egress) {
-        for (transport, out) in self.lines().map(|line| (line.transport, line.outbound)) {
-            let out = out.and_then(|slot| router.out(slot));
+        for at in 0..self.lines.len() {
+            let Some(line) = self.lines.get(at) else {
+                continue;
+            };
+            let transport = line.transport;
+            let out = line.outbound.and_then(|slot| router.out(slot));
             let Some(out) = out.filter(|out| out.last_sent().is_some()) else {
                 continue;
             };
@@ -308,7 +329,7 @@ impl Peer {
                     .feedback
                     .clock_offset
                     .get_or_insert(ours.wrapping_sub(theirs));
-                for line in self.lines() {
+                for line in &self.lines {
                     if let Some(track) = line.inbound.and_then(|slot| router.track_mut(slot)) {
                         track.take_sender_report(report, offset, now);
                     }
@@ -323,7 +344,7 @@ impl Peer {
                 }
             }
             Packet::Nack(nack) => {
-                for line in self.lines() {
+                for line in &self.lines {
                     let Some(slot) = line.outbound else { continue };
                     let Some((out, Some(track))) = router.out_with_source(slot) else {
                         continue;
@@ -342,7 +363,7 @@ impl Peer {
                 }
             }
             Packet::Remb(remb) => {
-                for line in self.lines() {
+                for line in &self.lines {
                     let Some(out) = line.outbound.and_then(|slot| router.out_mut(slot)) else {
                         continue;
                     };
@@ -361,7 +382,7 @@ impl Peer {
     }
 
     fn take_report(&self, block: &ReportBlock, router: &mut Router, clock: Clock, now: Instant) {
-        for line in self.lines() {
+        for line in &self.lines {
             if let Some(out) = line.outbound.and_then(|slot| router.out_mut(slot))
                 && out.ssrc() == block.ssrc
             {
@@ -372,15 +393,15 @@ impl Peer {
 
     /// The peer lost a picture: its source is asked for a keyframe.
     fn want_keyframe(&self, media_ssrc: u32, command: Option<u8>, router: &mut Router) {
-        let Some(slot) = self.video.outbound else {
+        let of_video = self.lines.of(MediaKind::Video);
+        let slot = of_video.filter_map(|line| line.outbound).find(|slot| {
+            router
+                .out(*slot)
+                .is_some_and(|out| out.ssrc() == media_ssrc)
+        });
+        let Some(out) = slot.and_then(|slot| router.out_mut(slot)) else {
             return;
         };
-        let Some(out) = router.out_mut(slot) else {
-            return;
-        };
-        if out.ssrc() != media_ssrc {
-            return;
-        }
         let fresh = match command {
             Some(command) => out.count_fir(command),
             None => {

@@ -1,15 +1,16 @@
 //! Whether media flows from and to a peer: told with the first packet, and looked at now and then.
 
+use super::lines::Line;
 use super::{FLOW_INTERVAL, Peer, report};
 use crate::track::{Clock, OutSlot, Router, TrackSlot};
-use salono_media_api::{ConnectionState, ElementEvent, Event, MediaKind};
+use salono_media_api::{ConnectionState, ElementEvent, ElementKey, Event, MediaKind};
 use std::collections::VecDeque;
 use std::time::Instant;
 
 impl Peer {
     /// Whether media of a kind comes from the peer.
     pub(crate) fn sends(&self, kind: MediaKind) -> bool {
-        self.line(kind).is_some_and(|line| line.flows_out)
+        self.lines.first(kind).is_some_and(|line| line.flows_out)
     }
 
     /// Whether media began or ceased to come from the peer since this was asked last.
@@ -25,14 +26,11 @@ impl Peer {
         events: &mut VecDeque<Event>,
         now: Instant,
     ) {
-        let kind = if self.audio.inbound == Some(track) {
-            MediaKind::Audio
-        } else {
-            MediaKind::Video
-        };
-        if !self.sends(kind) {
-            self.set_flow_out(kind, true, events);
-            self.note_codec(kind, router, events);
+        let line = self.lines.of_track_mut(track);
+        if let Some(line) = line.filter(|line| !line.flows_out) {
+            let element = self.endpoint.key();
+            self.flow_changed |= line.set_flow_out(true, element, events);
+            line.note_codec(router, element, events);
             self.next_flow.get_or_insert(now + FLOW_INTERVAL);
         }
         self.set_media(ConnectionState::Connected, events);
@@ -40,13 +38,10 @@ impl Peer {
 
     /// Reports the first packet that went to the peer; the flow timer reports when it ceases.
     pub(crate) fn note_sent(&mut self, out: OutSlot, events: &mut VecDeque<Event>, now: Instant) {
-        let kind = if self.audio.outbound == Some(out) {
-            MediaKind::Audio
-        } else {
-            MediaKind::Video
-        };
-        self.set_flow_in(kind, true, events);
-        self.next_flow.get_or_insert(now + FLOW_INTERVAL);
+        if let Some(line) = self.lines.of_out_mut(out) {
+            line.set_flow_in(true, self.endpoint.key(), events);
+            self.next_flow.get_or_insert(now + FLOW_INTERVAL);
+        }
     }
 
     /// Looks whether media flows in both directions and reports changes.
@@ -64,11 +59,9 @@ impl Peer {
         let recent = now.checked_sub(FLOW_INTERVAL);
         let is_recent =
             |at: Option<Instant>| at.is_some_and(|at| recent.is_none_or(|recent| at >= recent));
+        let element = self.endpoint.key();
         let mut receives = false;
-        for kind in [MediaKind::Audio, MediaKind::Video] {
-            let Some(line) = self.line(kind) else {
-                continue;
-            };
+        for line in self.lines.iter_mut() {
             let last = line
                 .inbound
                 .and_then(|track| router.track(track)?.last_packet());
@@ -80,9 +73,9 @@ impl Peer {
                 goes
             });
             receives |= comes;
-            self.set_flow_out(kind, comes, events);
-            self.note_codec(kind, router, events);
-            self.set_flow_in(kind, goes, events);
+            self.flow_changed |= line.set_flow_out(comes, element, events);
+            line.note_codec(router, element, events);
+            line.set_flow_in(goes, element, events);
         }
         // A peer that only listens is alive as long as its reports arrive.
         if receives {
@@ -102,50 +95,50 @@ impl Peer {
         self.next_flow.get_or_insert(now);
     }
 
-    fn set_flow_out(&mut self, kind: MediaKind, flowing: bool, events: &mut VecDeque<Event>) {
-        let Some(line) = self.line_mut(kind).filter(|line| line.flows_out != flowing) else {
-            return;
-        };
-        line.flows_out = flowing;
-        self.flow_changed = true;
-        let event = ElementEvent::FlowOut { kind, flowing };
-        report(events, self.endpoint.key(), event);
-    }
-
-    fn set_flow_in(&mut self, kind: MediaKind, flowing: bool, events: &mut VecDeque<Event>) {
-        let Some(line) = self.line_mut(kind).filter(|line| line.flows_in != flowing) else {
-            return;
-        };
-        line.flows_in = flowing;
-        let event = ElementEvent::FlowIn { kind, flowing };
-        report(events, self.endpoint.key(), event);
-    }
-
-    /// Reports what the peer sends with when that is news.
-    fn note_codec(&mut self, kind: MediaKind, router: &Router, events: &mut VecDeque<Event>) {
-        let Some(line) = self.line_mut(kind) else {
-            return;
-        };
-        let Some(codec) = line
-            .inbound
-            .and_then(|track| router.track(track)?.current_codec())
-            .filter(|codec| line.codec != Some(codec.kind))
-        else {
-            return;
-        };
-        line.codec = Some(codec.kind);
-        let name = codec.kind.name().to_owned();
-        report(
-            events,
-            self.endpoint.key(),
-            ElementEvent::Codec { kind, name },
-        );
-    }
-
     fn set_media(&mut self, state: ConnectionState, events: &mut VecDeque<Event>) {
         if self.media != state {
             self.media = state;
             report(events, self.endpoint.key(), ElementEvent::Media(state));
         }
+    }
+}
+
+impl Line {
+    /// True when this is news.
+    fn set_flow_out(
+        &mut self,
+        flowing: bool,
+        element: ElementKey,
+        events: &mut VecDeque<Event>,
+    ) -> bool {
+        let changed = self.flows_out != flowing;
+        if changed {
+            self.flows_out = flowing;
+            let kind = self.kind;
+            report(events, element, ElementEvent::FlowOut { kind, flowing });
+        }
+        changed
+    }
+
+    fn set_flow_in(&mut self, flowing: bool, element: ElementKey, events: &mut VecDeque<Event>) {
+        if self.flows_in != flowing {
+            self.flows_in = flowing;
+            let kind = self.kind;
+            report(events, element, ElementEvent::FlowIn { kind, flowing });
+        }
+    }
+
+    /// Reports what the peer sends with when that is news.
+    fn note_codec(&mut self, router: &Router, element: ElementKey, events: &mut VecDeque<Event>) {
+        let Some(codec) = self
+            .inbound
+            .and_then(|track| router.track(track)?.current_codec())
+            .filter(|codec| self.codec != Some(codec.kind))
+        else {
+            return;
+        };
+        self.codec = Some(codec.kind);
+        let (kind, name) = (self.kind, codec.kind.name().to_owned());
+        report(events, element, ElementEvent::Codec { kind, name });
     }
 }

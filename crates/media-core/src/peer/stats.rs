@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 impl Peer {
     pub(crate) fn stats(&self, router: &mut Router, now: Instant) -> ElementStats {
         let mut stats = ElementStats::default();
-        for line in self.lines() {
+        for line in &self.lines {
             if let Some(track) = line.inbound.and_then(|track| router.track_mut(track)) {
                 stats.streams.push(track.stats(now));
             }
         }
-        for line in self.lines() {
+        for line in &self.lines {
             let Some(out) = line.outbound else { continue };
             if let Some(out) = router.out_mut(out) {
                 let mut stream = out.stats(now);
@@ -25,7 +25,7 @@ impl Peer {
         }
         if let Some(endpoint) = self.endpoint.web_rtc() {
             stats.transports = endpoint.transport_stats();
-            for line in self.lines() {
+            for line in &self.lines {
                 let out = line.outbound.and_then(|out| router.out(out));
                 if let Some((transport, out)) = stats.transports.get_mut(line.transport).zip(out) {
                     transport.bytes_sent += out.wire_bytes();
@@ -43,7 +43,7 @@ impl Peer {
         }
         if self.measures_latency {
             for kind in [MediaKind::Audio, MediaKind::Video] {
-                let Some(out) = self.line(kind).and_then(|line| line.outbound) else {
+                let Some(out) = self.lines.first(kind).and_then(|line| line.outbound) else {
                     continue;
                 };
                 let source = router.out(out).and_then(|out| out.source());
@@ -64,7 +64,7 @@ impl Peer {
     /// Measures how long packets stay in the process, or no longer.
     pub(crate) fn measure_latency(&mut self, on: bool, router: &mut Router) {
         self.measures_latency = on;
-        for line in [&self.audio, &self.video] {
+        for line in &self.lines {
             if let Some(track) = line.inbound.and_then(|track| router.track_mut(track)) {
                 track.measure_latency(on);
             }

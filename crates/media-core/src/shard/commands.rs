@@ -9,7 +9,6 @@ use crate::peer::Peer;
 use crate::plain;
 use crate::relays::Ending;
 use crate::webrtc;
-use rand::Rng;
 use salono_media_api::{
     Command, ElementKey, ElementSpec, Event, MediaError, MediaErrorKind, MediaKind, Op,
     PipelineKey, Reply, Token,
@@ -354,8 +353,8 @@ impl Shard {
         let Some(peer) = self.peers.get_mut(slot).filter(|_| success) else {
             return;
         };
-        let randoms = [self.rng.next_u64(), self.rng.next_u64()];
-        peer.set_up_tracks(slot, &self.config.limits, &mut self.router, randoms);
+        let (limits, rng) = (&self.config.limits, &mut self.rng);
+        peer.set_up_tracks(slot, limits, &mut self.router, rng);
         if peer.endpoint.connected() {
             // Negotiated again: what is new has its keys and path already.
             peer.refresh_outbound(&mut self.router);

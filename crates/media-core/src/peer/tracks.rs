@@ -1,0 +1,159 @@
+//! The tracks and streams of a peer: made by a negotiation, routed, and taken down.
+
+use super::Peer;
+use super::lines::Line;
+use super::receive::Source;
+use crate::config::Limits;
+use crate::demux::EndpointSlot;
+use crate::track::{Destination, Inbound, Outbound, Router, TrackSlot};
+use rand::{Rng, rngs::StdRng};
+use salono_media_api::MediaKind;
+use salono_sdp::MediaKind as SdpKind;
+
+impl Peer {
+    /// Makes the tracks that were negotiated, or holds those that are there to what is now.
+    pub(crate) fn set_up_tracks(
+        &mut self,
+        slot: EndpointSlot,
+        limits: &Limits,
+        router: &mut Router,
+        rng: &mut StdRng,
+    ) {
+        let Some(negotiated) = self.endpoint.media() else {
+            return;
+        };
+        let ssrcs = self.endpoint.ssrcs();
+        for media in negotiated {
+            let (kind, ssrc, rtx) = match media.kind {
+                SdpKind::Audio => (MediaKind::Audio, ssrcs.audio, None),
+                SdpKind::Video => (MediaKind::Video, ssrcs.video, Some(ssrcs.video_rtx)),
+                SdpKind::Application | SdpKind::Other => continue,
+            };
+            let Some(transport) = media.transport else {
+                continue;
+            };
+            let line = self.lines.open(media.index, kind);
+            if line.kind != kind || line.mid.as_deref() != media.mid.as_deref() {
+                // Another m-line took the place of one that was stopped (RFC 8829 §5.2.2).
+                stop_receiving(line, &mut self.sources, router);
+                if let Some(out) = line.outbound.take() {
+                    router.remove_out(out);
+                }
+                line.kind = kind;
+                line.mid = media.mid.as_deref().map(Into::into);
+            }
+            line.transport = transport;
+            line.sends = media.send;
+            if media.recv {
+                let track = match line.inbound {
+                    Some(track) => {
+                        if let Some(track) = router.track_mut(track) {
+                            track.renegotiate(media);
+                        }
+                        track
+                    }
+                    None => {
+                        let mut track = Inbound::new(slot, kind, media, ssrc, limits);
+                        track.set_remb_bounds(self.min_video_recv_bps, self.max_video_recv_bps);
+                        router.add_track(track)
+                    }
+                };
+                line.inbound = Some(track);
+                for source in media.remote_sources.iter().take(1) {
+                    note_source(&mut self.sources, source.ssrc, track, false);
+                    if let Some(ssrc) = source.rtx_ssrc {
+                        note_source(&mut self.sources, ssrc, track, true);
+                    }
+                }
+            } else {
+                stop_receiving(line, &mut self.sources, router);
+            }
+            let random = rng.next_u64();
+            match line.outbound.and_then(|out| router.out_mut(out)) {
+                Some(out) => out.renegotiate(media, rtx, random),
+                None if media.send => {
+                    let mut out = Outbound::new(slot, kind, media, ssrc, rtx, random);
+                    if kind == MediaKind::Video {
+                        out.set_send_bounds(self.video_send_bps.0, self.video_send_bps.1);
+                    }
+                    line.outbound = Some(router.add_out(out));
+                }
+                None => {}
+            }
+        }
+        // M-lines that were stopped. What was sent may go on later, with the next number.
+        for line in self.lines.iter_mut() {
+            let media = negotiated.get(line.index);
+            if media.is_none_or(|media| media.transport.is_none()) {
+                line.sends = false;
+                stop_receiving(line, &mut self.sources, router);
+            }
+        }
+        self.feedback.set_up(negotiated);
+    }
+
+    pub(crate) fn remove_tracks(&mut self, router: &mut Router) {
+        for line in self.lines.iter_mut() {
+            if let Some(track) = line.inbound.take() {
+                router.remove_track(track);
+            }
+            if let Some(out) = line.outbound.take() {
+                router.remove_out(out);
+            }
+        }
+    }
+
+    /// Feeds what this peer receives of a kind from a track, or from nothing.
+    pub(crate) fn route(&self, kind: MediaKind, track: Option<TrackSlot>, router: &mut Router) {
+        let Some(line) = self.lines.first(kind) else {
+            return;
+        };
+        if let Some(out) = line.outbound {
+            router.link(out, track.filter(|_| line.sends));
+        }
+    }
+
+    /// Tells the streams to this peer where to go, after keys or path changed.
+    pub(crate) fn refresh_outbound(&self, router: &mut Router) {
+        for line in &self.lines {
+            let Some(out) = line.outbound else { continue };
+            let destination = self
+                .endpoint
+                .srtp(line.transport)
+                .zip(self.endpoint.path(line.transport))
+                .filter(|_| line.sends)
+                .map(|(srtp, path)| Destination {
+                    path,
+                    sealer: srtp.rtp.clone(),
+                    dscp: self.endpoint.dscp(),
+                });
+            let Some(stream) = router.out_mut(out) else {
+                continue;
+            };
+            let starts = destination.is_some() && !stream.has_destination();
+            let source = stream.source();
+            stream.set_destination(destination);
+            if let (true, Some(track)) = (starts, source) {
+                router.want_keyframe(track);
+            }
+        }
+    }
+}
+
+/// Nothing comes by this line any more.
+fn stop_receiving(line: &mut Line, sources: &mut Vec<Source>, router: &mut Router) {
+    if let Some(track) = line.inbound.take() {
+        router.remove_track(track);
+        sources.retain(|source| source.track != track);
+    }
+}
+
+/// Remembers an SSRC that the peer announced; a description has no more of them than may be.
+fn note_source(sources: &mut Vec<Source>, ssrc: u32, track: TrackSlot, is_rtx: bool) {
+    sources.retain(|known| known.ssrc != ssrc);
+    sources.push(Source {
+        ssrc,
+        track,
+        is_rtx,
+    });
+}
