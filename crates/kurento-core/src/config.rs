@@ -139,6 +139,8 @@ pub struct Limits {
     pub transaction_operations: usize,
     /// Transactions inside of transactions.
     pub transaction_depth: usize,
+    /// Longest interval of `getUsedCpu`; a client gives up long before.
+    pub load_interval: Duration,
 }
 
 impl Default for Limits {
@@ -157,6 +159,7 @@ impl Default for Limits {
             requests_per_connection: 1_024,
             transaction_operations: 1_000,
             transaction_depth: 4,
+            load_interval: Duration::from_mins(1),
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     ObjectModel,
     call::{Call, Outcome, Then},
-    request::{is_available, load_interval},
+    request::is_available,
     tree::Body,
 };
 use salono_kurento_model::{Error, ErrorCode, KURENTO, Map, Value, tagged};
@@ -52,7 +52,10 @@ impl ObjectModel {
             "getCpuCount" => Ok(self.ask_host(Then::Processors)),
             "getUsedMemory" => Ok(self.ask_host(Then::Memory)),
             "getUsedCpu" => {
-                let interval = load_interval(call.int("interval").unwrap_or_default());
+                let milliseconds = call.int("interval").unwrap_or_default();
+                let interval = Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0));
+                let longest = self.config.limits.load_interval;
+                let interval = interval.max(Duration::from_millis(1)).min(longest);
                 Ok(self.ask_host(Then::LoadBegin { interval }))
             }
             _ => return None,

@@ -16,7 +16,7 @@ use salono_kurento_model::{
     wire::{ClientMessage, Request},
 };
 use salono_media_api::{ElementKey, Op};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 /// How far a request came.
 pub(crate) enum Executed {
@@ -494,14 +494,6 @@ impl ObjectModel {
         }
         Ok(())
     }
-}
-
-/// The interval of a processor load reading, within what a request may take.
-pub(crate) fn load_interval(milliseconds: i32) -> Duration {
-    /// Longest interval; a client gives up long before.
-    const LONGEST_MS: u64 = 60_000;
-    let milliseconds = u64::try_from(milliseconds).unwrap_or(0);
-    Duration::from_millis(milliseconds.clamp(1, LONGEST_MS))
 }
 
 /// Whether this server can create objects of the class, as `kurento.WebRtcEndpoint`.

@@ -5,9 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod compare;
-mod fuzz;
 mod live;
-mod mutation;
 mod names;
 mod recording;
 mod replay;
