@@ -97,9 +97,11 @@ impl Peer {
     ) {
         self.send_twcc(egress, now);
         self.send_requests(router, egress, metrics, now);
+        self.send_probes(router, egress, now);
         if self.feedback.next_report.is_some_and(|due| due <= now) {
             self.feedback.next_report = Some(clock.beat(now + REPORT_INTERVAL));
             self.send_reports(router, egress, clock, now);
+            self.review_sending(router, now);
         }
     }
 
@@ -307,13 +309,15 @@ impl Peer {
         self.feedback.last_report = Some(now);
         self.note_report(events);
         for packet in Compound::new(compound).take(MAX_COMPOUND) {
-            self.handle_rtcp(&packet, router, egress, metrics, clock, now);
+            self.handle_rtcp(transport, &packet, router, egress, metrics, clock, now);
         }
         true
     }
 
+    #[allow(clippy::too_many_arguments)]
     fn handle_rtcp(
         &mut self,
+        transport: usize,
         packet: &Packet<'_>,
         router: &mut Router,
         egress: &mut Egress,
@@ -346,11 +350,11 @@ impl Peer {
             Packet::Nack(nack) => {
                 for line in &self.lines {
                     let Some(slot) = line.outbound else { continue };
-                    let Some((out, Some(track))) = router.out_with_source(slot) else {
+                    let Some((out, track, sender)) = router.out_with_all(slot) else {
                         continue;
                     };
                     if out.ssrc() == nack.media_ssrc {
-                        out.retransmit(nack.lost, track, egress, metrics, now);
+                        out.retransmit(nack.lost, track, sender, egress, metrics, now);
                     }
                 }
             }
@@ -362,7 +366,15 @@ impl Peer {
                     self.want_keyframe(entry.ssrc, Some(entry.command_sequence), router);
                 }
             }
+            Packet::TransportFeedback(feedback) => {
+                if let Some(sender) = self.sender_mut(transport, router) {
+                    sender.feedback(feedback, now);
+                }
+            }
             Packet::Remb(remb) => {
+                if let Some(sender) = self.sender_mut(transport, router) {
+                    sender.remb(remb.bitrate_bps);
+                }
                 for line in &self.lines {
                     let Some(out) = line.outbound.and_then(|slot| router.out_mut(slot)) else {
                         continue;
@@ -373,11 +385,7 @@ impl Peer {
                 }
             }
             // A goodbye is followed by silence, which the flow watch reports.
-            Packet::SourceDescription(_)
-            | Packet::Bye(_)
-            | Packet::TransportFeedback(_)
-            | Packet::Other { .. }
-            | _ => {}
+            Packet::SourceDescription(_) | Packet::Bye(_) | Packet::Other { .. } | _ => {}
         }
     }
 

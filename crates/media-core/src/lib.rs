@@ -11,6 +11,7 @@
 //! | `demux` | which transport a datagram belongs to |
 //! | `webrtc` | one endpoint: negotiation, ICE, DTLS, data channels |
 //! | `peer`, `feedback` | an endpoint with its tracks, and the RTCP of both |
+//! | `sending` | what the path to a peer carries, and how fast packets leave |
 //! | `relays` | media flow of elements that only hand media on |
 //! | `track` | RTP in, RTP out, and the forwarding loop between |
 //! | `nat` | STUN and TURN servers: how we are reached from behind NATs |
@@ -31,6 +32,7 @@ mod network;
 mod peer;
 mod plain;
 mod relays;
+mod sending;
 mod shard;
 mod timers;
 mod track;

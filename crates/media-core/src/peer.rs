@@ -3,6 +3,7 @@
 mod flow;
 mod lines;
 mod receive;
+mod sending;
 mod stats;
 mod tracks;
 
@@ -26,6 +27,7 @@ pub(crate) struct Peer {
     pub(crate) alarm: Alarm,
     pub(crate) lines: Lines,
     pub(crate) feedback: Feedback,
+    senders: sending::Senders,
     sources: Vec<Source>,
     media: ConnectionState,
     next_flow: Option<Instant>,
@@ -44,6 +46,7 @@ impl Peer {
             alarm: Alarm::default(),
             lines: Lines::default(),
             feedback: Feedback::default(),
+            senders: sending::Senders::default(),
             sources: Vec::new(),
             media: ConnectionState::Disconnected,
             next_flow: None,
@@ -84,6 +87,7 @@ impl Peer {
                 track.set_remb_bounds(self.min_video_recv_bps, self.max_video_recv_bps);
             }
         }
+        self.set_sender_bounds(router);
     }
 
     /// Asks the senders of what this peer sees for keyframes; false when it sees nothing.
@@ -127,7 +131,8 @@ impl Peer {
             .filter_map(|line| router.track(line.inbound?)?.poll_timeout())
             .min();
         let feedback = self.feedback.poll_timeout(can_send);
-        [self.next_flow, feedback, tracks]
+        let senders = self.senders_timeout(can_send, router);
+        [self.next_flow, feedback, tracks, senders]
             .into_iter()
             .flatten()
             .min()

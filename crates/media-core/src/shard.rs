@@ -95,7 +95,7 @@ impl Shard {
             .forward(&mut self.egress, &mut self.metrics, now);
         while let Some((out, slot)) = self.router.next_started() {
             if let Some(peer) = self.peers.get_mut(slot) {
-                peer.note_sent(out, &mut self.events, now);
+                peer.note_sent(out, &mut self.router, &mut self.events, now);
                 peer.arm_media(&mut self.timers, slot, &self.router);
             }
         }

@@ -37,9 +37,16 @@ impl Peer {
     }
 
     /// Reports the first packet that went to the peer; the flow timer reports when it ceases.
-    pub(crate) fn note_sent(&mut self, out: OutSlot, events: &mut VecDeque<Event>, now: Instant) {
+    pub(crate) fn note_sent(
+        &mut self,
+        out: OutSlot,
+        router: &mut Router,
+        events: &mut VecDeque<Event>,
+        now: Instant,
+    ) {
         if let Some(line) = self.lines.of_out_mut(out) {
             line.set_flow_in(true, self.endpoint.key(), events);
+            router.start_probing(out);
             self.next_flow.get_or_insert(now + FLOW_INTERVAL);
         }
     }

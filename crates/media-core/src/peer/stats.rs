@@ -2,7 +2,7 @@
 
 use super::Peer;
 use crate::track::Router;
-use salono_media_api::{CodecStats, ElementStats, LatencyStats, MediaKind};
+use salono_media_api::{Bitrate, CodecStats, ElementStats, LatencyStats, MediaKind};
 use salono_sdp::MediaKind as SdpKind;
 use salono_sdp::negotiate::NegotiatedMedia;
 use std::time::{Duration, Instant};
@@ -25,6 +25,13 @@ impl Peer {
         }
         if let Some(endpoint) = self.endpoint.web_rtc() {
             stats.transports = endpoint.transport_stats();
+            for (transport, stats) in stats.transports.iter_mut().enumerate() {
+                let sender = self.sender_mut(transport, router);
+                let estimate = sender.and_then(|sender| sender.estimate());
+                for pair in stats.pairs.iter_mut().filter(|pair| pair.selected) {
+                    pair.available_outgoing = estimate.map(Bitrate::bps);
+                }
+            }
             for line in &self.lines {
                 let out = line.outbound.and_then(|out| router.out(out));
                 if let Some((transport, out)) = stats.transports.get_mut(line.transport).zip(out) {

@@ -90,6 +90,7 @@ impl Peer {
             }
         }
         self.feedback.set_up(negotiated);
+        self.set_up_senders(router);
     }
 
     pub(crate) fn remove_tracks(&mut self, router: &mut Router) {
@@ -101,6 +102,7 @@ impl Peer {
                 router.remove_out(out);
             }
         }
+        self.remove_senders(router);
     }
 
     /// Feeds what this peer receives of a kind from a track, or from nothing.

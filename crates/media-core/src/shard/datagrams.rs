@@ -131,7 +131,7 @@ impl Shard {
         if let Some(endpoint) = peer.endpoint.web_rtc_mut() {
             endpoint.count_received(usize::from(owner.transport), datagram.len());
         }
-        peer.receive_rtcp(
+        let taken = peer.receive_rtcp(
             usize::from(owner.transport),
             datagram,
             &mut self.router,
@@ -140,7 +140,11 @@ impl Shard {
             &mut self.events,
             self.clock,
             now,
-        )
+        );
+        if taken {
+            peer.arm_media(&mut self.timers, owner.endpoint, &self.router);
+        }
+        taken
     }
 
     pub(super) fn web_rtc(&mut self, owner: Owner) -> Option<&mut webrtc::Endpoint> {

@@ -9,6 +9,7 @@ use super::layers::Layer;
 use super::router::TrackSlot;
 use crate::demux::EndpointSlot;
 use crate::egress::Egress;
+use crate::sending::{Numbers, RetransmissionBudget, Sender, SenderSlot};
 use crate::webrtc::Path;
 use salono_media_api::{Bitrate, MediaKind, ShardMetrics};
 use salono_rtp::codec::{Codec, Descriptor, Rewrite};
@@ -21,11 +22,14 @@ use salono_sdp::negotiate::{NegotiatedCodec, NegotiatedMedia};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Fixed header plus one-byte extensions for audio level and orientation, padded to words.
-const MAX_HEADER: usize = 12 + 4 + 4;
-/// Retransmissions that one stream may send per second, so that a flood of NACKs cannot make us
-/// flood the peer. A lossy 4 Mbit/s stream needs about 100.
-const MAX_RETRANSMISSIONS_PER_SECOND: u32 = 800;
+/// Fixed header plus one-byte extensions for the transport-wide number, audio level and
+/// orientation, padded to words.
+const MAX_HEADER: usize = 12 + 4 + 8;
+
+/// Packets whose transport-wide numbers are remembered where that is needed: as many as NACKs ask for
+/// within a second.
+const NUMBERS_OF_VIDEO: usize = 512;
+const NUMBERS_OF_AUDIO: usize = 64;
 
 /// Where a stream goes and with which keys; absent until DTLS is done.
 #[derive(Clone)]
@@ -46,6 +50,8 @@ struct Mapping {
 pub(crate) struct Outbound {
     source: Option<TrackSlot>,
     destination: Option<Destination>,
+    /// What it shares with the other streams to the peer.
+    sender: Option<SenderSlot>,
     ssrc: u32,
     munger: Munger,
     mapping: Option<Mapping>,
@@ -64,7 +70,11 @@ pub(crate) struct Outbound {
     kind: MediaKind,
     codecs: Vec<NegotiatedCodec>,
     rtx: Option<Rtx>,
-    budget: Budget,
+    /// For retransmissions without a stream of their own.
+    numbers: Option<Numbers>,
+    budget: RetransmissionBudget,
+    /// How far behind the newest packet the last padding was taken from.
+    padding_at: u16,
     feedback: FeedbackCounters,
     meter: BitrateMeter,
     last_sent: Option<Instant>,
@@ -78,13 +88,6 @@ pub(crate) struct Outbound {
 struct Rtx {
     ssrc: u32,
     next: ExtSeq,
-}
-
-/// A second's worth of retransmissions.
-#[derive(Default)]
-struct Budget {
-    since: Option<Instant>,
-    used: u32,
 }
 
 /// What the peer reported and asked for.
@@ -121,6 +124,7 @@ impl Outbound {
         Self {
             source: None,
             destination: None,
+            sender: None,
             ssrc,
             munger: Munger::new(codec, clock, random as u16, (random >> 16) as u32),
             mapping: None,
@@ -139,13 +143,34 @@ impl Outbound {
                 ssrc,
                 next: ExtSeq::from_parts(0, (random >> 48) as u16 & 0x7fff),
             }),
-            budget: Budget::default(),
+            numbers: None,
+            budget: RetransmissionBudget::default(),
+            padding_at: 0,
             feedback: FeedbackCounters::default(),
             meter: BitrateMeter::new(),
             last_sent: None,
             fir_sequence: None,
             send_bounds: (0, 0),
             ceiling: Some(Layer::HIGHEST),
+        }
+        .with_numbers()
+    }
+
+    /// Remembers numbers where a packet can be sent again only as it was.
+    fn with_numbers(mut self) -> Self {
+        self.prepare_numbers();
+        self
+    }
+
+    fn prepare_numbers(&mut self) {
+        let repairs = self.codecs.iter().any(|codec| codec.feedback.nack);
+        let is_wanted = repairs && self.rtx.is_none() && self.extensions.transport_cc != 0;
+        if is_wanted && self.numbers.is_none() {
+            let packets = match self.kind {
+                MediaKind::Video => NUMBERS_OF_VIDEO,
+                MediaKind::Audio | MediaKind::Data => NUMBERS_OF_AUDIO,
+            };
+            self.numbers = Some(Numbers::new(packets));
         }
     }
 
@@ -166,6 +191,7 @@ impl Outbound {
                 next: ExtSeq::from_parts(0, (random >> 48) as u16 & 0x7fff),
             });
         }
+        self.prepare_numbers();
     }
 
     pub(crate) fn source(&self) -> Option<TrackSlot> {
@@ -189,6 +215,14 @@ impl Outbound {
             self.munger.stop();
         }
         before.is_none() && ceiling.is_some()
+    }
+
+    pub(crate) fn sender(&self) -> Option<SenderSlot> {
+        self.sender
+    }
+
+    pub(crate) fn set_sender(&mut self, sender: Option<SenderSlot>) {
+        self.sender = sender;
     }
 
     pub(crate) fn set_destination(&mut self, destination: Option<Destination>) {
@@ -235,6 +269,7 @@ impl Outbound {
         &mut self,
         fresh: &Fresh,
         track: &Inbound,
+        sender: Option<&mut Sender>,
         egress: &mut Egress,
         metrics: &mut ShardMetrics,
         now: Instant,
@@ -297,6 +332,10 @@ impl Outbound {
         let rewrites =
             track.codec_kind().rewrites_payload() && changes(out.rewrite, &fresh.descriptor);
         let extensions = self.extensions;
+        let number = number(extensions, sender, payload.len(), now);
+        if let Some((numbers, number)) = self.numbers.as_mut().zip(number) {
+            numbers.note(out.seq, number);
+        }
         let mut wire = 0;
         let sent = egress.push_with(
             destination.path.socket,
@@ -304,7 +343,7 @@ impl Outbound {
             destination.dscp,
             MAX_HEADER + payload.len() + MAX_RTP_OVERHEAD,
             |buf| {
-                let Some(header) = write_header(buf, &fields, extensions, fresh) else {
+                let Some(header) = write_header(buf, &fields, extensions, number, fresh) else {
                     return 0;
                 };
                 let roc = out.seq.roc();
@@ -324,6 +363,7 @@ impl Outbound {
         );
         if sent {
             self.wire_bytes += wire as u64;
+            self.budget.earn(wire);
             self.packets += 1;
             self.octets += payload.len() as u64;
             self.frames += u64::from(packet.header.marker);
@@ -345,14 +385,35 @@ impl Outbound {
     }
 }
 
+/// Counts a packet with the sending state; the number that it goes out with, if any.
+fn number(
+    extensions: Extensions,
+    sender: Option<&mut Sender>,
+    payload: usize,
+    now: Instant,
+) -> Option<u16> {
+    let sender = sender?;
+    let bytes = MAX_HEADER + payload + MAX_RTP_OVERHEAD;
+    if extensions.transport_cc == 0 {
+        sender.count(bytes, now);
+        return None;
+    }
+    Some(sender.number(bytes, now))
+}
+
 /// Header of a packet; `None` when it does not fit, which the caller's room rules out.
 fn write_header(
     buf: &mut [u8],
     fields: &Fields,
     extensions: Extensions,
+    number: Option<u16>,
     fresh: &Fresh,
 ) -> Option<usize> {
     let mut writer = ExtensionWriter::new(buf, fields).ok()?;
+    if let Some(number) = number {
+        let value = number.to_be_bytes();
+        writer.push(extensions.transport_cc, &value).ok()?;
+    }
     for (id, value) in [
         (extensions.audio_level, fresh.audio_level),
         (extensions.orientation, fresh.orientation),

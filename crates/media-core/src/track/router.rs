@@ -9,6 +9,7 @@ use super::layers::{Layer, Qualities, Quality};
 use super::outbound::Outbound;
 use crate::demux::EndpointSlot;
 use crate::egress::Egress;
+use crate::sending::{Sender, SenderSlot};
 use salono_media_api::ShardMetrics;
 use slotmap::{SlotMap, new_key_type};
 use std::time::{Duration, Instant};
@@ -25,6 +26,7 @@ new_key_type! {
 pub(crate) struct Router {
     tracks: SlotMap<TrackSlot, Inbound>,
     outs: SlotMap<OutSlot, Outbound>,
+    senders: SlotMap<SenderSlot, Sender>,
     /// Tracks with packets that are not forwarded yet; each is in here once.
     dirty: Vec<TrackSlot>,
     /// Tracks whose sender is to be asked for a keyframe.
@@ -42,6 +44,22 @@ impl Router {
 
     pub(crate) fn add_out(&mut self, out: Outbound) -> OutSlot {
         self.outs.insert(out)
+    }
+
+    pub(crate) fn add_sender(&mut self) -> SenderSlot {
+        self.senders.insert(Sender::default())
+    }
+
+    pub(crate) fn sender(&self, slot: SenderSlot) -> Option<&Sender> {
+        self.senders.get(slot)
+    }
+
+    pub(crate) fn sender_mut(&mut self, slot: SenderSlot) -> Option<&mut Sender> {
+        self.senders.get_mut(slot)
+    }
+
+    pub(crate) fn remove_sender(&mut self, slot: SenderSlot) {
+        self.senders.remove(slot);
     }
 
     pub(crate) fn track(&self, slot: TrackSlot) -> Option<&Inbound> {
@@ -68,6 +86,26 @@ impl Router {
         let out = self.outs.get_mut(slot)?;
         let source = out.source().and_then(|track| self.tracks.get_mut(track));
         Some((out, source))
+    }
+
+    /// A stream with the track that feeds it and what it shares with others to the same peer.
+    pub(crate) fn out_with_all(
+        &mut self,
+        slot: OutSlot,
+    ) -> Option<(&mut Outbound, &Inbound, Option<&mut Sender>)> {
+        let out = self.outs.get_mut(slot)?;
+        let track = self.tracks.get(out.source()?)?;
+        let sender = out.sender().and_then(|slot| self.senders.get_mut(slot));
+        Some((out, track, sender))
+    }
+
+    /// A stream began to flow: if its packets can be sent again, there is something to probe with.
+    pub(crate) fn start_probing(&mut self, slot: OutSlot) {
+        if let Some((out, _, Some(sender))) = self.out_with_all(slot)
+            && out.can_pad()
+        {
+            sender.start_probing();
+        }
     }
 
     pub(crate) fn owner_of(&self, slot: TrackSlot) -> Option<EndpointSlot> {
@@ -120,7 +158,6 @@ impl Router {
     }
 
     /// What the source of a stream comes in, ascending by bitrate; nothing without a source.
-    #[allow(dead_code, reason = "the seam of the allocator")]
     pub(crate) fn qualities(&mut self, slot: OutSlot, now: Instant) -> Qualities {
         let mut qualities = Qualities::default();
         let source = self.outs.get(slot).and_then(Outbound::source);
@@ -218,8 +255,10 @@ impl Router {
                 let Some(out) = self.outs.get_mut(*link) else {
                     continue;
                 };
+                let mut sender = out.sender().and_then(|slot| self.senders.get_mut(slot));
                 for fresh in track.fresh() {
-                    wants_keyframe |= out.forward(fresh, track, egress, metrics, now);
+                    let sender = sender.as_deref_mut();
+                    wants_keyframe |= out.forward(fresh, track, sender, egress, metrics, now);
                 }
                 if out.take_started() {
                     self.started.push(*link);

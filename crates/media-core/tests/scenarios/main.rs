@@ -9,6 +9,7 @@
 )]
 
 mod attacks;
+mod bandwidth;
 mod codecs;
 mod data;
 mod dtls;

@@ -1,14 +1,26 @@
-//! Packets that a receiver missed, sent again.
+//! Packets that are sent again: because the receiver missed them, or as padding that probes what
+//! the path carries.
 
-use super::{
-    Budget, Inbound, MAX_HEADER, MAX_RETRANSMISSIONS_PER_SECOND, Outbound, agreed, write_header,
-};
+use super::{Inbound, MAX_HEADER, Outbound, agreed, number, write_header};
 use crate::egress::Egress;
+use crate::sending::Sender;
 use salono_media_api::ShardMetrics;
 use salono_rtp::header::Fields;
 use salono_rtp::rtx::OSN_LEN;
 use salono_rtp::srtp::MAX_RTP_OVERHEAD;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+/// Padding is made of the newest packets, as many as these in turn.
+const PADDING_SPAN: u16 = 16;
+
+/// Why a packet is sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// The receiver missed it.
+    Repair,
+    /// The receiver has it.
+    Padding,
+}
 
 impl Outbound {
     /// Sends packets again that the peer missed: on the retransmission stream if there is one,
@@ -17,98 +29,148 @@ impl Outbound {
         &mut self,
         lost: impl Iterator<Item = u16>,
         track: &Inbound,
+        mut sender: Option<&mut Sender>,
         egress: &mut Egress,
         metrics: &mut ShardMetrics,
         now: Instant,
     ) {
         self.feedback.nacks += 1;
         for seq in lost {
-            let Some(destination) = &self.destination else {
-                return;
-            };
-            let Some(origin) = self.munger.origin(seq) else {
-                continue;
-            };
-            if origin.ssrc != track.ssrc() || !self.budget.take(now) {
-                continue;
-            }
-            let Some(packet) = track.packet(origin.seq) else {
-                continue;
-            };
-            let Some(codec) = track.codec(packet.header.payload_type) else {
-                continue;
-            };
-            let Some(agreed) = agreed(&self.codecs, codec) else {
-                continue;
-            };
-            let fresh = track.describe(&packet);
-            let out =
-                origin
-                    .offsets
-                    .apply(origin.outgoing, packet.header.timestamp, &fresh.descriptor);
-            let payload = packet.payload();
-            let rtx = self.rtx.as_mut().zip(agreed.send_rtx_pt);
-            let prefix = if rtx.is_some() { OSN_LEN } else { 0 };
-            let mut fields = Fields {
-                marker: packet.header.marker,
-                payload_type: agreed.send_pt,
-                sequence_number: out.seq.wire(),
-                timestamp: out.timestamp,
-                ssrc: self.ssrc,
-            };
-            let mut roc = out.seq.roc();
-            if let Some((rtx, pt)) = rtx {
-                fields.payload_type = pt;
-                fields.ssrc = rtx.ssrc;
-                fields.sequence_number = rtx.next.wire();
-                roc = rtx.next.roc();
-                rtx.next = rtx.next.next();
-            }
-            let extensions = self.extensions;
-            let mut wire = 0;
-            let sent = egress.push_with(
-                destination.path.socket,
-                destination.path.remote,
-                destination.dscp,
-                MAX_HEADER + prefix + payload.len() + MAX_RTP_OVERHEAD,
-                |buf| {
-                    let Some(header) = write_header(buf, &fields, extensions, &fresh) else {
-                        return 0;
-                    };
-                    let start = header + prefix;
-                    let plain = start + payload.len();
-                    if prefix > 0 {
-                        buf[header..start].copy_from_slice(&out.seq.wire().to_be_bytes());
-                    }
-                    buf[start..plain].copy_from_slice(payload);
-                    track
-                        .codec_kind()
-                        .rewrite(&mut buf[start..plain], out.rewrite);
-                    wire = destination
-                        .sealer
-                        .seal_rtp(roc, header, buf, plain)
-                        .unwrap_or(0);
-                    wire
-                },
-            );
-            if sent {
-                self.wire_bytes += wire as u64;
-                metrics.rtp_retransmitted += 1;
-            }
+            let sender = sender.as_deref_mut();
+            let sent = self.resend(seq, Purpose::Repair, track, sender, egress, now);
+            metrics.rtp_retransmitted += u64::from(sent > 0);
         }
     }
-}
 
-impl Budget {
-    fn take(&mut self, now: Instant) -> bool {
-        let fresh = self
-            .since
-            .is_none_or(|since| now.saturating_duration_since(since) >= Duration::from_secs(1));
-        if fresh {
-            self.since = Some(now);
-            self.used = 0;
+    /// Whether padding can be made of this stream: a receiver takes what it has already only on a
+    /// stream of retransmissions.
+    pub(crate) fn can_pad(&self) -> bool {
+        self.rtx.is_some() && self.destination.is_some() && self.munger.newest().is_some()
+    }
+
+    /// Sends a packet of late again as padding; returns its bytes, 0 when there was none.
+    pub(crate) fn pad(
+        &mut self,
+        track: &Inbound,
+        mut sender: Option<&mut Sender>,
+        egress: &mut Egress,
+        now: Instant,
+    ) -> usize {
+        let Some(newest) = self.munger.newest().filter(|_| self.can_pad()) else {
+            return 0;
+        };
+        for _ in 0..PADDING_SPAN {
+            self.padding_at = (self.padding_at + 1) % PADDING_SPAN;
+            let seq = newest.wire().wrapping_sub(self.padding_at);
+            let sender = sender.as_deref_mut();
+            let sent = self.resend(seq, Purpose::Padding, track, sender, egress, now);
+            if sent > 0 {
+                return sent;
+            }
         }
-        self.used += 1;
-        self.used <= MAX_RETRANSMISSIONS_PER_SECOND
+        0
+    }
+
+    /// Sends one packet again; returns its bytes, 0 when it is gone, too much for the budget, or
+    /// finds no room.
+    fn resend(
+        &mut self,
+        seq: u16,
+        purpose: Purpose,
+        track: &Inbound,
+        sender: Option<&mut Sender>,
+        egress: &mut Egress,
+        now: Instant,
+    ) -> usize {
+        let Some(destination) = &self.destination else {
+            return 0;
+        };
+        let Some(origin) = self.munger.origin(seq) else {
+            return 0;
+        };
+        if origin.ssrc != track.ssrc() {
+            return 0;
+        }
+        let Some(packet) = track.packet(origin.seq) else {
+            return 0;
+        };
+        let Some(codec) = track.codec(packet.header.payload_type) else {
+            return 0;
+        };
+        let Some(agreed) = agreed(&self.codecs, codec) else {
+            return 0;
+        };
+        let payload = packet.payload();
+        let rtx = self.rtx.as_mut().zip(agreed.send_rtx_pt);
+        let is_affordable = match purpose {
+            Purpose::Repair => self.budget.spend(payload.len()),
+            Purpose::Padding => rtx.is_some(),
+        };
+        if !is_affordable {
+            return 0;
+        }
+        let fresh = track.describe(&packet);
+        let out = origin
+            .offsets
+            .apply(origin.outgoing, packet.header.timestamp, &fresh.descriptor);
+        let prefix = if rtx.is_some() { OSN_LEN } else { 0 };
+        let mut fields = Fields {
+            marker: packet.header.marker,
+            payload_type: agreed.send_pt,
+            sequence_number: out.seq.wire(),
+            timestamp: out.timestamp,
+            ssrc: self.ssrc,
+        };
+        let mut roc = out.seq.roc();
+        let extensions = self.extensions;
+        let number = if let Some((rtx, pt)) = rtx {
+            fields.payload_type = pt;
+            fields.ssrc = rtx.ssrc;
+            fields.sequence_number = rtx.next.wire();
+            roc = rtx.next.roc();
+            rtx.next = rtx.next.next();
+            number(extensions, sender, payload.len(), now)
+        } else {
+            // The identical packet, with the number that it had.
+            let number = self.numbers.as_ref().and_then(|of| of.of(out.seq));
+            if extensions.transport_cc != 0 && number.is_none() {
+                return 0;
+            }
+            if let Some(sender) = sender {
+                sender.count(payload.len(), now);
+            }
+            number
+        };
+        let mut wire = 0;
+        let sent = egress.push_with(
+            destination.path.socket,
+            destination.path.remote,
+            destination.dscp,
+            MAX_HEADER + prefix + payload.len() + MAX_RTP_OVERHEAD,
+            |buf| {
+                let Some(header) = write_header(buf, &fields, extensions, number, &fresh) else {
+                    return 0;
+                };
+                let start = header + prefix;
+                let plain = start + payload.len();
+                if prefix > 0 {
+                    buf[header..start].copy_from_slice(&out.seq.wire().to_be_bytes());
+                }
+                buf[start..plain].copy_from_slice(payload);
+                track
+                    .codec_kind()
+                    .rewrite(&mut buf[start..plain], out.rewrite);
+                wire = destination
+                    .sealer
+                    .seal_rtp(roc, header, buf, plain)
+                    .unwrap_or(0);
+                wire
+            },
+        );
+        if !sent {
+            return 0;
+        }
+        self.wire_bytes += wire as u64;
+        wire
     }
 }

@@ -1,7 +1,7 @@
 //! A seeded network: datagrams are lost, delayed, reordered and repeated, the same in every run.
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::time::{Duration, Instant};
 
 /// What one direction of a path does to datagrams.
@@ -15,6 +15,10 @@ pub(crate) struct Link {
     pub(crate) latency: Duration,
     /// Up to this much is added, each datagram its own share; so they overtake each other.
     pub(crate) jitter: Duration,
+    /// What passes a bottleneck before all that, in bits per second; 0 is everything.
+    pub(crate) bps: u64,
+    /// How long datagrams may wait at the bottleneck; what would wait longer is lost.
+    pub(crate) queue: Duration,
 }
 
 impl Link {
@@ -24,6 +28,8 @@ impl Link {
         repeat_permille: 0,
         latency: Duration::from_millis(10),
         jitter: Duration::ZERO,
+        bps: 0,
+        queue: Duration::from_millis(300),
     };
     /// 5 % loss, 1 % repetition, 20 ms and up to 15 ms on top.
     pub(crate) const BAD: Self = Self {
@@ -31,6 +37,8 @@ impl Link {
         repeat_permille: 10,
         latency: Duration::from_millis(20),
         jitter: Duration::from_millis(15),
+        bps: 0,
+        queue: Duration::from_millis(300),
     };
     /// Nothing gets through.
     pub(crate) const DEAD: Self = Self {
@@ -38,11 +46,13 @@ impl Link {
         repeat_permille: 0,
         latency: Duration::from_millis(10),
         jitter: Duration::ZERO,
+        bps: 0,
+        queue: Duration::from_millis(300),
     };
 }
 
 /// Who a datagram is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum To {
     Shard,
     Peer(usize),
@@ -85,6 +95,8 @@ pub(crate) struct Network {
     dice: Dice,
     queue: BinaryHeap<Datagram>,
     order: u64,
+    /// When the bottleneck of a direction is free again.
+    free: BTreeMap<(std::net::SocketAddr, To), Instant>,
 }
 
 impl Network {
@@ -93,6 +105,7 @@ impl Network {
             dice: Dice(seed),
             queue: BinaryHeap::new(),
             order: 0,
+            free: BTreeMap::new(),
         }
     }
 
@@ -107,6 +120,9 @@ impl Network {
         if self.dice.permille(link.loss_permille) {
             return;
         }
+        let Some(now) = self.pass(link, (from, to), bytes.len(), now) else {
+            return;
+        };
         let copies = 1 + u32::from(self.dice.permille(link.repeat_permille));
         for _ in 0..copies {
             let extra = self.dice.below(link.jitter.as_micros() as u64 + 1);
@@ -119,6 +135,26 @@ impl Network {
                 bytes: bytes.to_vec(),
             });
         }
+    }
+
+    /// When a datagram has passed the bottleneck.
+    fn pass(
+        &mut self,
+        link: Link,
+        direction: (std::net::SocketAddr, To),
+        bytes: usize,
+        now: Instant,
+    ) -> Option<Instant> {
+        if link.bps == 0 {
+            return Some(now);
+        }
+        let free = self.free.entry(direction).or_insert(now);
+        let begin = (*free).max(now);
+        if begin - now > link.queue {
+            return None;
+        }
+        *free = begin + Duration::from_nanos(bytes as u64 * 8_000_000_000 / link.bps);
+        Some(*free)
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {

@@ -36,6 +36,8 @@ const LIMITED: f64 = 0.7;
 /// Reported round trips count with this share.
 const ROUND_TRIP_SHARE: f64 = 0.2;
 const ROUND_TRIP_START_MS: f64 = 100.0;
+/// Deadlines are late by so much: a few bytes of a probe.
+const SLACK: Duration = Duration::from_micros(500);
 /// Ticks of 250 µs after which the peer's clock, which has 24 bits of 64 ms, begins anew.
 const CLOCK_WRAP: i64 = 1 << 32;
 
@@ -55,7 +57,8 @@ pub struct Bounds {
 /// [`probe_due`](Self::probe_due) and send as much padding as it says, or nothing if there is none.
 #[derive(Debug)]
 pub struct SendEstimator {
-    origin: Instant,
+    /// When the first packet was sent.
+    origin: Option<Instant>,
     history: History,
     groups: Groups,
     trend: Trend,
@@ -76,13 +79,20 @@ pub struct SendEstimator {
     feedbacks: u64,
     /// A queue or loss has shown where the path ends.
     was_congested: bool,
+    has_started: bool,
+}
+
+impl Default for SendEstimator {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl SendEstimator {
     /// Nothing sent yet.
-    pub fn new(now: Instant) -> Self {
+    pub fn new() -> Self {
         Self {
-            origin: now,
+            origin: None,
             history: History::new(),
             groups: Groups::default(),
             trend: Trend::new(),
@@ -100,6 +110,15 @@ impl SendEstimator {
             sent_bps: 0.0,
             feedbacks: 0,
             was_congested: false,
+            has_started: false,
+        }
+    }
+
+    /// There is something now that padding can be made of: the first probes may go.
+    pub fn start(&mut self) {
+        if !self.has_started {
+            self.has_started = true;
+            self.probes.want(START_BPS as f64 * FIRST_PROBE);
         }
     }
 
@@ -115,12 +134,10 @@ impl SendEstimator {
 
     /// Notes a packet of `bytes` on the wire; returns its transport-wide sequence number.
     pub fn sent(&mut self, bytes: usize, now: Instant) -> u16 {
-        if self.sent_bytes == 0 {
-            self.probes.want(START_BPS as f64 * FIRST_PROBE);
-        }
         self.sent_bytes = self.sent_bytes.saturating_add(bytes as u64);
         let cluster = self.probes.sent(bytes);
-        self.history.push(bytes, cluster, self.micros(now))
+        let now_us = self.micros(now);
+        self.history.push(bytes, cluster, now_us)
     }
 
     /// Takes in transport-wide feedback. Returns whether it was about anything that was sent.
@@ -215,6 +232,17 @@ impl SendEstimator {
         self.probes.due(now_ms)
     }
 
+    /// There is nothing to make padding of: the current probe is given up.
+    pub fn give_up_probe(&mut self) {
+        self.probes.forget();
+    }
+
+    /// What was sent lately, in bits per second, as of the last feedback.
+    pub const fn sent_bps(&self) -> u64 {
+        // The conversion from float saturates.
+        self.sent_bps as u64
+    }
+
     /// When to ask [`probe_due`](Self::probe_due) next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let at = match self.probes.poll_timeout() {
@@ -222,7 +250,8 @@ impl SendEstimator {
             None => self.next_probe(),
         }?;
         let after = Duration::try_from_secs_f64(at.max(0.0) / 1_000.0).ok()?;
-        self.origin.checked_add(after)
+        // Later by more than what rounding takes away, so that something is due by then.
+        self.origin?.checked_add(after.saturating_add(SLACK))
     }
 
     /// Moves the bounds by what the feedback showed.
@@ -279,7 +308,7 @@ impl SendEstimator {
 
     /// When the next probe may begin, in milliseconds; `None` while there is enough.
     fn next_probe(&self) -> Option<f64> {
-        if self.feedbacks == 0 || self.sent_bytes == 0 || self.probes.is_busy() {
+        if self.feedbacks == 0 || !self.has_started || self.probes.is_busy() {
             return None;
         }
         let own = self.loss.bps().unwrap_or(f64::MAX).min(self.aimd.bps());
@@ -334,12 +363,13 @@ impl SendEstimator {
         unwrapped
     }
 
-    fn micros(&self, now: Instant) -> u64 {
-        let since = now.saturating_duration_since(self.origin).as_micros();
+    fn micros(&mut self, now: Instant) -> u64 {
+        let origin = *self.origin.get_or_insert(now);
+        let since = now.saturating_duration_since(origin).as_micros();
         u64::try_from(since).unwrap_or(u64::MAX)
     }
 
-    fn millis(&self, now: Instant) -> f64 {
+    fn millis(&mut self, now: Instant) -> f64 {
         self.micros(now) as f64 / 1_000.0
     }
 }

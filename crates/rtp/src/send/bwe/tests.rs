@@ -65,8 +65,9 @@ struct Call {
 impl Call {
     fn new(bps: f64, delay_ms: u64, appetite: f64) -> Self {
         let now = crate::virtual_time::origin();
-        let mut estimator = SendEstimator::new(now);
+        let mut estimator = SendEstimator::new();
         estimator.set_wanted(appetite as u64);
+        estimator.start();
         Self {
             now,
             link: Link::new(bps, delay_ms, now),
@@ -250,7 +251,7 @@ fn the_same_packets_make_the_same_estimates() {
 #[test]
 fn feedback_about_nothing_that_was_sent_changes_nothing() {
     let now = crate::virtual_time::origin();
-    let mut estimator = SendEstimator::new(now);
+    let mut estimator = SendEstimator::new();
     let mut receiver = TwccReceiver::new();
     receiver.record(40_000, now);
     let mut buf = [0; 200];

@@ -1,0 +1,140 @@
+//! What is sent to a peer at its own pace: probes, and the state that its streams share.
+
+use super::Peer;
+use crate::egress::Egress;
+use crate::sending::{Sender, SenderSlot};
+use crate::track::{OutSlot, Router};
+use salono_sdp::negotiate::MAX_TRANSPORTS;
+use std::time::Instant;
+
+/// Packets of padding that leave at once; the rest of a probe follows at its pace.
+const MAX_PADDING: usize = 16;
+/// What other media may take beside video whose bitrate is bounded.
+const AUDIO_ROOM_BPS: u64 = 128_000;
+
+/// Looked for beyond what sources send now: they may begin to send more.
+const WANTED_MARGIN_BPS: u64 = 1_000_000;
+
+/// The sending state of each transport.
+pub(super) type Senders = [Option<SenderSlot>; MAX_TRANSPORTS];
+
+impl Peer {
+    /// Gives every stream the sending state of its transport.
+    pub(super) fn set_up_senders(&mut self, router: &mut Router) {
+        let lines: Vec<(usize, OutSlot)> = self
+            .lines
+            .iter()
+            .filter_map(|line| Some((line.transport, line.outbound?)))
+            .collect();
+        for (transport, out) in lines {
+            let Some(slot) = self.senders.get_mut(transport) else {
+                continue;
+            };
+            let sender = *slot.get_or_insert_with(|| router.add_sender());
+            if let Some(out) = router.out_mut(out) {
+                out.set_sender(Some(sender));
+            }
+        }
+        self.set_sender_bounds(router);
+    }
+
+    pub(super) fn remove_senders(&mut self, router: &mut Router) {
+        for sender in &mut self.senders {
+            if let Some(sender) = sender.take() {
+                router.remove_sender(sender);
+            }
+        }
+    }
+
+    /// Bounds the estimates by what was set for the endpoint.
+    pub(super) fn set_sender_bounds(&self, router: &mut Router) {
+        let (min, max) = self.video_send_bps;
+        let max = if max == 0 { 0 } else { max + AUDIO_ROOM_BPS };
+        for sender in self.senders.iter().flatten() {
+            if let Some(sender) = router.sender_mut(*sender) {
+                sender.set_bounds(min, max);
+            }
+        }
+    }
+
+    pub(crate) fn sender_mut<'a>(
+        &self,
+        transport: usize,
+        router: &'a mut Router,
+    ) -> Option<&'a mut Sender> {
+        router.sender_mut((*self.senders.get(transport)?)?)
+    }
+
+    /// Tells each transport how much could be made use of: what the sources of its streams send.
+    pub(crate) fn review_sending(&self, router: &mut Router, now: Instant) {
+        for (transport, sender) in self.senders.iter().enumerate() {
+            let Some(slot) = *sender else { continue };
+            let mut wanted = 0;
+            for line in &self.lines {
+                let Some(out) = line.outbound.filter(|_| line.transport == transport) else {
+                    continue;
+                };
+                wanted += router
+                    .qualities(out, now)
+                    .last()
+                    .map_or(0, |quality| quality.bitrate);
+            }
+            if let Some(sender) = router.sender_mut(slot).filter(|_| wanted > 0) {
+                sender.set_wanted(wanted + WANTED_MARGIN_BPS);
+            }
+        }
+    }
+
+    /// Sends the padding that probes want.
+    pub(crate) fn send_probes(&self, router: &mut Router, egress: &mut Egress, now: Instant) {
+        for (transport, sender) in self.senders.iter().enumerate() {
+            let Some(slot) = *sender else { continue };
+            let is_due = |router: &mut Router| {
+                let sender = router.sender_mut(slot);
+                sender.is_some_and(|sender| sender.probe_due(now) > 0)
+            };
+            let mut packets = 0;
+            while packets < MAX_PADDING && is_due(router) {
+                packets += 1;
+                if !self.send_padding(transport, router, egress, now) {
+                    if let Some(sender) = router.sender_mut(slot) {
+                        sender.give_up_probe();
+                    }
+                    break;
+                }
+            }
+        }
+    }
+
+    fn send_padding(
+        &self,
+        transport: usize,
+        router: &mut Router,
+        egress: &mut Egress,
+        now: Instant,
+    ) -> bool {
+        let lines = self.lines.iter();
+        let mut outs = lines
+            .filter(|line| line.transport == transport)
+            .filter_map(|line| line.outbound);
+        outs.any(|out| {
+            router
+                .out_with_all(out)
+                .is_some_and(|(out, track, sender)| out.pad(track, sender, egress, now) > 0)
+        })
+    }
+
+    /// When padding is due on a transport that `can_send`.
+    pub(super) fn senders_timeout(
+        &self,
+        can_send: impl Fn(usize) -> bool,
+        router: &Router,
+    ) -> Option<Instant> {
+        self.senders
+            .iter()
+            .enumerate()
+            .filter(|(transport, _)| can_send(*transport))
+            .filter_map(|(_, sender)| router.sender((*sender)?)?.poll_timeout())
+            .min()
+    }
+}
