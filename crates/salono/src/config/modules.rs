@@ -150,9 +150,10 @@ fn base_rtp(key: &str, text: &str) -> Meaning {
 fn web_rtc(key: &str, text: &str, base: &Path) -> Meaning {
     let path = |ours| Meaning::is(ours, base.join(text).display().to_string());
     match key {
-        "externalIPv4" | "externalIPv6" if text == "auto" => {
-            Meaning::Nothing("the public address is not looked up: write it down")
-        }
+        "externalIPv4" | "externalIPv6" if text == "auto" => Meaning::Nothing(
+            "the public address is not looked up: write it down, or set stunServerAddress, \
+                 which tells it",
+        ),
         "externalIPv4" => Meaning::is("media.announce_v4", text),
         "externalIPv6" => Meaning::is("media.announce_v6", text),
         "networkInterfaces" => Meaning::is("media.interfaces", names(text)),

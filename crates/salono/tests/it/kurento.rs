@@ -361,3 +361,56 @@ async fn certificates_that_cannot_be_read_are_named() {
     let error = text(&output.stderr);
     assert!(error.contains("none.pem"), "{error}");
 }
+
+#[tokio::test]
+async fn graphs_are_written_where_the_environment_says() {
+    let folder = Folder::new();
+    let conf = file(&folder, "kurento.conf.json", r#"{ "mediaServer": {} }"#);
+    let ports = folder.0.join("ports.json");
+    let arguments = ["--conf-file", conf.to_str().unwrap(), "--ports-file"];
+    let more = ["--kurento", "127.0.0.1:0", "--media-ip=127.0.0.1"];
+    let mut command = kurento_media_server(
+        &[&arguments[..], &[ports.to_str().unwrap()], &more[..]].concat(),
+        &folder,
+    );
+    let graphs = folder.0.join("graphs");
+    std::fs::create_dir(&graphs).unwrap();
+    command.env("GST_DEBUG_DUMP_DOT_DIR", &graphs);
+    let server = Server::spawn(command, &ports).await;
+    let url = format!("ws://{}/kurento", server.address("kurento"));
+    let (client, driver) = TypedClient::connect(&url).await.unwrap();
+    tokio::spawn(driver.run());
+    let pipeline = MediaPipeline::create(&client).await.unwrap();
+    let endpoint = WebRtcEndpoint::create(&pipeline).await.unwrap();
+    endpoint.connect(&endpoint).await.unwrap();
+    pipeline.dump_gstreamer_dot().await.unwrap();
+    endpoint.dump_gstreamer_dot().await.unwrap();
+    // Files are written beside the answers; an orderly end waits for them.
+    server.terminate().await;
+    assert_eq!(server.ended().await.status.code(), Some(0));
+    let mut written: Vec<(String, String)> = std::fs::read_dir(&graphs)
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            (name, std::fs::read_to_string(entry.path()).unwrap())
+        })
+        .collect();
+    written.sort();
+    let [(whole, graph), (part, _)] = written.as_slice() else {
+        panic!("{written:?}");
+    };
+    let plain = |id: &str| id.replace(['.', '/'], "_");
+    assert!(
+        whole.ends_with(&format!("-{}.dot", plain(pipeline.id()))),
+        "{whole}"
+    );
+    assert!(
+        part.ends_with(&format!("-{}.dot", plain(endpoint.id()))),
+        "{part}"
+    );
+    assert!(
+        graph.starts_with("digraph") && graph.contains(endpoint.id()),
+        "{graph}"
+    );
+}
