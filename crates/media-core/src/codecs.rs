@@ -1,14 +1,18 @@
 //! Which codecs session descriptions name, and in which order.
 
-use salono_sdp::negotiate::LocalCodec;
+use salono_sdp::negotiate::{LocalCodec, plain::LineCodecs};
 
 /// Codecs of session descriptions; offers name them in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Codecs {
-    /// Of audio.
+    /// Audio of WebRTC endpoints.
     pub audio: Vec<LocalCodec>,
-    /// Of video; a codec may be there in several profiles.
+    /// Video of WebRTC endpoints; a codec may be there in several profiles.
     pub video: Vec<LocalCodec>,
+    /// Audio of RTP endpoints.
+    pub plain_audio: LineCodecs,
+    /// Video of RTP endpoints.
+    pub plain_video: LineCodecs,
 }
 
 impl Default for Codecs {
@@ -17,45 +21,58 @@ impl Default for Codecs {
         Self {
             audio: LocalCodec::default_audio(),
             video: LocalCodec::default_video(),
+            plain_audio: LineCodecs::all_audio(),
+            plain_video: LineCodecs::all_video(),
         }
     }
 }
 
 impl Codecs {
     /// Those that are named, as `opus/48000/2` or `VP8`, in that order; an empty list means all.
-    /// Also returns the names that mean nothing here.
+    /// Also returns the names that mean nothing here. Endpoints leave out what they do not speak: a
+    /// WebRTC endpoint speaks less than an RTP endpoint does.
     #[must_use]
     pub fn named<'a>(audio: &'a [String], video: &'a [String]) -> (Self, Vec<&'a str>) {
-        let mut unknown = Vec::new();
         let all = Self::default();
+        let mut unknown = Vec::new();
+        let mut kind = |web_rtc: Vec<LocalCodec>, plain: LineCodecs, names: &'a [String]| {
+            if names.is_empty() {
+                return (web_rtc, plain);
+            }
+            let web_rtc = choose(&web_rtc, names);
+            let every = [plain.offered, plain.accepted].concat();
+            unknown.extend(names.iter().map(String::as_str).filter(|name| {
+                let lists = web_rtc.iter().chain(&every);
+                !lists.into_iter().any(|codec| is_named(codec, name))
+            }));
+            let plain = LineCodecs {
+                offered: choose(&every, names),
+                accepted: Vec::new(),
+            };
+            (web_rtc, plain)
+        };
+        let (audio, plain_audio) = kind(all.audio, all.plain_audio, audio);
+        let (video, plain_video) = kind(all.video, all.plain_video, video);
         let codecs = Self {
-            audio: choose(all.audio, audio, &mut unknown),
-            video: choose(all.video, video, &mut unknown),
+            audio,
+            video,
+            plain_audio,
+            plain_video,
         };
         (codecs, unknown)
     }
 }
 
-fn choose<'a>(
-    all: Vec<LocalCodec>,
-    names: &'a [String],
-    unknown: &mut Vec<&'a str>,
-) -> Vec<LocalCodec> {
-    if names.is_empty() {
-        return all;
-    }
+/// The codecs with these names, in the order of the names, each once.
+fn choose(all: &[LocalCodec], names: &[String]) -> Vec<LocalCodec> {
     let mut chosen: Vec<LocalCodec> = Vec::new();
     for name in names {
-        let before = chosen.len();
         let fitting = all.iter().filter(|codec| is_named(codec, name));
         let new: Vec<LocalCodec> = fitting
             .filter(|codec| !chosen.contains(codec))
             .cloned()
             .collect();
         chosen.extend(new);
-        if chosen.len() == before && !chosen.iter().any(|codec| is_named(codec, name)) {
-            unknown.push(name);
-        }
     }
     chosen
 }
@@ -76,7 +93,7 @@ fn is_named(codec: &LocalCodec, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Codecs;
+    use super::{Codecs, LocalCodec};
     use salono_sdp::CodecKind;
 
     fn texts(names: &[&str]) -> Vec<String> {
@@ -97,8 +114,19 @@ mod tests {
             .filter(|codec| codec.kind == CodecKind::H264);
         assert_eq!(codecs.video, h264.cloned().collect::<Vec<_>>());
         assert!(codecs.video.len() > 1);
-        assert!(unknown.contains(&"VP8/8000"), "{unknown:?}");
-        assert!(!unknown.contains(&"pcmu"), "{unknown:?}");
+        let plain = |codecs: &[LocalCodec]| -> Vec<CodecKind> {
+            codecs.iter().map(|codec| codec.kind).collect()
+        };
+        assert_eq!(
+            plain(&codecs.plain_audio.offered),
+            [CodecKind::Pcmu, CodecKind::Opus, CodecKind::Amr]
+        );
+        assert_eq!(
+            plain(&codecs.plain_video.offered),
+            [CodecKind::H265, CodecKind::H264]
+        );
+        assert!(codecs.plain_video.accepted.is_empty());
+        assert_eq!(unknown, ["VP8/8000"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use salono_kurento_model::{Registry, Value};
 use salono_kurento_server::{Config, Counts, ListenerConfig, Server, ServerHandle, serve_listener};
 use salono_media_api::Event;
-use salono_media_core::Certificates;
+use salono_media_core::{Certificates, Codecs};
 use salono_media_engine::{Engine, EngineConfig, EngineHandle};
 use std::{
     collections::VecDeque,
@@ -36,12 +36,19 @@ pub(crate) struct Live {
 
 impl Live {
     /// Starts one.
+    #[allow(dead_code, reason = "the replays say what is known")]
     pub(crate) async fn start(config: Config) -> Self {
+        Self::start_with(config, Codecs::default()).await
+    }
+
+    /// Starts one whose endpoints know these codecs.
+    pub(crate) async fn start_with(config: Config, codecs: Codecs) -> Self {
         static CERTIFICATES: OnceLock<Certificates> = OnceLock::new();
         let certificates =
             CERTIFICATES.get_or_init(|| Certificates::generate().expect("certificates"));
         let mut settings = EngineConfig::new(certificates.clone());
         settings.shards = 1;
+        settings.codecs = codecs;
         settings.ips = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
         let (events, reports) = mpsc::channel::<Event>(4_096);
         let engine = Engine::start(&settings, move |event| match events.try_send(event) {

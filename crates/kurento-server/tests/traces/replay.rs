@@ -10,6 +10,7 @@ use crate::{
 };
 use salono_kurento_model::{Value, json};
 use salono_kurento_server::Config;
+use salono_media_core::Codecs;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -27,7 +28,7 @@ pub(crate) async fn replay(recording: &Recording, table: &Table) -> Vec<Found> {
         // The recording, or the end of the replay, waits for collections of unused sessions.
         config.model.session_period = Duration::from_millis(400);
     }
-    let live = Live::start(config).await;
+    let live = Live::start_with(config, codecs(recording)).await;
     let mut replay = Replay {
         recording,
         table,
@@ -58,6 +59,19 @@ pub(crate) async fn replay(recording: &Recording, table: &Table) -> Vec<Found> {
     }
     replay.live.stop().await;
     replay.found
+}
+
+/// The lists of codecs that the recorded server was set up with.
+fn codecs(recording: &Recording) -> Codecs {
+    let named = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let audio: Vec<String> = named(&["opus/48000/2", "PCMU/8000", "PCMA/8000", "AMR/8000"]);
+    let video: Vec<String> = if recording.name.ends_with("_vp8") {
+        named(&["VP8/90000", "H264/90000"])
+    } else {
+        let names = ["H265", "AV1", "VP9", "VP8", "H264"].map(|name| format!("{name}/90000"));
+        names.into()
+    };
+    Codecs::named(&audio, &video).0
 }
 
 struct Replay<'a> {

@@ -60,14 +60,19 @@ fn media(index: usize, lines: &[&str]) -> (String, Value) {
         }
         content.insert("rtcp-mux".to_owned(), flag("rtcp-mux").into());
         content.insert("ssrc".to_owned(), attribute("ssrc").is_some().into());
-        content.insert("codecs".to_owned(), codecs(&fields[3..], lines).into());
+        let formats = &fields[3..];
+        content.insert("codecs".to_owned(), codecs(formats, lines).into());
+        content.insert("formats".to_owned(), Value::Object(parameters(lines)));
         content.insert("feedback".to_owned(), Value::Object(feedback(lines)));
-        content.insert("extensions".to_owned(), extensions(lines).into());
+        content.insert("extensions".to_owned(), Value::Object(extensions(lines)));
     }
     (format!("{index} {}", fields[0]), Value::Object(content))
 }
 
-/// Names of the payload types, in order.
+/// Retransmissions are no codec; they are told with the parameters of what they repeat.
+const RETRANSMISSION: &str = "rtx/90000";
+
+/// Names of the payload types, in order; a codec in several profiles once.
 fn codecs(formats: &[&str], lines: &[&str]) -> String {
     let names = names(lines);
     let mut list = Vec::new();
@@ -78,7 +83,34 @@ fn codecs(formats: &[&str], lines: &[&str]) -> String {
             other => names.get(other).copied().unwrap_or(other),
         });
     }
+    list.retain(|name| *name != RETRANSMISSION);
+    list.dedup();
     list.join(" ")
+}
+
+/// By codec, the sets of parameters that it is offered with, and whether it is retransmitted apart.
+fn parameters(lines: &[&str]) -> Map<String, Value> {
+    let names = names(lines);
+    let mut all: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    for line in lines {
+        let Some((format, text)) = line
+            .strip_prefix("a=fmtp:")
+            .and_then(|line| line.split_once(' '))
+        else {
+            continue;
+        };
+        let mut name = names.get(format).copied().unwrap_or(format);
+        let mut text = text.trim();
+        if let Some(repeated) = text.strip_prefix("apt=") {
+            name = names.get(repeated).copied().unwrap_or(repeated);
+            text = "retransmitted apart";
+        }
+        let sets = all.entry(name.to_owned()).or_default();
+        sets.insert(text.to_owned(), true.into());
+    }
+    all.into_iter()
+        .map(|(name, sets)| (name, Value::Object(sets)))
+        .collect()
 }
 
 fn names<'a>(lines: &[&'a str]) -> BTreeMap<&'a str, &'a str> {
@@ -88,33 +120,30 @@ fn names<'a>(lines: &[&'a str]) -> BTreeMap<&'a str, &'a str> {
         .collect()
 }
 
+/// By codec, the kinds of feedback.
 fn feedback(lines: &[&str]) -> Map<String, Value> {
     let names = names(lines);
-    let mut all: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let mut all: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     for line in lines {
         if let Some((format, kind)) = line
             .strip_prefix("a=rtcp-fb:")
             .and_then(|line| line.split_once(' '))
         {
             let name = names.get(format).copied().unwrap_or(format);
-            all.entry(name.to_owned()).or_default().push(kind.trim());
+            let kinds = all.entry(name.to_owned()).or_default();
+            kinds.insert(kind.trim().to_owned(), true.into());
         }
     }
     all.into_iter()
-        .map(|(name, mut kinds)| {
-            kinds.sort_unstable();
-            kinds.dedup();
-            (name, kinds.join(", ").into())
-        })
+        .map(|(name, kinds)| (name, Value::Object(kinds)))
         .collect()
 }
 
-fn extensions(lines: &[&str]) -> String {
-    let mut names: Vec<&str> = lines
+fn extensions(lines: &[&str]) -> Map<String, Value> {
+    lines
         .iter()
         .filter_map(|line| line.strip_prefix("a=extmap:")?.split(' ').nth(1))
         .map(|uri| uri.rsplit(['/', ':']).next().unwrap_or(uri))
-        .collect();
-    names.sort_unstable();
-    names.join(" ")
+        .map(|name| (name.to_owned(), true.into()))
+        .collect()
 }

@@ -7,6 +7,7 @@
 use super::address::{Chosen, choose};
 use super::line::{Line, Pair};
 use super::sockets::Component;
+use crate::codecs::Codecs;
 use crate::config::Limits;
 use crate::context::Context;
 use crate::demux::{EndpointSlot, Owner};
@@ -78,17 +79,21 @@ impl Endpoint {
         pipeline: PipelineKey,
         slot: EndpointSlot,
         spec: RtpSpec,
+        codecs: &Codecs,
         rng: &mut StdRng,
     ) -> Self {
         let session_id = SESSION_ID_BASE + u64::from(rng.random::<u32>() >> 4);
         let cname = format!("{:016x}", rng.random::<u64>());
         let crypto = spec.crypto.as_ref().map(own_crypto);
         let mut ssrc = || rng.random_range(1..u32::MAX);
+        let mut local = Local::new(session_id, &cname, crypto, ssrc(), ssrc());
+        local.audio.codecs.clone_from(&codecs.plain_audio);
+        local.video.codecs.clone_from(&codecs.plain_video);
         Self {
             key,
             pipeline,
             slot,
-            local: Local::new(session_id, &cname, crypto, ssrc(), ssrc()),
+            local,
             spec,
             phase: Phase::New,
             remote_sdp: None,

@@ -230,9 +230,9 @@ impl Shard {
             }
             ElementSpec::Rtp(spec) => {
                 graph.add(element, NodeKind::Endpoint);
-                let rng = &mut self.rng;
+                let (rng, codecs) = (&mut self.rng, &self.config.codecs);
                 Some(self.peers.insert_with_key(|slot| {
-                    let endpoint = plain::Endpoint::new(element, pipeline, slot, spec, rng);
+                    let endpoint = plain::Endpoint::new(element, pipeline, slot, spec, codecs, rng);
                     Peer::new(Endpoint::Plain(Box::new(endpoint)))
                 }))
             }

@@ -8,6 +8,7 @@
 
 mod answer;
 mod apply;
+mod codecs;
 mod offer;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -23,6 +24,7 @@ use super::negotiated::{NegotiatedCodec, NegotiatedMedia, Rejection};
 
 pub use answer::answer;
 pub use apply::apply_answer;
+pub use codecs::LineCodecs;
 pub use offer::offer;
 
 /// Format parameters that every H.264 stream is forwarded under: encoders and telephones name
@@ -57,14 +59,12 @@ pub struct LocalLine {
     pub ports: Option<(u16, u16)>,
     /// `b=AS` in kbit/s; 0 writes none.
     pub max_recv_kbps: u32,
-    /// What we offer, in this order.
-    pub offered: Vec<LocalCodec>,
-    /// What we accept beyond that.
-    pub accepted: Vec<LocalCodec>,
+    /// What we speak.
+    pub codecs: LineCodecs,
 }
 
 impl Local {
-    /// Kurento's codecs with this identity; address and ports are unknown yet.
+    /// All codecs with this identity; address and ports are unknown yet.
     pub fn new(
         session_id: u64,
         cname: &str,
@@ -72,19 +72,11 @@ impl Local {
         audio_ssrc: u32,
         video_ssrc: u32,
     ) -> Self {
-        let plain = |kinds: &[CodecKind]| -> Vec<LocalCodec> {
-            kinds
-                .iter()
-                .map(|kind| LocalCodec::new(*kind, None))
-                .collect()
-        };
-        let h264 = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
-        let line = |ssrc, offered, accepted| LocalLine {
+        let line = |ssrc, codecs: LineCodecs| LocalLine {
             ssrc,
             ports: None,
             max_recv_kbps: 0,
-            offered,
-            accepted,
+            codecs,
         };
         Self {
             session_id,
@@ -92,32 +84,8 @@ impl Local {
             session_name: "Salono".to_owned(),
             cname: cname.to_owned(),
             crypto,
-            audio: line(
-                audio_ssrc,
-                plain(&[
-                    CodecKind::Opus,
-                    CodecKind::Pcmu,
-                    CodecKind::Pcma,
-                    CodecKind::Amr,
-                ]),
-                plain(&[CodecKind::AmrWb]),
-            ),
-            video: line(
-                video_ssrc,
-                vec![
-                    LocalCodec::new(CodecKind::H265, None),
-                    LocalCodec::new(CodecKind::Av1, Some("level-idx=5;profile=0;tier=0")),
-                    LocalCodec::new(CodecKind::Vp9, Some("profile-id=0")),
-                    LocalCodec::new(CodecKind::Vp8, None),
-                    LocalCodec::new(CodecKind::H264, Some(h264)),
-                ],
-                plain(&[
-                    CodecKind::H263,
-                    CodecKind::H263v1998,
-                    CodecKind::H263v2000,
-                    CodecKind::Mp4vEs,
-                ]),
-            ),
+            audio: line(audio_ssrc, LineCodecs::all_audio()),
+            video: line(video_ssrc, LineCodecs::all_video()),
         }
     }
 
@@ -322,9 +290,10 @@ fn has_feedback(kind: CodecKind, value: &str) -> bool {
 /// The codec of ours that a described one is. H.264 matches in any profile and mode.
 fn own_codec<'a>(local: &'a LocalLine, codec: &Codec, kind: CodecKind) -> Option<&'a LocalCodec> {
     local
+        .codecs
         .offered
         .iter()
-        .chain(&local.accepted)
+        .chain(&local.codecs.accepted)
         .find(|ours| ours.kind == kind && fits(kind, ours.fmtp.as_deref(), codec.fmtp.as_deref()))
 }
 

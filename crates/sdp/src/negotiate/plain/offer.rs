@@ -47,6 +47,7 @@ pub fn offer(local: &Local, options: OfferOptions) -> Offered {
 
 fn dynamic_codecs(line: &LocalLine) -> u8 {
     let dynamic = line
+        .codecs
         .offered
         .iter()
         .filter(|codec| codec.kind.static_pt().is_none());
@@ -67,7 +68,7 @@ fn rtp_line(local: &Local, kind: MediaKind, mid: &str, first: u8) -> Option<Medi
     };
     media.mid = Some(mid.to_owned());
     let mut next = first;
-    for codec in &ours.offered {
+    for codec in &ours.codecs.offered {
         let pt = codec.kind.static_pt().unwrap_or_else(|| {
             let pt = next;
             next = next.saturating_add(1);
