@@ -78,6 +78,8 @@ impl ObjectModel {
                 Body::Pipeline { .. } => {
                     let _ = writeln!(text, "  label={label};");
                 }
+                // No media passes it.
+                Body::Speakers(_) => {}
                 Body::Manager | Body::Element(_) => {
                     let _ = writeln!(text, "  n{} [label={label}];", object.key);
                 }

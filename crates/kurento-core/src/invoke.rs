@@ -33,6 +33,7 @@ impl ObjectModel {
             Body::Pipeline { .. } => self.call_pipeline(&call),
             Body::Element(_) => self.call_element(&call),
             Body::Hub(_) => self.call_hub(&call),
+            Body::Speakers(_) => self.call_speakers(&call),
         };
         result.unwrap_or_else(|| {
             Err(Error::new(

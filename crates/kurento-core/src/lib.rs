@@ -32,6 +32,7 @@ mod request;
 mod rtp;
 mod rtp_base;
 mod session;
+mod speakers;
 mod stats;
 mod transaction;
 mod tree;

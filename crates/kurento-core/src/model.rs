@@ -234,6 +234,10 @@ impl ObjectModel {
                 self.note_object(None, Some(element.0));
                 self.element_event(element.0, event, now);
             }
+            Event::Speakers { pipeline, event } => {
+                self.note_object(None, Some(pipeline.0));
+                self.speaker_event(pipeline.0, event, now);
+            }
         }
         self.flush_deferred();
     }

@@ -75,7 +75,7 @@ impl ObjectModel {
     /// Operations of `MediaPipeline`.
     pub(crate) fn call_pipeline(&mut self, call: &Call<'_>) -> Option<Result<Outcome, Error>> {
         let object = self.tree.get_mut(call.object)?;
-        let Body::Pipeline { latency_stats } = &mut object.body else {
+        let Body::Pipeline { latency_stats, .. } = &mut object.body else {
             return None;
         };
         match call.operation {
@@ -112,8 +112,10 @@ impl ObjectModel {
             .get(key)
             .and_then(|object| self.tree.get(object.pipeline?));
         match pipeline.map(|object| &object.body) {
-            Some(Body::Pipeline { latency_stats }) => *latency_stats,
-            Some(Body::Manager | Body::Element(_) | Body::Hub(_)) | None => false,
+            Some(Body::Pipeline { latency_stats, .. }) => *latency_stats,
+            Some(Body::Manager | Body::Element(_) | Body::Hub(_) | Body::Speakers(_)) | None => {
+                false
+            }
         }
     }
 

@@ -94,6 +94,9 @@ impl ObjectModel {
         let Some(object) = self.tree.get(key) else {
             return;
         };
+        let detects = object
+            .pipeline
+            .filter(|_| matches!(object.body, Body::Speakers(_)));
         match &object.body {
             Body::Pipeline { .. } => self.order(key, Op::ReleasePipeline),
             Body::Element(_) => {
@@ -110,7 +113,7 @@ impl ObjectModel {
                     }
                 }
             }
-            Body::Manager => {}
+            Body::Manager | Body::Speakers(_) => {}
         }
         if let Some(parent) = self.tree.get(key).and_then(|object| object.parent) {
             self.forget_port(parent, key);
@@ -138,6 +141,9 @@ impl ObjectModel {
             }
             let data = Map::from_iter([("objectId".to_owned(), object.id.as_ref().into())]);
             self.raise_later(MANAGER, "ObjectDestroyed", data, now);
+        }
+        if let Some(pipeline) = detects {
+            self.order_detection(pipeline);
         }
     }
 
@@ -192,6 +198,9 @@ impl ObjectModel {
         if let Some(state) = self.sessions.get_mut(session) {
             state.objects.remove(&key);
             state.subscriptions = state.subscriptions.saturating_sub(ended);
+        }
+        if ended > 0 {
+            self.listeners_changed(key);
         }
     }
 }

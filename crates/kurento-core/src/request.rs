@@ -8,6 +8,7 @@ use crate::{
     element::Element,
     hub::Hub,
     session::MAX_SESSION_ID_BYTES,
+    speakers::{SPEAKER_DETECTOR, SpeakerDetector},
     tree::{Body, MANAGER, New, Object},
 };
 use salono_kurento_model::{
@@ -248,6 +249,7 @@ impl ObjectModel {
                 parent: None,
                 body: Body::Pipeline {
                     latency_stats: false,
+                    detection: None,
                 },
                 creation_time: now.unix_ms / 1_000,
             });
@@ -272,6 +274,9 @@ impl ObjectModel {
         };
         let (body, spec) = match Hub::new(qualified) {
             Some(hub) => (Body::Hub(hub), None),
+            None if qualified == SPEAKER_DETECTOR => {
+                (Body::Speakers(SpeakerDetector::default()), None)
+            }
             None => {
                 let element = Element::new(qualified, &params, &self.config);
                 let spec = element.spec(&params, &self.config, &mut self.random)?;
@@ -290,6 +295,7 @@ impl ObjectModel {
             self.reference(other, key)?;
         }
         let Some(spec) = spec else {
+            self.listeners_changed(key);
             return Ok(Outcome::Value(self.created(key, now)));
         };
         let token = self.ask(pipeline, |token| Op::Create {
@@ -436,6 +442,7 @@ impl ObjectModel {
                 .or_default()
                 .insert(subscription.clone());
         }
+        self.listeners_changed(key);
         Ok(subscription)
     }
 
@@ -454,6 +461,7 @@ impl ObjectModel {
         if removed && let Some(state) = self.sessions.get_mut(session) {
             state.subscriptions = state.subscriptions.saturating_sub(1);
         }
+        self.listeners_changed(key);
     }
 
     /// The object with this id, as far as the session may see it.
@@ -509,6 +517,7 @@ pub fn is_available(qualified_class: &str) -> bool {
             | "kurento.PassThrough"
             | "kurento.RtpEndpoint"
             | "kurento.WebRtcEndpoint"
+            | SPEAKER_DETECTOR
     )
 }
 

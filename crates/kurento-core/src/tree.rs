@@ -3,8 +3,9 @@
 //! Inside, an object is a number that is never reused; elements and pipelines have the same number
 //! towards the media engine. Clients see ids that spell out the path from the pipeline.
 
-use crate::{element::Element, hub::Hub};
+use crate::{element::Element, hub::Hub, speakers::SpeakerDetector};
 use salono_kurento_model::{Class, Map, Value, tagged};
+use salono_media_api::SpeakerDetection;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
@@ -56,11 +57,15 @@ pub(crate) enum Body {
     Pipeline {
         /// Measure latency.
         latency_stats: bool,
+        /// What the engine was told of the detection of speakers.
+        detection: Option<SpeakerDetection>,
     },
     /// Any `MediaElement`.
     Element(Box<Element>),
     /// Any `Hub`.
     Hub(Hub),
+    /// `SpeakerDetector`.
+    Speakers(SpeakerDetector),
 }
 
 impl Object {
@@ -80,7 +85,7 @@ impl Object {
     pub(crate) fn element(&self) -> Option<&Element> {
         match &self.body {
             Body::Element(element) => Some(element),
-            Body::Manager | Body::Pipeline { .. } | Body::Hub(_) => None,
+            Body::Manager | Body::Pipeline { .. } | Body::Hub(_) | Body::Speakers(_) => None,
         }
     }
 
@@ -88,7 +93,7 @@ impl Object {
     pub(crate) fn element_mut(&mut self) -> Option<&mut Element> {
         match &mut self.body {
             Body::Element(element) => Some(element),
-            Body::Manager | Body::Pipeline { .. } | Body::Hub(_) => None,
+            Body::Manager | Body::Pipeline { .. } | Body::Hub(_) | Body::Speakers(_) => None,
         }
     }
 }
@@ -127,7 +132,7 @@ impl Tree {
         let pipeline = match &new.body {
             Body::Manager => None,
             Body::Pipeline { .. } => Some(key),
-            Body::Element(_) | Body::Hub(_) => new
+            Body::Element(_) | Body::Hub(_) | Body::Speakers(_) => new
                 .parent
                 .and_then(|parent| self.get(parent))
                 .and_then(|parent| parent.pipeline),

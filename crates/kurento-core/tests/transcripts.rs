@@ -7,10 +7,11 @@ use salono_jsonrpc::{Limits, kurento};
 use salono_kurento_core::{Config, ConnectionKey, Effect, HostFacts, Now, ObjectModel};
 use salono_kurento_model::{ErrorCode, Registry, Value, json, wire::ServerMessage};
 use salono_media_api::{
-    Bitrate, CandidatePairState, CandidatePairStats, CandidateStats, CertificateStats, CodecStats,
-    Command, ConnectionState, DataChannelState, DataChannelStats, DtlsState, ElementEvent,
-    ElementKey, ElementStats, Event, IceCandidate, IceState, LatencyStats, MediaError,
-    MediaErrorKind, MediaKind, Op, Reply, StreamDirection, StreamStats, TransportStats,
+    AudioLevel, Bitrate, CandidatePairState, CandidatePairStats, CandidateStats, CertificateStats,
+    CodecStats, Command, ConnectionState, DataChannelState, DataChannelStats, DtlsState,
+    ElementEvent, ElementKey, ElementStats, Event, IceCandidate, IceState, LatencyStats,
+    MediaError, MediaErrorKind, MediaKind, Op, PipelineKey, Reply, SpeakerEvent, StreamDirection,
+    StreamStats, TransportStats,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -296,6 +297,8 @@ struct World {
     graphs: Vec<(String, String)>,
     /// Keys of elements by their ids, as created.
     elements: Vec<ElementKey>,
+    /// Whose speakers were detected last.
+    pipeline: PipelineKey,
     failure: Option<MediaError>,
     holding: bool,
     held: VecDeque<Event>,
@@ -324,6 +327,7 @@ impl World {
             told: Vec::new(),
             graphs: Vec::new(),
             elements: Vec::new(),
+            pipeline: PipelineKey(0),
             failure: None,
             holding: false,
             held: VecDeque::new(),
@@ -390,12 +394,23 @@ impl World {
     fn engine(&mut self, command: Command) {
         let debug = format!("{:?}", command.op);
         let name = debug.split([' ', '{']).next().unwrap();
-        let told = if let Op::Route { port, from, kind } = &command.op {
-            // Which way is what matters: by the elements' keys.
-            let from = from.map_or("nothing".to_owned(), |from| from.0.to_string());
-            format!("{name}({from}->{} {kind:?})", port.0)
-        } else {
-            name.to_owned()
+        let told = match &command.op {
+            Op::Route { port, from, kind } => {
+                // Which way is what matters: by the elements' keys.
+                let from = from.map_or("nothing".to_owned(), |from| from.0.to_string());
+                format!("{name}({from}->{} {kind:?})", port.0)
+            }
+            Op::DetectSpeakers { detection } => {
+                self.pipeline = command.pipeline;
+                let settings = detection.map_or("no".to_owned(), |it| {
+                    let every = it
+                        .level_interval
+                        .map_or("never".to_owned(), |it| format!("{it:?}"));
+                    format!("loudest:{},levels:{every}", it.loudest)
+                });
+                format!("{name}({settings})")
+            }
+            _ => name.to_owned(),
         };
         self.told.push(told);
         let (token, reply) = match command.op {
@@ -426,6 +441,7 @@ impl World {
             | Op::Connect { .. }
             | Op::Disconnect { .. }
             | Op::MeasureLatency { .. }
+            | Op::DetectSpeakers { .. }
             | Op::SetBandwidth { .. }
             | Op::Route { .. }
             | Op::SetIce { .. } => return,
@@ -437,6 +453,12 @@ impl World {
         } else {
             self.model.handle_engine(event, self.now());
         }
+    }
+
+    fn hear(&mut self, event: SpeakerEvent) {
+        let pipeline = self.pipeline;
+        let event = Event::Speakers { pipeline, event };
+        self.model.handle_engine(event, self.now());
     }
 
     fn pass(&mut self, time: Duration) {
@@ -484,6 +506,18 @@ impl World {
                 }
             }
             "release-all" => self.model.release_all(self.now()),
+            "speaks" => {
+                let element = words[1].parse::<usize>().ok();
+                let element = element.map(|index| self.elements[index]);
+                self.hear(SpeakerEvent::Active(element));
+            }
+            "levels" => {
+                let levels = words[1..].chunks(2).map(|pair| AudioLevel {
+                    element: self.elements[pair[0].parse::<usize>().unwrap()],
+                    dbov: pair[1].parse().unwrap(),
+                });
+                self.hear(SpeakerEvent::Levels(levels.collect()));
+            }
             "event" => {
                 let element = self.elements[words[1].parse::<usize>().unwrap()];
                 let event = element_event(words[2], &words[3..]);
@@ -721,7 +755,7 @@ impl Names {
                 continue;
             }
             let (id, after) = rest.split_at(length);
-            let class = id.rsplit_once("kurento.").map_or("U", |(_, class)| class);
+            let class = id.rsplit_once('.').map_or("U", |(_, class)| class);
             output.push_str(&self.name(id, class));
             rest = after;
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     Bandwidth, DataChannelSpec, ElementKey, ElementSpec, IceCandidate, IceSettings, MediaKind,
-    OfferKinds, PipelineKey, Token,
+    OfferKinds, PipelineKey, SpeakerDetection, Token,
 };
 
 /// One order for the shard that carries a pipeline.
@@ -68,6 +68,12 @@ pub enum Op {
     MeasureLatency {
         /// Whether.
         on: bool,
+    },
+    /// Detects speakers in the pipeline, or goes on with other settings; `None` ends it. Reported
+    /// by `Event::Speakers`.
+    DetectSpeakers {
+        /// How, if at all.
+        detection: Option<SpeakerDetection>,
     },
     /// Makes an offer. Answered with `Reply::Sdp`.
     GenerateOffer {
@@ -190,6 +196,7 @@ impl Op {
             | Self::Connect { .. }
             | Self::Disconnect { .. }
             | Self::MeasureLatency { .. }
+            | Self::DetectSpeakers { .. }
             | Self::SetBandwidth { .. }
             | Self::Route { .. }
             | Self::SetIce { .. } => None,

@@ -1,6 +1,8 @@
 //! Events: past tense, upwards.
 
-use crate::{ElementKey, ElementStats, IceCandidate, MediaError, MediaKind, Token};
+use crate::{
+    ElementKey, ElementStats, IceCandidate, MediaError, MediaKind, PipelineKey, SpeakerEvent, Token,
+};
 
 /// One report of a shard.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +20,13 @@ pub enum Event {
         element: ElementKey,
         /// What.
         event: ElementEvent,
+    },
+    /// Something is to be heard in a pipeline whose speakers are detected.
+    Speakers {
+        /// Where.
+        pipeline: PipelineKey,
+        /// What.
+        event: SpeakerEvent,
     },
 }
 

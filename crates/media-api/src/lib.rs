@@ -10,6 +10,7 @@ mod error;
 mod event;
 mod key;
 mod metrics;
+mod speakers;
 mod spec;
 mod stats;
 mod units;
@@ -21,6 +22,7 @@ pub use event::{
 };
 pub use key::{ElementKey, PipelineKey, Token};
 pub use metrics::ShardMetrics;
+pub use speakers::{AudioLevel, SpeakerDetection, SpeakerEvent};
 pub use spec::{
     Bandwidth, CertificateKind, CryptoSuite, DataChannelSpec, ElementSpec, IceCandidate,
     IceSettings, MediaKind, OfferDirection, OfferKinds, RtpSpec, SdesKey, ServerAddress,

@@ -14,6 +14,7 @@
 //! | `sending` | what the path to a peer carries, and how fast packets leave |
 //! | `relays` | media flow of elements that only hand media on |
 //! | `track` | RTP in, RTP out, and the forwarding loop between |
+//! | `speakers` | audio levels, the active speaker, the loudest few |
 //! | `nat` | STUN and TURN servers: how we are reached from behind NATs |
 //! | `network` | further sockets and names that a shard asks for |
 //! | `egress`, `timers` | what waits to be sent, who waits to be woken |
@@ -34,6 +35,7 @@ mod plain;
 mod relays;
 mod sending;
 mod shard;
+mod speakers;
 mod timers;
 mod track;
 mod webrtc;

@@ -11,6 +11,7 @@ mod flow;
 mod neighbours;
 mod ports;
 mod servers;
+mod speakers;
 
 use crate::config::ShardConfig;
 use crate::context::Context;
@@ -126,6 +127,7 @@ impl Shard {
             }
         }
         self.check_relays(now);
+        self.router.detectors.tick(&mut self.events, now);
         self.handle_nat_timeout(now);
         self.flush(now);
     }
@@ -138,10 +140,15 @@ impl Shard {
     /// When [`Shard::handle_timeout`] wants to be called; perhaps a little early.
     pub fn poll_timeout(&mut self) -> Option<Instant> {
         let nat = self.nat.poll_timeout();
-        [self.timers.next(), self.relays.next(), nat]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.timers.next(),
+            self.relays.next(),
+            self.router.detectors.next(),
+            nat,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// The next wish about sockets or names; see [`NetworkRequest`].

@@ -49,6 +49,7 @@ impl Roster {
             | Op::SetBandwidth { .. }
             | Op::Route { .. }
             | Op::MeasureLatency { .. }
+            | Op::DetectSpeakers { .. }
             | Op::SetIce { .. }
             | Op::RequestKeyframe { .. }
             | Op::CreateDataChannel { .. }

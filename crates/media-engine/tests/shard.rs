@@ -49,7 +49,9 @@ fn until_answer(
             Event::Replied { token: of, result } if of == token => {
                 return (before, result.map_err(|error| error.kind));
             }
-            event @ (Event::Replied { .. } | Event::Element { .. }) => before.push(event),
+            event @ (Event::Replied { .. } | Event::Element { .. } | Event::Speakers { .. }) => {
+                before.push(event)
+            }
         }
     }
 }
@@ -162,7 +164,7 @@ fn gather(
                 event: ElementEvent::IceCandidateFound(found),
                 ..
             } => Some(found.candidate),
-            Event::Element { .. } | Event::Replied { .. } => None,
+            Event::Element { .. } | Event::Replied { .. } | Event::Speakers { .. } => None,
         })
         .collect();
     Ok(candidates.into_iter().collect())

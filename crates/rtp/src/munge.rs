@@ -242,6 +242,30 @@ impl Munger {
         self.mark(seq);
     }
 
+    /// Closes the gap that packets of the current source leave, up to and with `seq`, that were held back without
+    /// being shown to the munger. Timestamps go on: time passed.
+    pub fn skip_to(&mut self, ssrc: u32, seq: ExtSeq) {
+        let Some(run) = self
+            .run
+            .filter(|_| !self.is_pending && self.ssrc == Some(ssrc))
+        else {
+            return;
+        };
+        if seq <= self.newest {
+            return;
+        }
+        let next = Run {
+            source_start: seq.next(),
+            out_start: run.map(self.newest).next(),
+            ..run
+        };
+        if next.out_start > run.out_start {
+            self.remember(run);
+        }
+        self.run = Some(next);
+        self.mark(seq);
+    }
+
     /// The packet that went out with sequence number `out`; `None` when there was none or it is too long ago. Use
     /// with [`Offsets::apply`] to retransmit.
     pub fn origin(&self, out: u16) -> Option<Origin> {

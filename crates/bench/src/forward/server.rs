@@ -100,7 +100,7 @@ impl Server {
                 Event::Replied {
                     result: Err(error), ..
                 } => return Err(failed(&error)),
-                Event::Element { .. } | Event::Replied { .. } => {}
+                Event::Element { .. } | Event::Replied { .. } | Event::Speakers { .. } => {}
             }
         }
         Ok(Endpoint {

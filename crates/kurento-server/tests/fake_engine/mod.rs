@@ -51,6 +51,7 @@ impl CommandSink for FakeEngine {
             | Op::SetBandwidth { .. }
             | Op::Route { .. }
             | Op::MeasureLatency { .. }
+            | Op::DetectSpeakers { .. }
             | Op::SetIce { .. } => {
                 let _ = self.commands.try_send(command);
                 return Ok(());

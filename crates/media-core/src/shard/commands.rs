@@ -34,6 +34,7 @@ impl Shard {
                 }
                 self.pipelines.remove(&pipeline);
                 self.measured.remove(&pipeline);
+                self.router.detectors.close(pipeline);
             }
             Op::Create {
                 token,
@@ -77,6 +78,7 @@ impl Shard {
                 self.look_at(pipeline, &relays, kind, Ending::Later, now);
             }
             Op::MeasureLatency { on } => self.measure_latency(pipeline, on),
+            Op::DetectSpeakers { detection } => self.detect_speakers(pipeline, detection, now),
             Op::GenerateOffer {
                 token,
                 element,
@@ -363,6 +365,7 @@ impl Shard {
         }
         let measured = self.measured.contains(&peer.endpoint.pipeline());
         peer.measure_latency(measured, &mut self.router);
+        self.join_detector(slot);
         self.reroute_around(slot);
     }
 

@@ -6,6 +6,7 @@ use super::latency::Latency;
 use super::router::OutSlot;
 use crate::config::Limits;
 use crate::demux::EndpointSlot;
+use crate::speakers::Membership;
 use salono_media_api::{Bitrate, MediaKind};
 use salono_rtp::codec::{Codec, Descriptor};
 use salono_rtp::header::Header;
@@ -113,6 +114,10 @@ pub(crate) struct Inbound {
     /// Frames that ended, as markers tell.
     frames: u64,
     latency: Latency,
+    /// Where levels of audio are told, if somebody wants to know who speaks.
+    membership: Option<Membership>,
+    /// The last packet that was held back and not shown to receivers.
+    withheld: Option<ExtSeq>,
 }
 
 /// The most that the publisher shall send, in bits per second; 0 is unlimited.
@@ -215,6 +220,8 @@ impl Inbound {
             payload_type: None,
             frames: 0,
             latency: Latency::default(),
+            membership: None,
+            withheld: None,
         }
     }
 
@@ -326,6 +333,30 @@ impl Inbound {
         &self.fresh
     }
 
+    pub(crate) fn is_audio(&self) -> bool {
+        self.kind == MediaKind::Audio
+    }
+
+    pub(crate) fn membership(&self) -> Option<Membership> {
+        self.membership
+    }
+
+    pub(crate) fn set_membership(&mut self, membership: Option<Membership>) {
+        self.membership = membership;
+    }
+
+    /// Lets no receiver have what is fresh.
+    pub(crate) fn withhold(&mut self) {
+        let newest = self.fresh.iter().map(|fresh| fresh.seq).max();
+        self.withheld = self.withheld.max(newest);
+        self.fresh.clear();
+    }
+
+    /// The last packet that was withheld, once.
+    pub(crate) fn take_withheld(&mut self) -> Option<ExtSeq> {
+        self.withheld.take()
+    }
+
     pub(crate) fn clear_fresh(&mut self) {
         self.fresh.clear();
     }
@@ -363,6 +394,7 @@ impl Inbound {
             }
             self.report = None;
             self.fresh.clear();
+            self.withheld = None;
             self.remb_base = (0, 0);
         }
         self.ssrc = Some(ssrc);

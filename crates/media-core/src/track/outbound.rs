@@ -264,6 +264,11 @@ impl Outbound {
         self.last_sent
     }
 
+    /// Goes on after packets of the source, up to this one, were held back from all receivers.
+    pub(crate) fn resume(&mut self, ssrc: u32, last: ExtSeq) {
+        self.munger.skip_to(ssrc, last);
+    }
+
     /// Sends one fresh packet of the source; true when a keyframe of it is needed to go on.
     pub(crate) fn forward(
         &mut self,

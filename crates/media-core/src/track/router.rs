@@ -10,7 +10,8 @@ use super::outbound::Outbound;
 use crate::demux::EndpointSlot;
 use crate::egress::Egress;
 use crate::sending::{Sender, SenderSlot};
-use salono_media_api::ShardMetrics;
+use crate::speakers::Detectors;
+use salono_media_api::{ElementKey, PipelineKey, ShardMetrics};
 use slotmap::{SlotMap, new_key_type};
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,8 @@ pub(crate) struct Router {
     started: Vec<OutSlot>,
     /// Losses of tracks that are gone.
     lost_before: u64,
+    /// Who speaks, where somebody wants to know.
+    pub(crate) detectors: Detectors,
 }
 
 impl Router {
@@ -118,6 +121,9 @@ impl Router {
             return;
         };
         self.lost_before += track.lost();
+        if let Some(membership) = track.membership() {
+            self.detectors.leave(membership);
+        }
         for out in track.links() {
             if let Some(out) = self.outs.get_mut(*out) {
                 out.set_source(None);
@@ -233,6 +239,24 @@ impl Router {
             .unwrap_or(Duration::ZERO)
     }
 
+    /// Lets a track take part in the detection of speakers, if its pipeline has a detector.
+    pub(crate) fn join_detector(
+        &mut self,
+        slot: TrackSlot,
+        pipeline: PipelineKey,
+        element: ElementKey,
+    ) {
+        let Some(track) = self.tracks.get_mut(slot).filter(|track| track.is_audio()) else {
+            return;
+        };
+        let is_member = track
+            .membership()
+            .is_some_and(|known| self.detectors.knows(known));
+        if !is_member {
+            track.set_membership(self.detectors.join(pipeline, element));
+        }
+    }
+
     /// Notes that a track has fresh packets.
     pub(crate) fn mark_dirty(&mut self, slot: TrackSlot) {
         self.dirty.push(slot);
@@ -250,6 +274,20 @@ impl Router {
                 continue;
             };
             track.note_latency(now);
+            if let Some(membership) = track.membership() {
+                let levels = track.fresh().iter().map(|fresh| fresh.audio_level);
+                if !self.detectors.hear(membership, levels, now) {
+                    track.withhold();
+                    continue;
+                }
+            }
+            if let Some(last) = track.take_withheld() {
+                for link in track.links() {
+                    if let Some(out) = self.outs.get_mut(*link) {
+                        out.resume(track.ssrc(), last);
+                    }
+                }
+            }
             let mut wants_keyframe = false;
             for link in track.links() {
                 let Some(out) = self.outs.get_mut(*link) else {

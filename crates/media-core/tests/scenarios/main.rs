@@ -26,6 +26,7 @@ mod outages;
 mod plain;
 mod release;
 mod renegotiation;
+mod speakers;
 mod support;
 mod switching;
 mod two_shards;

@@ -118,7 +118,7 @@ impl Process {
             .expect("an answer at once");
         match self.events.remove(at).1 {
             Event::Replied { result, .. } => result.expect("success"),
-            Event::Element { .. } => unreachable!("found by position"),
+            Event::Element { .. } | Event::Speakers { .. } => unreachable!("found by position"),
         }
     }
 

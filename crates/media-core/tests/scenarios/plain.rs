@@ -126,7 +126,7 @@ impl Bench {
         self.op(op(token));
         let answer = self.events.iter().find_map(|event| match event {
             Event::Replied { token: of, result } if *of == token => Some(result.clone()),
-            Event::Replied { .. } | Event::Element { .. } => None,
+            Event::Replied { .. } | Event::Element { .. } | Event::Speakers { .. } => None,
         });
         answer.expect("an answer")
     }
@@ -201,7 +201,7 @@ impl Bench {
             .iter()
             .filter_map(|event| match event {
                 Event::Element { element, event } if *element == of => Some(event),
-                Event::Element { .. } | Event::Replied { .. } => None,
+                Event::Element { .. } | Event::Replied { .. } | Event::Speakers { .. } => None,
             })
             .collect()
     }

@@ -70,7 +70,7 @@ fn done(token: u64) -> Event {
 fn outcome(event: Event) -> (u64, Option<MediaErrorKind>) {
     match event {
         Event::Replied { token, result } => (token.0, result.err().map(|error| error.kind)),
-        Event::Element { .. } => panic!("{event:?} is not an answer"),
+        Event::Element { .. } | Event::Speakers { .. } => panic!("{event:?} is not an answer"),
     }
 }
 

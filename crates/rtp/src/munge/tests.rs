@@ -126,6 +126,38 @@ fn skipped_packets_leave_no_gap_and_lost_ones_do() {
 }
 
 #[test]
+fn packets_that_were_held_back_leave_no_gap_and_the_time_goes_on() {
+    let now = crate::virtual_time::origin();
+    let plain = Codec::Opaque.describe(&[]);
+    let mut munger = Munger::new(Codec::Opaque, 48_000, 100, 7);
+    let out = |munger: &mut Munger, seq: u64| {
+        munger
+            .forward(&input(1, seq, 960 * seq as u32, &plain), now)
+            .map(|out| (out.seq.get(), out.timestamp))
+    };
+    munger.skip_to(1, ExtSeq::new(9));
+    munger.switch(1);
+    munger.skip_to(1, ExtSeq::new(9));
+    assert_eq!(out(&mut munger, 10), Ok((100, 7)));
+    assert_eq!(out(&mut munger, 12), Ok((102, 7 + 2 * 960)));
+    munger.skip_to(1, ExtSeq::new(500));
+    assert_eq!(out(&mut munger, 501), Ok((103, 7 + 491 * 960)));
+    assert_eq!(
+        out(&mut munger, 500),
+        Err(Drop::Duplicate),
+        "its number is given away"
+    );
+    assert_eq!(out(&mut munger, 11), Err(Drop::Late), "too long ago");
+    // What went out already is not taken back, another source's packets are no business of this one.
+    munger.skip_to(1, ExtSeq::new(400));
+    munger.skip_to(2, ExtSeq::new(900));
+    assert_eq!(out(&mut munger, 502), Ok((104, 7 + 492 * 960)));
+    for (number, source) in [(100, 10), (102, 12), (103, 501), (104, 502)] {
+        assert_eq!(munger.origin(number).unwrap().seq.get(), source);
+    }
+}
+
+#[test]
 fn stopping_and_resuming_keeps_the_numbers_going() {
     let now = crate::virtual_time::origin();
     let plain = Codec::Opaque.describe(&[]);

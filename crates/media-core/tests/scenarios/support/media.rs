@@ -94,6 +94,8 @@ pub(crate) struct OutPacket {
     pub(crate) timestamp: u32,
     pub(crate) marker: bool,
     pub(crate) payload: Vec<u8>,
+    /// How loud it is, in dBov.
+    pub(crate) level: Option<i8>,
 }
 
 /// A camera or a microphone.
@@ -108,6 +110,8 @@ pub(crate) struct Source {
     picture: u16,
     tl0: u8,
     pub(crate) keyframe_wanted: bool,
+    /// What the header extension says from now on, in dBov.
+    pub(crate) level: Option<i8>,
     /// When which frame was sent, by number from 0.
     pub(crate) sent: Vec<Instant>,
 }
@@ -121,12 +125,14 @@ impl Source {
             next: start,
             interval: Duration::from_micros(33_333),
             // Every number wraps within a few seconds.
-            seq: 32_000 + u64::from(publisher) * 11_000,
+            // A first number beyond 16 bits would have to be signalled.
+            seq: (32_000 + u64::from(publisher) * 11_000) % 64_000,
             timestamp: u32::MAX - 150_000 - u32::from(publisher) * 10_000,
             ticks: 3_000,
             picture: 0x7fff - 40 - u16::from(publisher) * 7,
             tl0: 250 - publisher,
             keyframe_wanted: true,
+            level: None,
             sent: Vec::new(),
         }
     }
@@ -170,6 +176,7 @@ impl Source {
                 timestamp,
                 marker: index == last && !codec.is_audio(),
                 payload,
+                level: self.level,
             });
             self.seq += 1;
         }

@@ -364,7 +364,7 @@ impl World {
             .iter()
             .filter_map(move |(_, event)| match event {
                 Event::Element { element, event } if *element == of => Some(event),
-                Event::Element { .. } | Event::Replied { .. } => None,
+                Event::Element { .. } | Event::Replied { .. } | Event::Speakers { .. } => None,
             })
     }
 

@@ -10,7 +10,7 @@ use str0m::format::Codec;
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind as RtcKind, Mid};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::rtcp::{Rtcp, SenderInfo};
-use str0m::rtp::{RawPacket, RtpWrite};
+use str0m::rtp::{ExtensionValues, RawPacket, RtpWrite};
 use str0m::{Event, IceConnectionState, Input, Output, Rtc, RtcConfig};
 
 /// What a peer offers and how its network is.
@@ -256,7 +256,12 @@ impl Peer {
             .pt();
         let write = RtpWrite::new(pt, packet.seq.into(), packet.timestamp, now, packet.payload)
             .marker(packet.marker)
-            .nackable(true);
+            .nackable(true)
+            .ext_vals(ExtensionValues {
+                audio_level: packet.level,
+                voice_activity: packet.level.map(|_| true),
+                ..ExtensionValues::default()
+            });
         let mut direct = self.rtc.direct_api();
         let stream = direct.stream_tx_by_mid(mid, None).expect("a stream");
         stream.write_rtp(write);
