@@ -394,23 +394,20 @@ impl World {
     fn engine(&mut self, command: Command) {
         let debug = format!("{:?}", command.op);
         let name = debug.split([' ', '{']).next().unwrap();
-        let told = match &command.op {
-            Op::Route { port, from, kind } => {
-                // Which way is what matters: by the elements' keys.
-                let from = from.map_or("nothing".to_owned(), |from| from.0.to_string());
-                format!("{name}({from}->{} {kind:?})", port.0)
-            }
-            Op::DetectSpeakers { detection } => {
-                self.pipeline = command.pipeline;
-                let settings = detection.map_or("no".to_owned(), |it| {
-                    let every = it
-                        .level_interval
-                        .map_or("never".to_owned(), |it| format!("{it:?}"));
-                    format!("loudest:{},levels:{every}", it.loudest)
-                });
-                format!("{name}({settings})")
-            }
-            _ => name.to_owned(),
+        let told = if let Op::Route { port, from, kind } = &command.op {
+            // Which way is what matters: by the elements' keys.
+            let from = from.map_or("nothing".to_owned(), |from| from.0.to_string());
+            format!("{name}({from}->{} {kind:?})", port.0)
+        } else if let Op::DetectSpeakers { detection } = &command.op {
+            self.pipeline = command.pipeline;
+            let settings = detection.map_or("no".to_owned(), |it| {
+                let every = it.level_interval.map(|it| format!("{it:?}"));
+                let every = every.unwrap_or("never".to_owned());
+                format!("loudest:{},levels:{every}", it.loudest)
+            });
+            format!("{name}({settings})")
+        } else {
+            name.to_owned()
         };
         self.told.push(told);
         let (token, reply) = match command.op {
