@@ -206,10 +206,10 @@ pub enum CertificateKind {
 /// Which m-lines an offer of ours contains (data follows [`WebRtcSpec::data_channels`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OfferKinds {
-    /// Offer an audio m-line.
-    pub audio: bool,
-    /// Offer a video m-line.
-    pub video: bool,
+    /// How many audio m-lines to offer; in a further offer, how many there are at least.
+    pub audio: u16,
+    /// How many video m-lines to offer; in a further offer, how many there are at least.
+    pub video: u16,
     /// On an endpoint that is negotiated already: offer what was negotiated once more, and with
     /// `Some(true)` restart ICE (RFC 8445 §9). `None` is refused there.
     pub again: Option<bool>,
@@ -218,8 +218,8 @@ pub struct OfferKinds {
 impl Default for OfferKinds {
     fn default() -> Self {
         Self {
-            audio: true,
-            video: true,
+            audio: 1,
+            video: 1,
             again: None,
         }
     }

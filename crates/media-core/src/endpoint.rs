@@ -72,8 +72,14 @@ impl Endpoint {
         either!(self, endpoint => endpoint.media())
     }
 
-    pub(crate) fn ssrcs(&self) -> LocalSsrcs {
-        either!(self, endpoint => endpoint.ssrcs())
+    /// What we send an m-line with.
+    pub(crate) fn ssrcs(&self, media: &NegotiatedMedia) -> Option<LocalSsrcs> {
+        either!(self, endpoint => endpoint.ssrcs(media))
+    }
+
+    /// SSRC of the sender of what is about no m-line in particular.
+    pub(crate) fn ssrc(&self) -> u32 {
+        either!(self, endpoint => endpoint.ssrc())
     }
 
     pub(crate) fn cname(&self) -> &str {

@@ -7,7 +7,7 @@ use salono_media_api::{Bitrate, Event, MediaKind, ShardMetrics};
 use salono_rtp::recv::TwccReceiver;
 use salono_rtp::rtcp::{Compound, Packet, ReportBlock, Writer};
 use salono_rtp::srtp::MAX_RTCP_OVERHEAD;
-use salono_sdp::negotiate::{MAX_TRANSPORTS, NegotiatedMedia};
+use salono_sdp::negotiate::NegotiatedMedia;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,8 @@ const MAX_COMPOUND: usize = 64;
 #[derive(Default)]
 pub(crate) struct Feedback {
     next_report: Option<Instant>,
-    twcc: [Option<Twcc>; MAX_TRANSPORTS],
+    /// By transport.
+    twcc: Vec<Option<Twcc>>,
     last_report: Option<Instant>,
     /// Our NTP clock minus the peer's, from its first sender report.
     clock_offset: Option<i64>,
@@ -39,6 +40,15 @@ struct Twcc {
 impl Feedback {
     /// Prepares for what was negotiated.
     pub(crate) fn set_up(&mut self, negotiated: &[NegotiatedMedia]) {
+        let transports = negotiated.iter().filter_map(|media| media.transport);
+        let count = transports.clone().max().map_or(0, |last| last + 1);
+        self.twcc.resize_with(count.max(self.twcc.len()), || None);
+        // Another transport in the place of one that ended counts from the start.
+        for (at, slot) in self.twcc.iter_mut().enumerate() {
+            if !transports.clone().any(|used| used == at) {
+                *slot = None;
+            }
+        }
         for media in negotiated {
             let Some(slot) = media.transport.and_then(|at| self.twcc.get_mut(at)) else {
                 continue;
@@ -106,7 +116,7 @@ impl Peer {
     }
 
     fn send_twcc(&mut self, egress: &mut Egress, now: Instant) {
-        for transport in 0..MAX_TRANSPORTS {
+        for transport in 0..self.feedback.twcc.len() {
             let Some(mut twcc) = self.feedback.twcc[transport].take() else {
                 continue;
             };
@@ -162,7 +172,7 @@ impl Peer {
         clock: Clock,
         now: Instant,
     ) {
-        for transport in 0..MAX_TRANSPORTS {
+        for transport in 0..self.feedback.twcc.len() {
             let mut from = 0;
             while from < self.lines.len() {
                 // What of this transport fits into one compound packet.
@@ -248,7 +258,7 @@ impl Peer {
 
     /// SSRC to name as the sender of feedback that is about no track in particular.
     fn local_ssrc(&self) -> u32 {
-        self.endpoint.ssrcs().video
+        self.endpoint.ssrc()
     }
 
     /// Seals and queues the compound packet that `write` makes, if it says that there is one.

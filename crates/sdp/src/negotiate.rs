@@ -1,7 +1,7 @@
 //! Offer and answer (RFC 3264) the way a Kurento `WebRtcEndpoint` does them, as pure functions.
 //!
-//! One audio, one video and one application m-line are taken, the first acceptable of each;
-//! everything else is rejected with port 0 and its first format. Answers keep the offer's order of
+//! All audio and video m-lines are taken, and the first acceptable application m-line; everything
+//! else is rejected with port 0 and its first format. Answers keep the offer's order of
 //! codecs, payload types, extension identifiers, mids, groups and protocol words. Where this
 //! differs from Kurento: an `actpass` offer is answered `passive`, because the DTLS server picks
 //! the SRTP profile; `rtx`, `transport-cc`, simulcast and `msid` lines are negotiated; and offers
@@ -18,7 +18,7 @@ mod offer;
 pub mod plain;
 mod transport;
 
-pub use again::{answer_again, keep, offer_again};
+pub use again::{answer_again, apply_answer_again, offer_again};
 pub use answer::answer;
 pub use apply::apply_answer;
 pub use feedback::Feedback;

@@ -50,7 +50,14 @@ fn an_m_line_that_cannot_be_taken_is_rejected_for_its_reason() {
             1,
             Rejection::UnsupportedKind,
         ),
-        ("kurento", "m=video 1", "m=audio 1", 1, Rejection::Surplus),
+        // One association is all there is.
+        (
+            "surplus",
+            "m=text 9 UDP/TLS/RTP/SAVPF 98",
+            "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
+            5,
+            Rejection::Surplus,
+        ),
         (
             "kurento",
             "RTP/SAVPF",
@@ -481,7 +488,7 @@ fn candidates_are_added_to_accepted_m_lines_only() {
 }
 
 #[test]
-fn extra_m_lines_do_not_cost_the_first_acceptable_one_its_place() {
+fn every_acceptable_m_line_is_accepted_whatever_stands_before_it() {
     let answered = answer_to("surplus", &local());
     let accepted: Vec<_> = answered
         .media
@@ -491,6 +498,10 @@ fn extra_m_lines_do_not_cost_the_first_acceptable_one_its_place() {
         .collect();
     assert_eq!(
         accepted,
-        [(1, MediaKind::Audio), (5, MediaKind::Application)]
+        [
+            (1, MediaKind::Audio),
+            (2, MediaKind::Audio),
+            (5, MediaKind::Application)
+        ]
     );
 }

@@ -16,7 +16,7 @@ fn peer() -> Local {
         pwd: format!("farPasswordOfTransport{n}xx"),
     };
     Local {
-        ice: [ice(0), ice(1), ice(2)],
+        ice: vec![ice(0), ice(1), ice(2)],
         ..local()
     }
 }
@@ -101,10 +101,10 @@ fn options_and_settings_choose_the_m_lines() {
         let media = offered.description.media.into_iter();
         media.filter_map(|media| media.mid).collect()
     };
-    assert_eq!(mids(true, true, false), ["audio0", "video0"]);
-    assert_eq!(mids(false, true, true), ["video0", "application0"]);
-    assert_eq!(mids(true, false, false), ["audio0"]);
-    assert!(mids(false, false, false).is_empty());
+    assert_eq!(mids(1, 1, false), ["audio0", "video0"]);
+    assert_eq!(mids(0, 1, true), ["video0", "application0"]);
+    assert_eq!(mids(1, 0, false), ["audio0"]);
+    assert!(mids(0, 0, false).is_empty());
 }
 
 #[test]

@@ -22,16 +22,17 @@ impl Peer {
         let Some(negotiated) = self.endpoint.media() else {
             return;
         };
-        let ssrcs = self.endpoint.ssrcs();
         for media in negotiated {
-            let (kind, ssrc, rtx) = match media.kind {
-                SdpKind::Audio => (MediaKind::Audio, ssrcs.audio, None),
-                SdpKind::Video => (MediaKind::Video, ssrcs.video, Some(ssrcs.video_rtx)),
+            let kind = match media.kind {
+                SdpKind::Audio => MediaKind::Audio,
+                SdpKind::Video => MediaKind::Video,
                 SdpKind::Application | SdpKind::Other => continue,
             };
-            let Some(transport) = media.transport else {
+            let ssrcs = self.endpoint.ssrcs(media);
+            let (Some(transport), Some(ssrcs)) = (media.transport, ssrcs) else {
                 continue;
             };
+            let (ssrc, rtx) = (ssrcs.media, ssrcs.rtx);
             let line = self.lines.open(media.index, kind);
             if line.kind != kind || line.mid.as_deref() != media.mid.as_deref() {
                 // Another m-line took the place of one that was stopped (RFC 8829 §5.2.2).

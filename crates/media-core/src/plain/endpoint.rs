@@ -120,12 +120,15 @@ impl Endpoint {
         }
     }
 
-    pub(crate) fn ssrcs(&self) -> LocalSsrcs {
-        LocalSsrcs {
-            audio: self.local.audio.ssrc,
-            video: self.local.video.ssrc,
-            video_rtx: 0,
-        }
+    /// What we send an m-line with.
+    pub(crate) fn ssrcs(&self, media: &NegotiatedMedia) -> Option<LocalSsrcs> {
+        let media = self.local.line(media.kind)?.ssrc;
+        Some(LocalSsrcs { media, rtx: None })
+    }
+
+    /// SSRC of the sender of what is about no m-line in particular.
+    pub(crate) fn ssrc(&self) -> u32 {
+        self.local.video.ssrc
     }
 
     pub(crate) fn cname(&self) -> &str {
@@ -184,7 +187,7 @@ impl Endpoint {
         context: &mut Context<'_>,
     ) -> Result<Option<String>, MediaError> {
         self.begin()?;
-        let needed = [kinds.audio, kinds.video];
+        let needed = [kinds.audio > 0, kinds.video > 0];
         let chosen = choose(context.config, self.spec.ipv6, None);
         self.bind(token, Wish::Offer(kinds), needed, chosen, context)
     }
@@ -333,8 +336,8 @@ impl Endpoint {
         match wish {
             Wish::Offer(kinds) => {
                 let options = OfferOptions {
-                    audio: kinds.audio,
-                    video: kinds.video,
+                    audio: kinds.audio.into(),
+                    video: kinds.video.into(),
                 };
                 let offered = plain::offer(&self.local, options);
                 let text = offered.description.to_string();

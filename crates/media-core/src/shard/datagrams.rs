@@ -50,9 +50,7 @@ impl Shard {
             return false;
         };
         let owner = if message.is_binding_request() {
-            message
-                .split_username()
-                .and_then(|(local, _)| self.demux.by_ufrag(local))
+            self.checked(&message)
         } else {
             datagram.get(8..20).and_then(|id| self.demux.take_check(id))
         };
@@ -78,6 +76,18 @@ impl Shard {
             self.dirty.push(owner.endpoint);
         }
         accepted
+    }
+
+    /// Whom a check is for, by its user name: our half, then the peer's.
+    fn checked(&mut self, message: &StunMessage<'_>) -> Option<Owner> {
+        let (ours, theirs) = message.split_username()?;
+        let owner = self.demux.by_ufrag(ours)?;
+        let endpoint = self.web_rtc(owner)?;
+        let transport = endpoint.checked(usize::from(owner.transport), theirs);
+        Some(Owner {
+            transport: u8::try_from(transport).ok()?,
+            ..owner
+        })
     }
 
     fn handle_dtls(&mut self, path: Path, datagram: &[u8], now: Instant) -> bool {

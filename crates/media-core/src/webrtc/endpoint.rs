@@ -4,23 +4,25 @@
 //! holds once a transport is secure.
 
 mod gathering;
+mod opening;
 mod states;
 
-use super::candidates::{self, LocalCandidate};
-use super::data::{DataChannels, DataEvent, DataLimits};
+use super::candidates::LocalCandidate;
+use super::data::{DataChannels, DataEvent};
 use super::negotiation::{LocalSsrcs, Negotiation};
 use super::srtp::Srtp;
-use super::transport::{Path, RemoteParams, Transport, TransportEvent};
+use super::transport::{Path, Transport, TransportEvent};
 use crate::certificate::Certificate;
 use crate::context::Context;
 use crate::demux::{EndpointSlot, Owner};
+use crate::network::SocketId;
 use rand::{Rng, rngs::StdRng};
 use salono_media_api::{
     ConnectionState, DataChannelSpec, ElementKey, IceSettings, IceState, MediaError,
     MediaErrorKind, OfferKinds, PipelineKey, TransportStats, WebRtcSpec,
 };
-use salono_sdp::negotiate::{DtlsRole, NegotiatedMedia, TransportParams};
-use salono_sdp::{IceCredentials, MediaKind};
+use salono_sdp::MediaKind;
+use salono_sdp::negotiate::NegotiatedMedia;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,6 +62,8 @@ pub(crate) struct Endpoint {
     gathering: Gathering,
     /// Our candidates, as far as gathered.
     found: Vec<LocalCandidate>,
+    /// Sockets of transports that ended.
+    retired: Vec<SocketId>,
     /// Transports that lack a socket to reach an address from.
     wanted_sockets: Vec<(usize, SocketAddr)>,
     connection: ConnectionState,
@@ -92,6 +96,7 @@ impl Endpoint {
             remote_candidates: 0,
             gathering: Gathering::New,
             found: Vec::new(),
+            retired: Vec::new(),
             wanted_sockets: Vec::new(),
             connection: ConnectionState::Disconnected,
             certificate,
@@ -114,8 +119,14 @@ impl Endpoint {
         Some(&negotiated.media)
     }
 
-    pub(crate) fn ssrcs(&self) -> LocalSsrcs {
-        self.negotiation.ssrcs()
+    /// What we send an m-line with.
+    pub(crate) fn ssrcs(&self, media: &NegotiatedMedia) -> Option<LocalSsrcs> {
+        self.negotiation.ssrcs(media)
+    }
+
+    /// SSRC of the sender of what is about no m-line in particular.
+    pub(crate) fn ssrc(&self) -> u32 {
+        self.negotiation.ssrc()
     }
 
     pub(crate) fn cname(&self) -> &str {
@@ -147,15 +158,11 @@ impl Endpoint {
         self.srtp.get_mut(transport).and_then(Option::as_mut)
     }
 
-    /// Where a transport sends media to; nowhere while the peer does not answer (RFC 7675 §5.1).
+    /// Where a transport sends media to; nowhere until the peer answers, and after an outage not
+    /// before it answers again (RFC 7675 §5.1).
     pub(crate) fn path(&self, transport: usize) -> Option<Path> {
-        if matches!(
-            self.ice_states.get(transport)?,
-            IceState::Disconnected | IceState::Failed
-        ) {
-            return None;
-        }
-        self.transports.get(transport).and_then(Transport::path)
+        let transport = self.transports.get(transport)?;
+        transport.path().filter(|_| transport.has_consent())
     }
 
     /// Round-trip time of a transport by its connectivity checks.
@@ -181,13 +188,14 @@ impl Endpoint {
         kinds: OfferKinds,
         context: &mut Context<'_>,
     ) -> Result<String, MediaError> {
-        let sdp = self.negotiation.offer(kinds)?;
+        let sdp = self.negotiation.offer(kinds, &context.config.limits)?;
         if kinds.again.is_some() {
             return Ok(sdp);
         }
         // The answer may come after the peer's first checks, so the transport listens from now on.
-        let credentials = self.negotiation.credentials()[0].clone();
-        self.add_transport(credentials.ufrag, credentials.pwd, true, context);
+        if let Some(credentials) = self.negotiation.credentials().cloned() {
+            self.add_transport(0, credentials, true, context);
+        }
         Ok(sdp)
     }
 
@@ -216,155 +224,21 @@ impl Endpoint {
         Ok(local)
     }
 
-    /// Gives every negotiated transport the peer's parameters.
-    fn open_transports(&mut self, context: &mut Context<'_>) {
-        let Some(negotiated) = self.negotiation.negotiated() else {
-            return;
-        };
-        let transports = negotiated.transports.clone();
-        let sctp = negotiated
-            .media
-            .iter()
-            .find_map(|media| Some((media.transport?, media.sctp?)));
-        for (index, params) in transports.iter().enumerate() {
-            if self.transports.len() <= index {
-                let ice = &params.local_ice;
-                let controlling = params.remote_ice_lite;
-                self.add_transport(ice.ufrag.clone(), ice.pwd.clone(), controlling, context);
-            }
-            let has_data = self.transports[index].data().is_some();
-            let data = sctp
-                .filter(|(transport, _)| *transport == index && !has_data)
-                .map(|(_, sctp)| {
-                    let limits = &context.config.limits;
-                    let limits = DataLimits {
-                        channels: limits.data_channels,
-                        message_bytes: limits.message_bytes,
-                        buffered_bytes: limits.data_buffered_bytes,
-                    };
-                    let remote_max =
-                        u32::try_from(sctp.remote_max_message_size).unwrap_or(u32::MAX);
-                    DataChannels::new(limits, sctp.remote_port, Some(remote_max))
-                });
-            self.open_transport(index, params, data, context);
-        }
-        for candidate in self.negotiation.take_early_candidates() {
-            // One that turns out malformed now is the peer's loss; the call it came with succeeded.
-            let _ = self.add_candidate(&candidate, context);
-        }
-    }
-
-    fn add_transport(
-        &mut self,
-        ufrag: String,
-        pass: String,
-        controlling: bool,
-        context: &mut Context<'_>,
-    ) {
-        let index = self.transports.len();
-        let owner = Owner {
-            endpoint: self.slot,
-            transport: u8::try_from(index).expect("at most three transports"),
-        };
-        context.demux.add_ufrag(ufrag.clone(), owner);
-        let mut transport = Transport::new(
-            is::IceCreds { ufrag, pass },
-            controlling,
-            self.tie_breaker,
-            self.certificate.clone(),
-            self.dscp(),
-        );
-        for local in context.config.udp() {
-            transport.add_socket(local.socket, local.addr);
-        }
-        for candidate in &self.found {
-            transport.add_candidate(candidate, context.now);
-        }
-        self.transports.push(transport);
-        self.srtp.push(None);
-        self.ice_states.push(IceState::Disconnected);
-    }
-
-    fn open_transport(
-        &mut self,
-        index: usize,
-        params: &TransportParams,
-        data: Option<DataChannels>,
-        context: &mut Context<'_>,
-    ) {
-        if self.transports.get(index).is_some_and(Transport::is_open) {
-            self.restart_transport(index, params, context);
-        }
-        let Some(transport) = self.transports.get_mut(index) else {
-            return;
-        };
-        if let Some(data) = data {
-            transport.set_data(data, context.now);
-        }
-        let remote = RemoteParams {
-            ufrag: params.remote_ice.ufrag.clone(),
-            password: params.remote_ice.pwd.clone(),
-            fingerprints: params.remote_fingerprints.clone(),
-            active: params.dtls_role == DtlsRole::Active,
-        };
-        if !transport.is_open() {
-            transport.set_remote(remote);
-        }
-        for line in &params.remote_candidates {
-            if self.remote_candidates < context.config.limits.candidates
-                && let Ok(Some(candidate)) = candidates::parse_remote(line)
-            {
-                self.remote_candidates += 1;
-                if context.config.is_of_this_process(candidate.addr())
-                    && transport.keep_off(candidate.addr())
-                {
-                    self.wanted_sockets.push((index, candidate.addr()));
-                }
-                transport.add_remote(candidate);
-            }
-        }
-        transport.handle_timeout(context.now);
-    }
-
-    /// Restarts ICE where the negotiation changed our credentials or the peer's.
-    fn restart_transport(
-        &mut self,
-        index: usize,
-        params: &TransportParams,
-        context: &mut Context<'_>,
-    ) {
-        let Some(transport) = self.transports.get_mut(index) else {
-            return;
-        };
-        let (local, remote) = (&params.local_ice, &params.remote_ice);
-        if transport.local_ufrag() == local.ufrag && transport.remote_ufrag() == Some(&remote.ufrag)
-        {
-            return;
-        }
-        let owner = Owner {
-            endpoint: self.slot,
-            transport: u8::try_from(index).unwrap_or(u8::MAX),
-        };
-        context.demux.remove_ufrag(transport.local_ufrag());
-        context.demux.add_ufrag(local.ufrag.clone(), owner);
-        let credentials = |ice: &IceCredentials| is::IceCreds {
-            ufrag: ice.ufrag.clone(),
-            pass: ice.pwd.clone(),
-        };
-        transport.restart(credentials(local), credentials(remote));
-        // Addresses of the last generation make room, but for the one in use.
-        let current = transport.path();
-        self.paths.retain(|(path, of)| {
-            let stays = *of != owner || Some(*path) == current;
-            if !stays {
-                context.demux.remove_path(*path, *of);
-            }
-            stays
-        });
-        self.remote_candidates = 0;
-    }
-
     // Datagrams and time.
+
+    /// Which transport a check is for. Those of an offer of ours whose answer refused BUNDLE share
+    /// our half of the user name; the peer's half tells.
+    pub(crate) fn checked(&self, transport: usize, remote_ufrag: &str) -> usize {
+        let Some(named) = self.transports.get(transport) else {
+            return transport;
+        };
+        let is_meant = |other: &Transport| {
+            other.local_ufrag() == named.local_ufrag()
+                && other.remote_ufrag().is_some_and(|it| it == remote_ufrag)
+        };
+        let meant = self.transports.iter().position(is_meant);
+        meant.unwrap_or(transport)
+    }
 
     pub(crate) fn handle_stun(
         &mut self,

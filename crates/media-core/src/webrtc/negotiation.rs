@@ -11,7 +11,8 @@ use salono_media_api::{
     IceCandidate, MediaError, MediaErrorKind, OfferDirection, OfferKinds, WebRtcSpec,
 };
 use salono_sdp::negotiate::{
-    self, Local, LocalSctp, LocalSource, MAX_TRANSPORTS, Negotiated, OfferOptions, Offered,
+    self, Local, LocalSctp, LocalSource, MAX_TRANSPORTS, Negotiated, NegotiatedMedia, OfferOptions,
+    Offered,
 };
 use salono_sdp::{
     Description, Direction, ExtensionKind, Fingerprint, HashFunction, IceCredentials, MediaKind,
@@ -34,6 +35,8 @@ enum Phase {
 pub(crate) struct Negotiation {
     phase: Phase,
     local: Local,
+    /// Sender of what is about no m-line in particular.
+    ssrc: u32,
     remote_sdp: Option<String>,
     /// Session and version of the peer's last description.
     remote_origin: (u64, u64),
@@ -42,12 +45,12 @@ pub(crate) struct Negotiation {
     rng: StdRng,
 }
 
-/// SSRCs that an endpoint sends with.
+/// SSRCs that we send with by one m-line.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LocalSsrcs {
-    pub(crate) audio: u32,
-    pub(crate) video: u32,
-    pub(crate) video_rtx: u32,
+    pub(crate) media: u32,
+    /// Of retransmissions, where there are any.
+    pub(crate) rtx: Option<u32>,
 }
 
 impl Negotiation {
@@ -57,25 +60,14 @@ impl Negotiation {
         certificate: &Certificate,
         rng: &mut StdRng,
     ) -> Self {
-        let ice: [IceCredentials; MAX_TRANSPORTS] = std::array::from_fn(|_| credentials(rng));
         let stream = text(rng, 16);
-        let mut ssrc = || rng.random_range(1..u32::MAX);
-        let audio = LocalSource {
-            ssrc: ssrc(),
-            rtx_ssrc: None,
-            track_id: format!("{stream}-a"),
-        };
-        let video = LocalSource {
-            ssrc: ssrc(),
-            rtx_ssrc: Some(ssrc()),
-            track_id: format!("{stream}-v"),
-        };
+        let ssrc = rng.random_range(1..u32::MAX);
         let session_id = SESSION_ID_BASE + u64::from(rng.random::<u32>() >> 4);
         let fingerprint = Fingerprint {
             algorithm: HashFunction::Sha256,
             digest: certificate.fingerprint().to_vec(),
         };
-        let mut local = Local::new(session_id, ice, fingerprint, &stream, audio, video);
+        let mut local = Local::new(session_id, Vec::new(), fingerprint, &stream, Vec::new());
         local.audio_codecs.clone_from(&config.codecs.audio);
         local.video_codecs.clone_from(&config.codecs.video);
         local.offer_direction = match spec.direction {
@@ -102,6 +94,7 @@ impl Negotiation {
         Self {
             phase: Phase::New,
             local,
+            ssrc,
             remote_sdp: None,
             remote_origin: (0, 0),
             early_candidates: Vec::new(),
@@ -109,20 +102,59 @@ impl Negotiation {
         }
     }
 
-    pub(crate) fn ssrcs(&self) -> LocalSsrcs {
-        LocalSsrcs {
-            audio: self.local.audio.ssrc,
-            video: self.local.video.ssrc,
-            video_rtx: self.local.video.rtx_ssrc.unwrap_or(0),
-        }
+    /// What we send an m-line with.
+    pub(crate) fn ssrcs(&self, media: &NegotiatedMedia) -> Option<LocalSsrcs> {
+        let source = self.local.sources.get(media.index)?;
+        Some(LocalSsrcs {
+            media: source.ssrc,
+            rtx: source.rtx_ssrc.filter(|_| media.kind == MediaKind::Video),
+        })
+    }
+
+    /// SSRC of the sender of what is about no m-line in particular.
+    pub(crate) fn ssrc(&self) -> u32 {
+        self.ssrc
     }
 
     pub(crate) fn cname(&self) -> &str {
         &self.local.cname
     }
 
-    pub(crate) fn credentials(&self) -> &[IceCredentials; MAX_TRANSPORTS] {
-        &self.local.ice
+    /// Ours of the first transport.
+    pub(crate) fn credentials(&self) -> Option<&IceCredentials> {
+        self.local.ice.first()
+    }
+
+    /// Makes what a description with so many m-lines needs of ours.
+    fn provide(&mut self, lines: usize) {
+        while self.local.sources.len() < lines {
+            let source = self.new_source();
+            self.local.sources.push(source);
+        }
+        while self.local.ice.len() < lines.min(MAX_TRANSPORTS) {
+            self.local.ice.push(credentials(&mut self.rng));
+        }
+    }
+
+    fn new_source(&mut self) -> LocalSource {
+        let rng = &mut self.rng;
+        LocalSource {
+            ssrc: rng.random_range(1..u32::MAX),
+            rtx_ssrc: Some(rng.random_range(1..u32::MAX)),
+            track_id: text(rng, 16),
+        }
+    }
+
+    /// What a session that goes on needs of ours next.
+    fn note_transports(&mut self, negotiated: &Negotiated) {
+        for (ice, params) in self.local.ice.iter_mut().zip(&negotiated.transports) {
+            *ice = if params.mlines.is_empty() {
+                // Whatever comes here later is another transport.
+                credentials(&mut self.rng)
+            } else {
+                params.local_ice.clone()
+            };
+        }
     }
 
     pub(crate) fn negotiated(&self) -> Option<&Negotiated> {
@@ -166,24 +198,29 @@ impl Negotiation {
         }
     }
 
-    pub(crate) fn offer(&mut self, kinds: OfferKinds) -> Result<String, MediaError> {
-        let offered = match std::mem::replace(&mut self.phase, Phase::New) {
+    pub(crate) fn offer(
+        &mut self,
+        kinds: OfferKinds,
+        limits: &Limits,
+    ) -> Result<String, MediaError> {
+        let options = OfferOptions {
+            audio: kinds.audio.into(),
+            video: kinds.video.into(),
+        };
+        let more = options.audio.saturating_add(options.video);
+        let provide = |known: usize| known.saturating_add(more).min(limits.sdp_media);
+        self.phase = match std::mem::replace(&mut self.phase, Phase::New) {
             Phase::New if kinds.again.is_none() => {
-                let options = OfferOptions {
-                    audio: kinds.audio,
-                    video: kinds.video,
-                };
-                let offered = negotiate::offer(&self.local, options);
-                let sdp = offered.description.to_string();
-                self.phase = Phase::Offered(Box::new(offered));
-                return Ok(sdp);
+                self.provide(provide(0).max(1));
+                Phase::Offered(Box::new(negotiate::offer(&self.local, options)))
             }
             Phase::Negotiated(negotiated) if kinds.again.is_some() => {
+                self.provide(provide(negotiated.media.len()));
                 self.local.session_version += 1;
                 if kinds.again == Some(true) {
                     self.renew_credentials(|_| true);
                 }
-                let offered = negotiate::offer_again(&self.local, &negotiated);
+                let offered = negotiate::offer_again(&self.local, &negotiated, options);
                 Phase::Reoffered(Box::new(offered), negotiated)
             }
             other @ (Phase::New
@@ -194,7 +231,6 @@ impl Negotiation {
                 return Err(already_negotiated());
             }
         };
-        self.phase = offered;
         Ok(self.local_sdp().unwrap_or_default())
     }
 
@@ -202,6 +238,7 @@ impl Negotiation {
         let negotiated = match &self.phase {
             Phase::New => {
                 let offer = parse(sdp, limits)?;
+                self.provide(offer.media.len());
                 let negotiated = negotiate::answer(&offer, &self.local).map_err(refused)?;
                 self.note_remote(&offer, sdp);
                 negotiated
@@ -209,6 +246,7 @@ impl Negotiation {
             Phase::Negotiated(_) => self.answer_again(sdp, limits)?,
             Phase::Offered(_) | Phase::Reoffered(..) => return Err(already_negotiated()),
         };
+        self.note_transports(&negotiated);
         let text = negotiated.local.to_string();
         self.phase = Phase::Negotiated(Box::new(negotiated));
         Ok(text)
@@ -217,46 +255,63 @@ impl Negotiation {
     /// A further offer is the peer's next one (RFC 3264 §8), or one that restarts ICE; any other is
     /// somebody's who takes this endpoint for a new one.
     fn answer_again(&mut self, sdp: &str, limits: &Limits) -> Result<Negotiated, MediaError> {
-        let Phase::Negotiated(previous) = &self.phase else {
-            return Err(already_negotiated());
-        };
         let offer = parse(sdp, limits).map_err(|_| already_negotiated())?;
         let (session_id, version) = self.remote_origin;
         if offer.origin.session_id != session_id {
             return Err(already_negotiated());
         }
+        let Phase::Negotiated(previous) = std::mem::replace(&mut self.phase, Phase::New) else {
+            return Err(already_negotiated());
+        };
+        let answered = self.answer_after(&offer, &previous, version);
+        self.phase = Phase::Negotiated(previous);
+        let negotiated = answered?;
+        self.note_remote(&offer, sdp);
+        Ok(negotiated)
+    }
+
+    fn answer_after(
+        &mut self,
+        offer: &Description,
+        previous: &Negotiated,
+        version: u64,
+    ) -> Result<Negotiated, MediaError> {
         self.local.session_version += 1;
-        let first = negotiate::answer_again(&offer, &self.local, previous);
+        self.provide(offer.media.len());
+        for (old, new) in previous.media.iter().zip(&offer.media) {
+            // Another m-line in the place of a stopped one sends streams of its own: the numbers
+            // of the old ones are used up.
+            if !old.accepted() && old.mid != new.mid {
+                self.local.sources[old.index] = self.new_source();
+            }
+        }
+        let first = negotiate::answer_again(offer, &self.local, previous);
         let restarts: Vec<bool> = match &first {
             Ok(negotiated) => previous
                 .transports
                 .iter()
                 .zip(&negotiated.transports)
-                .map(|(old, new)| old.remote_ice != new.remote_ice)
+                .map(|(old, new)| {
+                    let goes_on = !old.mlines.is_empty() && !new.mlines.is_empty();
+                    goes_on && old.remote_ice != new.remote_ice
+                })
                 .collect(),
             Err(_) => Vec::new(),
         };
-        if offer.origin.version <= version && !restarts.contains(&true) {
+        let restarts_any = restarts.contains(&true);
+        if offer.origin.version <= version && !restarts_any {
             return Err(already_negotiated());
         }
-        let negotiated = if restarts.contains(&true) {
-            let before = self.local.ice.clone();
-            let Phase::Negotiated(previous) = std::mem::replace(&mut self.phase, Phase::New) else {
-                return Err(already_negotiated());
-            };
-            self.renew_credentials(|index| restarts.get(index) == Some(&true));
-            let again = negotiate::answer_again(&offer, &self.local, &previous);
-            self.phase = Phase::Negotiated(previous);
-            if again.is_err() {
-                self.local.ice = before;
-            }
-            again
-        } else {
-            first
+        if !restarts_any {
+            return first.map_err(refused);
         }
-        .map_err(refused)?;
-        self.note_remote(&offer, sdp);
-        Ok(negotiated)
+        let before = self.local.ice.clone();
+        self.renew_credentials(|index| restarts.get(index) == Some(&true));
+        let again = negotiate::answer_again(offer, &self.local, previous);
+        if again.is_err() {
+            self.local.ice = before;
+        }
+        again.map_err(refused)
     }
 
     fn note_remote(&mut self, remote: &Description, sdp: &str) {
@@ -291,11 +346,14 @@ impl Negotiation {
             }
         };
         let answer = parse(sdp, limits)?;
-        let mut negotiated =
-            negotiate::apply_answer(offered, &answer, &self.local).map_err(refused)?;
-        if let Some(previous) = previous {
-            negotiate::keep(previous, &mut negotiated).map_err(refused)?;
+        let negotiated = match previous {
+            None => negotiate::apply_answer(offered, &answer, &self.local),
+            Some(previous) => {
+                negotiate::apply_answer_again(offered, &answer, &self.local, previous)
+            }
         }
+        .map_err(refused)?;
+        self.note_transports(&negotiated);
         let text = negotiated.local.to_string();
         self.note_remote(&answer, sdp);
         self.phase = Phase::Negotiated(Box::new(negotiated));

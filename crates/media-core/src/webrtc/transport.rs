@@ -109,6 +109,10 @@ pub(crate) struct Transport {
     bytes_received: u64,
     /// ICE looks for a path anew while packets go on over the old one.
     restarting: bool,
+    /// The peer has answered and did not fall silent since (RFC 7675).
+    consent: bool,
+    /// Closed by us.
+    over: bool,
 }
 
 impl Transport {
@@ -141,6 +145,8 @@ impl Transport {
             bytes_sent: 0,
             bytes_received: 0,
             restarting: false,
+            consent: false,
+            over: false,
         }
     }
 
@@ -158,6 +164,16 @@ impl Transport {
         }
         self.ice.set_remote_credentials(remote);
         self.restarting = true;
+    }
+
+    /// Whether the peer agrees to be sent media.
+    pub(crate) fn has_consent(&self) -> bool {
+        self.consent && !self.over
+    }
+
+    /// Whether it was closed.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
     }
 
     pub(crate) fn is_restarting(&self) -> bool {
@@ -355,6 +371,9 @@ impl Transport {
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.over {
+            return;
+        }
         self.ice.handle_timeout(now);
         if let Some(dtls) = self.dtls.as_mut() {
             dtls.handle_timeout(now);
@@ -365,6 +384,9 @@ impl Transport {
     }
 
     pub(crate) fn poll_timeout(&mut self) -> Option<Instant> {
+        if self.over {
+            return None;
+        }
         let data = self.data.as_ref().and_then(DataChannels::poll_timeout);
         // An ended session has nothing to retransmit; its last deadline would stay due.
         let is_over = matches!(self.dtls_state, DtlsState::Failed | DtlsState::Closed);
@@ -389,6 +411,9 @@ impl Transport {
         egress: &mut Egress,
         events: &mut Vec<TransportEvent>,
     ) {
+        if self.over {
+            return;
+        }
         self.drain_ice(egress, events);
         if self.path.is_some() && self.dtls.is_some() {
             self.start_dtls(now, events);
@@ -442,6 +467,17 @@ impl Transport {
                 IceAgentEvent::IceConnectionStateChange(state) => {
                     if state != IceConnectionState::Checking {
                         self.restarting = false;
+                    }
+                    match state {
+                        // The old pair goes on while ICE restarts; else it stopped answering, and
+                        // requests of the peer alone do not make up for that.
+                        IceConnectionState::New | IceConnectionState::Checking => {
+                            self.consent &= self.restarting;
+                        }
+                        IceConnectionState::Connected | IceConnectionState::Completed => {
+                            self.consent = true;
+                        }
+                        IceConnectionState::Disconnected => self.consent = false,
                     }
                     if self.ice_state != state {
                         self.ice_state = state;
@@ -600,6 +636,7 @@ impl Transport {
 
     /// Tells the peer that we leave (close_notify, RFC 6347).
     pub(crate) fn close(&mut self, egress: &mut Egress) {
+        self.over = true;
         let (Some(path), Some(dtls)) = (self.path, self.dtls.as_mut()) else {
             return;
         };

@@ -26,6 +26,15 @@ const ONE_BYTE_EXTENSION_IDS: std::ops::RangeInclusive<u8> = 1..=14;
 /// Only when the offer as a whole makes no sense; an m-line that cannot be accepted is rejected by
 /// itself.
 pub fn answer(offer: &Description, local: &Local) -> Result<Negotiated, NegotiationError> {
+    answer_after(offer, local, None)
+}
+
+/// Answers an offer of a session that has gone on since `previous`.
+pub(super) fn answer_after(
+    offer: &Description,
+    local: &Local,
+    previous: Option<&Negotiated>,
+) -> Result<Negotiated, NegotiationError> {
     if offer.media.is_empty() {
         return Err(NegotiationError::NoMedia);
     }
@@ -35,12 +44,13 @@ pub fn answer(offer: &Description, local: &Local) -> Result<Negotiated, Negotiat
             return Err(NegotiationError::DuplicateMid(mid.clone()));
         }
     }
+    let shares = Share::of_each(&offer.bundle, &offer.media);
     let mut answerer = Answerer {
         offer,
         local,
-        shares: Share::of_each(&offer.bundle, &offer.media),
-        taken: BTreeSet::new(),
-        transports: TransportTable::default(),
+        transports: TransportTable::after(previous, shares.clone()),
+        shares,
+        has_data: false,
     };
     let (mut lines, mut negotiated) = (Vec::new(), Vec::new());
     for (index, offered) in offer.media.iter().enumerate() {
@@ -86,8 +96,8 @@ struct Answerer<'a> {
     local: &'a Local,
     /// What each m-line shares its transport by.
     shares: Vec<Share>,
-    /// Media types that have their m-line.
-    taken: BTreeSet<MediaKind>,
+    /// There is an SCTP association already.
+    has_data: bool,
     transports: TransportTable,
 }
 
@@ -107,16 +117,12 @@ impl Answerer<'_> {
         if offered.port == 0 && !bundled {
             return Err(Rejection::Disabled);
         }
-        if self.taken.contains(&offered.kind) {
-            return Err(Rejection::Surplus);
-        }
-        let accepted = match offered.kind {
+        match offered.kind {
             MediaKind::Audio | MediaKind::Video => self.accept_rtp(index, offered, share),
+            MediaKind::Application if self.has_data => Err(Rejection::Surplus),
             MediaKind::Application => self.accept_data(index, offered, share),
             MediaKind::Other => Err(Rejection::UnsupportedKind),
-        }?;
-        self.taken.insert(offered.kind);
-        Ok(accepted)
+        }
     }
 
     fn accept_rtp(
@@ -129,6 +135,7 @@ impl Answerer<'_> {
         if !media::is_webrtc_rtp(&offered.proto) {
             return Err(Rejection::UnsupportedProtocol);
         }
+        let source = local.sources.get(index).ok_or(Rejection::Surplus)?;
         let mixed =
             local.mixed_extensions && (offered.extmap_allow_mixed || self.offer.extmap_allow_mixed);
         let extensions = accept_extensions(offered, local, mixed);
@@ -169,7 +176,8 @@ impl Answerer<'_> {
         }
         if direction.sends() {
             let rtx = codecs.negotiated.iter().any(|c| c.send_rtx_pt.is_some());
-            media::announce_source(&mut line, local, rtx);
+            let nth = media::nth_of_kind(&self.offer.media, index);
+            media::announce_source(&mut line, local, source, nth, rtx);
         }
         if direction.receives() {
             negotiated.remote_sources = media::remote_sources(offered);
@@ -201,6 +209,7 @@ impl Answerer<'_> {
         negotiated.send = true;
         negotiated.recv = true;
         negotiated.sctp = Some(sctp);
+        self.has_data = true;
         Ok((line, negotiated))
     }
 
@@ -214,7 +223,9 @@ impl Answerer<'_> {
         let role = DtlsRole::towards_offer;
         let transport = self
             .transports
-            .attach(self.offer, index, share, &self.local.ice, role)
+            .attach(self.offer, index, share, role, |transport| {
+                self.local.ice.get(transport).cloned()
+            })
             .ok_or(Rejection::IncompleteTransport)?;
         let params = self
             .transports
@@ -224,7 +235,7 @@ impl Answerer<'_> {
             self.local,
             offered.kind,
             &offered.proto,
-            params.local_ice.clone(),
+            Some(params.local_ice.clone()),
             params.dtls_role.setup(),
         );
         line.mid.clone_from(&offered.mid);

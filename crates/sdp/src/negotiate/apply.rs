@@ -6,7 +6,7 @@ use crate::codec::{CodecKind, rtx_apt};
 use crate::description::{Codec, Description, Media, MediaKind};
 
 use super::feedback::Feedback;
-use super::local::{Local, MAX_TRANSPORTS};
+use super::local::Local;
 use super::media;
 use super::negotiated::{
     DtlsRole, Negotiated, NegotiatedCodec, NegotiatedExtension, NegotiatedMedia, NegotiationError,
@@ -25,11 +25,21 @@ pub fn apply_answer(
     answer: &Description,
     local: &Local,
 ) -> Result<Negotiated, NegotiationError> {
+    apply_after(offered, answer, local, None)
+}
+
+/// Applies the answer to an offer in a session that has gone on since `previous`.
+pub(super) fn apply_after(
+    offered: &Offered,
+    answer: &Description,
+    local: &Local,
+    previous: Option<&Negotiated>,
+) -> Result<Negotiated, NegotiationError> {
     let offer = &offered.description;
     check_correspondence(offer, answer)?;
     // The mids are those of the offer: the answer may name them in its group alone.
     let shares = Share::of_each(&answer.bundle, &offer.media);
-    let mut transports = TransportTable::default();
+    let mut transports = TransportTable::after(previous, shares.clone());
     let mut negotiated = Vec::new();
     for (index, (ours, theirs)) in offer.media.iter().zip(&answer.media).enumerate() {
         let mut media = match agree(ours, theirs, index, answer, local) {
@@ -37,13 +47,13 @@ pub fn apply_answer(
             Err(rejection) => media::negotiated(index, answer, theirs, Some(rejection)),
         };
         if media.accepted() {
-            // All m-lines of an offer have the same credentials, however the answer groups them.
-            let [own, ..] = &local.ice;
-            let ice = ours.transport.ice.as_ref().unwrap_or(own);
-            let credentials = [(); MAX_TRANSPORTS].map(|()| ice.clone());
             let share = shares.get(index).copied().unwrap_or(Share::Alone(index));
             let role = DtlsRole::after_answer;
-            media.transport = transports.attach(answer, index, share, &credentials, role);
+            // The m-lines of a first offer have the same credentials, however the answer groups
+            // them.
+            media.transport = transports.attach(answer, index, share, role, |_| {
+                ours.transport.ice.clone().or(local.ice.first().cloned())
+            });
             media.rtcp_mux |= matches!(share, Share::Group(_));
             if media.transport.is_none() {
                 let rejection = Some(Rejection::IncompleteTransport);

@@ -6,8 +6,8 @@ use crate::attribute::{Direction, Fingerprint, IceCredentials};
 use crate::codec::CodecKind;
 use crate::extension::ExtensionKind;
 
-/// Most transports that one negotiation can have: audio, video and application without BUNDLE.
-pub const MAX_TRANSPORTS: usize = 3;
+/// Most transports that one session can have: as many m-lines without BUNDLE are carried at a time.
+pub const MAX_TRANSPORTS: usize = 16;
 
 /// Everything of ours that a description depends on. One value serves one endpoint.
 #[derive(Debug, Clone)]
@@ -20,18 +20,19 @@ pub struct Local {
     pub address: IpAddr,
     /// `s=`
     pub session_name: String,
-    /// ICE credentials of transport 0, 1 and 2. A bundled session uses the first only.
-    pub ice: [IceCredentials; MAX_TRANSPORTS],
+    /// ICE credentials by transport, at most [`MAX_TRANSPORTS`] are used. A bundled session needs
+    /// one; m-lines for whose transport there are none are rejected.
+    pub ice: Vec<IceCredentials>,
     /// Fingerprints of our certificate.
     pub fingerprints: Vec<Fingerprint>,
     /// RTCP canonical name of our streams.
     pub cname: String,
-    /// `MediaStream` identifier that our audio and video share, so that they are in sync.
+    /// `MediaStream` identifier that our first audio and video share, so that they are in sync.
+    /// Second ones share another, and so on.
     pub stream_id: String,
-    /// What we send as audio.
-    pub audio: LocalSource,
-    /// What we send as video.
-    pub video: LocalSource,
+    /// What we send, by m-line; those of application m-lines are left alone. Audio and video
+    /// m-lines that have none are rejected.
+    pub sources: Vec<LocalSource>,
     /// Audio codecs in the order of our offers. `telephone-event` needs no entry: it is accepted
     /// beside an accepted codec of its clock rate.
     pub audio_codecs: Vec<LocalCodec>,
@@ -61,11 +62,10 @@ impl Local {
     /// The default set of codecs, extensions and feedback with this identity.
     pub fn new(
         session_id: u64,
-        ice: [IceCredentials; MAX_TRANSPORTS],
+        ice: Vec<IceCredentials>,
         fingerprint: Fingerprint,
         stream_id: &str,
-        audio: LocalSource,
-        video: LocalSource,
+        sources: Vec<LocalSource>,
     ) -> Self {
         Self {
             session_id,
@@ -76,8 +76,7 @@ impl Local {
             fingerprints: vec![fingerprint],
             cname: stream_id.to_owned(),
             stream_id: stream_id.to_owned(),
-            audio,
-            video,
+            sources,
             audio_codecs: LocalCodec::default_audio(),
             video_codecs: LocalCodec::default_video(),
             extensions: ExtensionKind::ALL.to_vec(),
@@ -98,7 +97,7 @@ impl Local {
 pub struct LocalSource {
     /// SSRC of the media.
     pub ssrc: u32,
-    /// SSRC of its retransmissions; used when `rtx` is negotiated.
+    /// SSRC of its retransmissions; used for video when `rtx` is negotiated.
     pub rtx_ssrc: Option<u32>,
     /// Identifier of the track in `a=msid`.
     pub track_id: String,

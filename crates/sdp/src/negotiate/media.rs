@@ -28,14 +28,14 @@ pub(super) fn accepted(
     local: &Local,
     kind: MediaKind,
     proto: &str,
-    ice: IceCredentials,
+    ice: Option<IceCredentials>,
     setup: Setup,
 ) -> Media {
     let mut media = Media::new(kind, proto);
     media.port = DISCARD_PORT;
     media.connection = Some(local.address.into());
     media.transport = TransportAttributes {
-        ice: Some(ice),
+        ice,
         ice_options: vec!["trickle".to_owned()],
         fingerprints: local.fingerprints.clone(),
         setup: Some(setup),
@@ -60,15 +60,21 @@ pub(super) fn accepted(
     media
 }
 
-/// Names the streams that we send on an m-line (RFC 5576, RFC 8830).
-pub(super) fn announce_source(media: &mut Media, local: &Local, rtx: bool) {
-    let source: &LocalSource = match media.kind {
-        MediaKind::Audio => &local.audio,
-        MediaKind::Video => &local.video,
-        MediaKind::Application | MediaKind::Other => return,
+/// Names the streams that we send on an m-line (RFC 5576, RFC 8830). `nth` counts the m-lines of
+/// its type before it.
+pub(super) fn announce_source(
+    media: &mut Media,
+    local: &Local,
+    source: &LocalSource,
+    nth: usize,
+    rtx: bool,
+) {
+    let stream = match nth {
+        0 => local.stream_id.clone(),
+        nth => format!("{}-{nth}", local.stream_id),
     };
     let msid = Msid {
-        stream: local.stream_id.clone(),
+        stream,
         track: Some(source.track_id.clone()),
     };
     let rtx_ssrc = source.rtx_ssrc.filter(|_| rtx);
@@ -86,6 +92,13 @@ pub(super) fn announce_source(media: &mut Media, local: &Local, rtx: bool) {
             ssrcs: vec![source.ssrc, rtx_ssrc],
         });
     }
+}
+
+/// How many m-lines of the same type come before one.
+pub(super) fn nth_of_kind(lines: &[Media], index: usize) -> usize {
+    let kind = lines.get(index).map(|line| line.kind);
+    let before = lines.iter().take(index);
+    before.filter(|line| Some(line.kind) == kind).count()
 }
 
 /// Our answer to an m-line that we reject: port 0 and the first format (RFC 3264 §6).

@@ -26,7 +26,7 @@ pub enum Rejection {
     Disabled,
     /// Neither audio, video nor application.
     UnsupportedKind,
-    /// There is another m-line of this type already.
+    /// There are too many m-lines of this type.
     Surplus,
     /// Not a protocol of WebRTC, plain `RTP/AVP` for one.
     UnsupportedProtocol,
@@ -161,7 +161,8 @@ pub enum DtlsRole {
 /// One ICE and DTLS transport and what it carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransportParams {
-    /// The accepted m-lines that it carries.
+    /// The accepted m-lines that it carries. None when all of them were stopped: the transport is
+    /// to be closed, and another one may take its place.
     pub mlines: Vec<usize>,
     /// Our ICE credentials.
     ///

@@ -3,7 +3,8 @@
 use crate::attribute::{Fingerprint, IceCredentials, Setup};
 use crate::description::{Description, Media, TransportAttributes};
 
-use super::negotiated::{DtlsRole, TransportParams};
+use super::local::MAX_TRANSPORTS;
+use super::negotiated::{DtlsRole, Negotiated, TransportParams};
 
 impl DtlsRole {
     /// Our role towards an offer. We serve whenever we may: the server picks the SRTP profile.
@@ -55,33 +56,78 @@ impl Share {
 }
 
 /// The transports of a negotiation as its m-lines are accepted one by one.
-#[derive(Default)]
+///
+/// A transport of a session that goes on keeps its place as long as it carries something. When its
+/// last m-line is stopped it carries nothing, and its place is free for another one the next time.
 pub(super) struct TransportTable {
-    shares: Vec<Share>,
+    /// What each m-line shares its transport by.
+    lines: Vec<Share>,
+    /// What each transport is shared by; `None` while it carries nothing.
+    shares: Vec<Option<Share>>,
     params: Vec<TransportParams>,
+    /// The m-lines that each transport carried before.
+    before: Vec<Vec<usize>>,
 }
 
 impl TransportTable {
+    /// The transports of `previous`, none of which carries anything yet.
+    pub(super) fn after(previous: Option<&Negotiated>, lines: Vec<Share>) -> Self {
+        let mut params = previous.map_or_else(Vec::new, |previous| previous.transports.clone());
+        Self {
+            lines,
+            shares: vec![None; params.len()],
+            before: params
+                .iter_mut()
+                .map(|transport| std::mem::take(&mut transport.mlines))
+                .collect(),
+            params,
+        }
+    }
+
+    /// Where a transport that is shared like this belongs: to where it was, to a place that is
+    /// free, or behind the others.
+    fn place(&self, share: Share) -> Option<usize> {
+        let is_idle = |at: &usize| self.shares.get(*at).is_none_or(Option::is_none);
+        let was_here = |at: &usize| {
+            let mut before = self.before.get(*at).into_iter().flatten();
+            before.any(|line| self.lines.get(*line) == Some(&share))
+        };
+        let is_free = |at: &usize| self.before.get(*at).is_none_or(Vec::is_empty);
+        let places = 0..self.params.len();
+        places
+            .clone()
+            .filter(is_idle)
+            .find(was_here)
+            .or_else(|| places.filter(is_idle).find(is_free))
+            .or(Some(self.params.len()))
+            .filter(|at| *at < MAX_TRANSPORTS)
+    }
+
     /// Adds an accepted m-line of `remote` to the transport that it shares, made from
     /// `credentials` (by transport index) and `role` when it is the first there. `None` when the
-    /// remote description lacks what a transport needs.
+    /// remote description lacks what a transport needs, or when there are too many transports.
     pub(super) fn attach(
         &mut self,
         remote: &Description,
         index: usize,
         share: Share,
-        credentials: &[IceCredentials],
         role: fn(Option<Setup>) -> DtlsRole,
+        credentials: impl Fn(usize) -> Option<IceCredentials>,
     ) -> Option<usize> {
         let media = remote.media.get(index)?;
-        let transport = match self.shares.iter().position(|known| *known == share) {
+        let transport = match self.shares.iter().position(|known| *known == Some(share)) {
             Some(transport) => transport,
             None => {
-                let local_ice = credentials.get(self.params.len())?.clone();
-                self.params
-                    .push(resolve(remote, index, share, local_ice, role)?);
-                self.shares.push(share);
-                self.params.len() - 1
+                let at = self.place(share)?;
+                let params = resolve(remote, index, share, credentials(at)?, role)?;
+                if at == self.params.len() {
+                    self.params.push(params);
+                    self.shares.push(Some(share));
+                } else {
+                    self.params[at] = params;
+                    self.shares[at] = Some(share);
+                }
+                at
             }
         };
         let params = self.params.get_mut(transport)?;

@@ -52,11 +52,15 @@ pub(crate) fn local() -> Local {
         sctp: Some(LocalSctp::default()),
         ..Local::new(
             3_900_000_000,
-            [ice(0), ice(1), ice(2)],
+            (0..4).map(ice).collect(),
             fingerprint,
             "salono",
-            source(11, None, "audio"),
-            source(21, Some(22), "video"),
+            vec![
+                source(11, Some(12), "audio"),
+                source(21, Some(22), "video"),
+                source(31, Some(32), "third"),
+                source(41, Some(42), "fourth"),
+            ],
         )
     }
 }

@@ -167,13 +167,14 @@ impl Endpoint {
     }
 
     pub(crate) fn own_sockets(&self) -> impl Iterator<Item = SocketId> + '_ {
-        self.transports.iter().flat_map(Transport::own_sockets)
+        let current = self.transports.iter().flat_map(Transport::own_sockets);
+        current.chain(self.retired.iter().copied())
     }
 
     /// Whether the peer of a transport may still be there.
     pub(crate) fn is_alive(&self, transport: usize) -> bool {
         self.transports
             .get(transport)
-            .is_some_and(Transport::is_alive)
+            .is_some_and(|transport| transport.is_alive() && !transport.is_over())
     }
 }

@@ -25,7 +25,8 @@ impl Endpoint {
             TransportEvent::CheckSent(id) => context.demux.add_check(id, owner, context.now),
             TransportEvent::Discovered(path) => {
                 if !self.paths.contains(&(path, owner)) {
-                    if self.paths.len() >= context.config.limits.remote_addresses {
+                    let known = self.paths.iter().filter(|(_, of)| *of == owner);
+                    if known.count() >= context.config.limits.remote_addresses {
                         return;
                     }
                     self.paths.push((path, owner));
@@ -134,16 +135,23 @@ impl Endpoint {
     }
 
     pub(super) fn update_connection(&mut self, context: &mut Context<'_>) {
-        let connected = !self.transports.is_empty()
-            && self
-                .transports
-                .iter()
-                .zip(&self.ice_states)
-                .all(|(transport, ice)| {
-                    transport.dtls_state() == DtlsState::Connected
-                        && (matches!(ice, IceState::Connected | IceState::Ready)
-                            || transport.is_restarting())
-                });
+        let before = self.connection == ConnectionState::Connected;
+        let mut open = self
+            .transports
+            .iter()
+            .zip(&self.ice_states)
+            .filter(|(transport, _)| !transport.is_over())
+            .peekable();
+        let connected = open.peek().is_some()
+            && open.all(|(transport, ice)| match transport.dtls_state() {
+                DtlsState::Connected => {
+                    matches!(ice, IceState::Connected | IceState::Ready)
+                        || transport.is_restarting()
+                }
+                // One that joins a connection later does not interrupt it.
+                DtlsState::New | DtlsState::Connecting => before && *ice != IceState::Failed,
+                DtlsState::Failed | DtlsState::Closed => false,
+            });
         let state = if connected {
             ConnectionState::Connected
         } else {

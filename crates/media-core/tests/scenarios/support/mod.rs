@@ -257,8 +257,8 @@ impl World {
         let index = self.add_peer(&wish, spec);
         let element = self.peers[index].element;
         let kinds = OfferKinds {
-            audio: wish.audio.is_some(),
-            video: wish.video.is_some(),
+            audio: wish.audio.is_some().into(),
+            video: wish.video.is_some().into(),
             again: None,
         };
         let offer = self.ask_sdp(|token| Op::GenerateOffer {

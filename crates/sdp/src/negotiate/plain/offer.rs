@@ -10,7 +10,7 @@ use super::{Local, LocalLine, announce_source, description, has_feedback, line};
 /// First dynamic payload type (RFC 3551 §6).
 const FIRST_DYNAMIC: u8 = 96;
 
-/// Makes an offer: audio, then video. A kind without ports is offered with port 0.
+/// Makes an offer: audio, then video, one m-line at most of each. A kind without ports is offered with port 0.
 ///
 /// Payload types are Kurento's: each m-line counts on over the dynamic codecs of both kinds, so
 /// that those of video begin where audio's and video's of the first m-line end.
@@ -18,12 +18,12 @@ pub fn offer(local: &Local, options: OfferOptions) -> Offered {
     let audio = dynamic_codecs(&local.audio);
     let both = audio.saturating_add(dynamic_codecs(&local.video));
     let starts = [
-        (options.audio, MediaKind::Audio, "audio0", 0),
+        (options.audio > 0, MediaKind::Audio, "audio0", 0),
         (
-            options.video,
+            options.video > 0,
             MediaKind::Video,
             "video0",
-            if options.audio {
+            if options.audio > 0 {
                 both.saturating_add(audio)
             } else {
                 audio
