@@ -12,6 +12,9 @@ use crate::{
 use salono_kurento_model::{Error, ErrorCode, Value};
 use salono_media_api::{ElementKey, OfferKinds, Op};
 
+/// Most m-lines of a kind that an offer may be asked for.
+const MAX_LINES: u64 = 32;
+
 /// Where the only offer and answer of an endpoint's life stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Negotiation {
@@ -35,33 +38,17 @@ impl ObjectModel {
         pipeline: u64,
         call: &Call<'_>,
     ) -> Result<Outcome, Error> {
-        let options = call.params.get("options");
-        let again = options
-            .and_then(|options| options.get("iceRestart"))
-            .and_then(Value::as_bool);
+        let wish = OfferWish::read(call.params.get("options"))?;
         let before = self.move_on(call.object, Negotiation::Offered, |now| match now {
             Negotiation::New => Ok(()),
-            Negotiation::Completed | Negotiation::Answered if again.is_some() => Ok(()),
+            Negotiation::Completed | Negotiation::Answered if wish.is_further() => Ok(()),
             Negotiation::Offered
             | Negotiation::Completing
             | Negotiation::Completed
             | Negotiation::Answering
             | Negotiation::Answered => Err(already_negotiated()),
         })?;
-        // There is nothing yet to restart.
-        let again = again.filter(|_| before != Negotiation::New);
-        let wanted = |name: &str| {
-            call.params
-                .get("options")
-                .and_then(|options| options.get(name))
-                .and_then(Value::as_bool)
-                .unwrap_or(true)
-        };
-        let kinds = OfferKinds {
-            audio: wanted("offerToReceiveAudio"),
-            video: wanted("offerToReceiveVideo"),
-            again,
-        };
+        let kinds = wish.kinds(before == Negotiation::New);
         let object = call.object;
         let element = ElementKey(object);
         let token = self.ask(pipeline, |token| Op::GenerateOffer {
@@ -164,6 +151,62 @@ impl ObjectModel {
             remote,
         });
         Ok(Outcome::Later(token, Then::Description { remote }))
+    }
+}
+
+/// What an offer is asked to contain: members of Kurento's `OfferOptions`, and ours.
+struct OfferWish {
+    ice_restart: Option<bool>,
+    /// Whether at all, of audio and of video.
+    wanted: [bool; 2],
+    /// How many, of audio and of video.
+    counts: [Option<u16>; 2],
+}
+
+impl OfferWish {
+    fn read(options: Option<&Value>) -> Result<Self, Error> {
+        let member = |name: &str| options.and_then(|options| options.get(name));
+        let flag = |name| member(name).and_then(Value::as_bool);
+        let count = |name: &str| {
+            let Some(value) = member(name).filter(|value| !value.is_null()) else {
+                return Ok(None);
+            };
+            let count = value.as_u64().filter(|count| *count <= MAX_LINES);
+            match count.and_then(|count| u16::try_from(count).ok()) {
+                Some(count) => Ok(Some(count)),
+                None => Err(Error::new(
+                    ErrorCode::MediaObjectIllegalParam,
+                    format!("'{name}' must be a number from 0 to {MAX_LINES}"),
+                )),
+            }
+        };
+        Ok(Self {
+            ice_restart: flag("iceRestart"),
+            wanted: ["offerToReceiveAudio", "offerToReceiveVideo"]
+                .map(|name| flag(name).unwrap_or(true)),
+            counts: [count("numAudioMedias")?, count("numVideoMedias")?],
+        })
+    }
+
+    /// Whether it makes sense on an endpoint that is negotiated already.
+    fn is_further(&self) -> bool {
+        self.ice_restart.is_some() || self.counts.iter().any(Option::is_some)
+    }
+
+    fn kinds(&self, is_first: bool) -> OfferKinds {
+        let [audio, video] = [0, 1].map(|kind| match self.counts[kind] {
+            Some(count) if self.wanted[kind] => count,
+            // There is what there is.
+            None if is_first && self.wanted[kind] => 1,
+            Some(_) | None => 0,
+        });
+        // At first there is nothing yet to restart.
+        let again = (!is_first).then(|| self.ice_restart.unwrap_or(false));
+        OfferKinds {
+            audio,
+            video,
+            again,
+        }
     }
 }
 

@@ -253,8 +253,8 @@ fn create(pipeline: PipelineKey, token: Token, element: ElementKey) {
         token: OURS,
         element,
         kinds: OfferKinds {
-            audio: true,
-            video: true,
+            audio: 1,
+            video: 1,
             again: None,
         },
     };
