@@ -41,6 +41,13 @@ pub(crate) fn canonical(value: &Value, operation: &str) -> Value {
             };
             kind.into()
         }
+        Value::Array(items) if items.iter().any(is_module) => {
+            let by_name = |item: &Value| {
+                let name = item["name"].as_str()?.to_owned();
+                Some((name, canonical(item, operation)))
+            };
+            Value::Object(items.iter().filter_map(by_name).collect())
+        }
         Value::Array(items) => {
             let mut items: Vec<Value> = items
                 .iter()
@@ -68,6 +75,11 @@ pub(crate) fn canonical(value: &Value, operation: &str) -> Value {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
+}
+
+/// Modules are told apart by their names.
+fn is_module(item: &Value) -> bool {
+    item["__type__"] == "ModuleInfo"
 }
 
 fn canonical_text(text: &str) -> Value {

@@ -7,6 +7,7 @@
 mod compare;
 mod live;
 mod names;
+mod player;
 mod recording;
 mod replay;
 mod sdp;

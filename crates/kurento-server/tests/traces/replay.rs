@@ -4,6 +4,7 @@ use crate::{
     compare::{self, canonical, differences, show},
     live::{Client, Live, PATIENCE},
     names::{self, Names},
+    player::Player,
     recording::{Recording, Step},
     table::{Found, Table},
     witness::Witness,
@@ -37,6 +38,7 @@ pub(crate) async fn replay(recording: &Recording, table: &Table) -> Vec<Found> {
         } else {
             None
         },
+        player: None,
         live,
         clients: BTreeMap::new(),
         names: Names::default(),
@@ -53,6 +55,9 @@ pub(crate) async fn replay(recording: &Recording, table: &Table) -> Vec<Found> {
     for (_, mut client) in std::mem::take(&mut replay.clients) {
         client.close().await;
     }
+    if let Some(player) = replay.player {
+        player.leave().await;
+    }
     if let Some(witness) = replay.witness {
         witness.leave().await;
         replay.live.is_empty().await;
@@ -61,11 +66,16 @@ pub(crate) async fn replay(recording: &Recording, table: &Table) -> Vec<Found> {
     replay.found
 }
 
+/// Whether media flows in a recording, from a player through a call.
+fn has_call(recording: &Recording) -> bool {
+    recording.name.ends_with("_vp8")
+}
+
 /// The lists of codecs that the recorded server was set up with.
 fn codecs(recording: &Recording) -> Codecs {
     let named = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
     let audio: Vec<String> = named(&["opus/48000/2", "PCMU/8000", "PCMA/8000", "AMR/8000"]);
-    let video: Vec<String> = if recording.name.ends_with("_vp8") {
+    let video: Vec<String> = if has_call(recording) {
         named(&["VP8/90000", "H264/90000"])
     } else {
         let names = ["H265", "AV1", "VP9", "VP8", "H264"].map(|name| format!("{name}/90000"));
@@ -80,6 +90,8 @@ struct Replay<'a> {
     live: Live,
     /// Is not to notice the conversation.
     witness: Option<Witness>,
+    /// Stands in for the recorded player of a call.
+    player: Option<Player>,
     clients: BTreeMap<u64, Client>,
     names: Names,
     /// Events that came, by connection.
@@ -198,6 +210,9 @@ impl Replay<'_> {
                 String::new(),
                 "40108".to_owned(),
             );
+            if class == "PlayerEndpoint" && has_call(self.recording) {
+                self.play(&request).await;
+            }
             return;
         }
         self.names.learn(&recorded["result"], &ours["result"]);
@@ -225,6 +240,26 @@ impl Replay<'_> {
         }
         for (member, recorded, ours) in found {
             self.note(&id, &label, &member, recorded, ours);
+        }
+    }
+
+    /// Does what a player is asked for, with media of our own.
+    async fn play(&mut self, request: &Value) {
+        let params = self.reveal_plain(&request["params"]);
+        if request["method"] == "create" {
+            let pipeline = params["constructorParams"]["mediaPipeline"].as_str();
+            self.player = Some(Player::new(&self.live, pipeline.unwrap()).await);
+        }
+        let Some(player) = &mut self.player else {
+            return;
+        };
+        match params["operation"].as_str() {
+            Some("connect") => {
+                let sink = params["operationParams"]["sink"].as_str();
+                player.connect(sink.unwrap()).await;
+            }
+            Some("play") => player.play(),
+            Some(_) | None => {}
         }
     }
 

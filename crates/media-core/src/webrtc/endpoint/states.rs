@@ -58,14 +58,11 @@ impl Endpoint {
                 let state = match state {
                     IceConnectionState::New => return,
                     IceConnectionState::Checking => IceState::Connecting,
-                    // Further candidates reopen the checks; what was final still works.
-                    IceConnectionState::Connected if self.ice_states[index] == IceState::Ready => {
-                        IceState::Ready
-                    }
-                    IceConnectionState::Connected => IceState::Connected,
-                    IceConnectionState::Completed => {
-                        // Kurento passes CONNECTED on the way to READY.
-                        if self.ice_states[index] == IceState::Connecting {
+                    // With a nominated pair the checks are complete (RFC 8445 §8.1.2); that pairs
+                    // which might be better are still tried is nobody else's business. Kurento
+                    // passes CONNECTED on the way to READY.
+                    IceConnectionState::Connected | IceConnectionState::Completed => {
+                        if self.ice_states[index] != IceState::Ready {
                             self.report_ice(index, IceState::Connected, context);
                         }
                         IceState::Ready
