@@ -43,6 +43,25 @@ pub struct UserParticipant {
     pub streaming: bool,
 }
 
+/// What a participant wants to hear of those who speak. Where the media server cannot tell, it hears
+/// nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Listens {
+    /// Who the active speaker is, whenever that changes.
+    pub active_speaker: bool,
+    /// How loud everybody is, five times a second.
+    pub levels: bool,
+}
+
+/// How loud a participant is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpeakerLevel {
+    /// Who.
+    pub participant: UserParticipant,
+    /// Level in dBov: 0 is the loudest there can be, −127 is silence.
+    pub dbov: i8,
+}
+
 /// A kind of media, as elements are connected by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MediaType {
@@ -139,6 +158,8 @@ pub enum Command {
         data_channels: bool,
         /// WebRTC endpoints if true, plain RTP endpoints otherwise.
         web: bool,
+        /// What it wants to hear of those who speak.
+        listens: Listens,
     },
     /// Leaves the room; the last one out closes it.
     Leave {

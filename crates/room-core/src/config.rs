@@ -85,4 +85,7 @@ pub struct RoomConfig {
     pub limits: Limits,
     /// Bandwidth caps.
     pub bandwidth: Bandwidth,
+    /// Forward the audio of so many participants only, the loudest, where the media server can; 0 is
+    /// everybody.
+    pub loudest: u16,
 }

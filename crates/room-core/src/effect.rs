@@ -3,7 +3,7 @@
 use salono_kurento_model::Value;
 use salono_kurento_model::wire;
 
-use crate::command::{IceCandidate, Outcome, ParticipantId, Ticket, UserParticipant};
+use crate::command::{IceCandidate, Outcome, ParticipantId, SpeakerLevel, Ticket, UserParticipant};
 use crate::error::RoomError;
 
 /// The room's number for one request to the media server.
@@ -58,6 +58,20 @@ pub enum RoomEvent {
         participants: Vec<ParticipantId>,
         /// `TYPE: description(errCode=N)`.
         description: String,
+    },
+    /// Somebody else speaks, or nobody any more.
+    ActiveSpeakerChanged {
+        /// Who wants to know.
+        receivers: Vec<ParticipantId>,
+        /// Who speaks.
+        speaker: Option<UserParticipant>,
+    },
+    /// How loud those are who are to be heard now.
+    AudioLevels {
+        /// Who wants to know.
+        receivers: Vec<ParticipantId>,
+        /// The loudest first; empty once nobody is to be heard any more.
+        levels: Vec<SpeakerLevel>,
     },
     /// The room is over; no command succeeds any more.
     Closed {

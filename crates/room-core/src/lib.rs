@@ -31,11 +31,12 @@ mod participant;
 mod publish;
 mod request;
 mod room;
+mod speakers;
 mod subscribe;
 
 pub use command::{
-    Command, IceCandidate, Loopback, MediaType, MutedMediaType, Outcome, ParticipantId, SdpType,
-    Ticket, UserParticipant,
+    Command, IceCandidate, Listens, Loopback, MediaType, MutedMediaType, Outcome, ParticipantId,
+    SdpType, SpeakerLevel, Ticket, UserParticipant,
 };
 pub use config::{Bandwidth, Limits, RoomConfig};
 pub use effect::{CloseReason, Effect, MediaFailure, Reply, RoomEvent, Token};

@@ -80,8 +80,11 @@ impl Room {
             user = join.participant.user,
             "participant joined"
         );
+        let id = join.id.clone();
         self.participants.insert(join.id, join.participant);
         self.done(join.ticket, Ok(Outcome::Joined { existing }));
+        self.introduce_speaker(&id);
+        self.attend_to_speakers();
     }
 
     pub(crate) fn leave(&mut self, ticket: Ticket, id: &ParticipantId) {
@@ -110,6 +113,7 @@ impl Room {
         } else {
             self.release_participant(&mut participant);
             self.drop_subscriptions_to(&participant.user);
+            self.attend_to_speakers();
         }
         let outcome = Outcome::Left {
             user: participant.user,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use indexmap::IndexMap;
 
 use crate::chain::{ChainElement, Links, MediaSet};
-use crate::command::{IceCandidate, Loopback, MediaType, ParticipantId, SdpType, Ticket};
+use crate::command::{IceCandidate, Listens, Loopback, MediaType, ParticipantId, SdpType, Ticket};
 use crate::error::RoomError;
 
 /// A member of a room.
@@ -18,6 +18,8 @@ pub(crate) struct Participant {
     pub(crate) data_channels: bool,
     /// WebRTC or plain RTP.
     pub(crate) web: bool,
+    /// What it wants to hear of those who speak.
+    pub(crate) listens: Listens,
     /// What it publishes.
     pub(crate) publisher: Publisher,
     /// What it receives, by the publisher's name.
@@ -31,11 +33,12 @@ pub(crate) struct Participant {
 }
 
 impl Participant {
-    pub(crate) fn new(user: String, data_channels: bool, web: bool) -> Self {
+    pub(crate) fn new(user: String, data_channels: bool, web: bool, listens: Listens) -> Self {
         Self {
             user,
             data_channels,
             web,
+            listens,
             publisher: Publisher::default(),
             subscriptions: BTreeMap::new(),
             early: IndexMap::new(),

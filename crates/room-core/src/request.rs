@@ -1,4 +1,5 @@
-//! The requests that rooms make of a media server: documented Kurento API only.
+//! The requests that rooms make of a media server: documented Kurento API, and beyond that only what
+//! the server says that it has.
 
 use salono_kurento_model::wire::{Notification, Request};
 use salono_kurento_model::{Map, Value};
@@ -116,6 +117,41 @@ pub(crate) fn error_description(notification: &Notification) -> String {
         .and_then(Value::as_i64)
         .unwrap_or_default();
     format!("{}: {}(errCode={code})", text("type"), text("description"))
+}
+
+/// Events of the detector of speakers.
+pub(crate) const ACTIVE_SPEAKER_CHANGED: &str = "ActiveSpeakerChanged";
+pub(crate) const AUDIO_LEVELS: &str = "AudioLevels";
+
+/// Asks what the media server has.
+pub(crate) fn server_info() -> Request {
+    invoke("manager_ServerManager", "getInfo", [])
+}
+
+/// Whether a media server's info lists the class that tells who speaks.
+pub(crate) fn has_speaker_detector(info: &Value) -> bool {
+    let modules = info.get("modules").and_then(Value::as_array);
+    modules.into_iter().flatten().any(|module| {
+        let factories = module.get("factories").and_then(Value::as_array);
+        module.get("name").and_then(Value::as_str) == Some("salono")
+            && factories
+                .into_iter()
+                .flatten()
+                .any(|class| class.as_str() == Some("SpeakerDetector"))
+    })
+}
+
+pub(crate) fn create_speaker_detector(pipeline: &str) -> Request {
+    create("salono.SpeakerDetector", in_pipeline(pipeline))
+}
+
+pub(crate) fn set_loudest(detector: &str, loudest: u16) -> Request {
+    invoke(detector, "setLoudest", [("loudest", loudest.into())])
+}
+
+pub(crate) fn set_level_interval(detector: &str, milliseconds: u32) -> Request {
+    let interval = [("levelInterval", milliseconds.into())];
+    invoke(detector, "setLevelInterval", interval)
 }
 
 fn create(class: &str, params: Map<String, Value>) -> Request {

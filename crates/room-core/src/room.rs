@@ -16,6 +16,7 @@ use crate::effect::{CloseReason, Effect, Reply, RoomEvent, Token};
 use crate::error::{RoomError, RoomErrorCode};
 use crate::participant::{Operation, Participant, Running};
 use crate::request;
+use crate::speakers::Speakers;
 
 /// One room. Feed it commands, replies and events; do what [`poll_effect`](Self::poll_effect) says.
 ///
@@ -33,6 +34,7 @@ pub struct Room {
     pub(crate) participants: IndexMap<ParticipantId, Participant>,
     /// Joins that wait for the pipeline, in order.
     pub(crate) joins: VecDeque<PendingJoin>,
+    pub(crate) speakers: Speakers,
     /// Whose object it is, for events.
     pub(crate) objects: BTreeMap<String, ObjectRole>,
     pub(crate) replies: BTreeMap<Token, AwaitedReply>,
@@ -72,12 +74,18 @@ pub(crate) enum ObjectRole {
     Element(ParticipantId),
     /// An endpoint of a participant and the name that the participant knows it by.
     Endpoint(ParticipantId, String),
+    /// Tells who speaks.
+    SpeakerDetector,
 }
 
 /// What a reply is for.
 #[derive(Debug)]
 pub(crate) enum AwaitedReply {
     Pipeline,
+    /// What the media server has.
+    ServerInfo,
+    /// Id of the detector of speakers.
+    Detector,
     Operation {
         participant: ParticipantId,
         serial: u64,
@@ -113,6 +121,7 @@ impl Room {
             pipeline: Pipeline::Absent,
             participants: IndexMap::new(),
             joins: VecDeque::new(),
+            speakers: Speakers::default(),
             objects: BTreeMap::new(),
             replies: BTreeMap::new(),
             deadlines: BTreeMap::new(),
@@ -131,8 +140,9 @@ impl Room {
                 user,
                 data_channels,
                 web,
+                listens,
             } => {
-                let newcomer = Participant::new(user, data_channels, web);
+                let newcomer = Participant::new(user, data_channels, web, listens);
                 self.join(ticket, participant, newcomer, now);
             }
             Command::Leave { participant } => self.leave(ticket, &participant),
@@ -235,6 +245,8 @@ impl Room {
     pub fn handle_reply(&mut self, token: Token, reply: Reply, now: Instant) {
         match self.replies.remove(&token) {
             Some(AwaitedReply::Pipeline) => self.pipeline_reply(token, reply),
+            Some(AwaitedReply::ServerInfo) => self.server_info_reply(reply),
+            Some(AwaitedReply::Detector) => self.detector_reply(reply),
             Some(AwaitedReply::Operation {
                 participant,
                 serial,
@@ -255,6 +267,9 @@ impl Room {
         let Some(role) = self.objects.get(&notification.object) else {
             return;
         };
+        if matches!(role, ObjectRole::SpeakerDetector) {
+            return self.heard(notification);
+        }
         let event = match (role, notification.event.as_str()) {
             (ObjectRole::Endpoint(participant, endpoint), "IceCandidateFound") => {
                 let Some(candidate) = request::found_candidate(notification) else {
@@ -496,7 +511,7 @@ pub(crate) fn object_id(reply: Reply) -> Result<String, String> {
     }
 }
 
-fn seen(id: &ParticipantId, participant: &Participant) -> UserParticipant {
+pub(crate) fn seen(id: &ParticipantId, participant: &Participant) -> UserParticipant {
     UserParticipant {
         participant_id: id.clone(),
         user_name: participant.user.clone(),

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use salono_kurento_model::Value;
 use salono_kurento_model::wire::Request;
 use salono_room_core::{
-    Command, Effect, IceCandidate, Loopback, MediaFailure, MutedMediaType, Outcome, ParticipantId,
-    Room, RoomConfig, RoomEvent, SdpType, Ticket, Token,
+    Command, Effect, IceCandidate, Listens, Loopback, MediaFailure, MutedMediaType, Outcome,
+    ParticipantId, Room, RoomConfig, RoomEvent, SdpType, Ticket, Token,
 };
 
 const PARTICIPANTS: usize = 4;
@@ -159,6 +159,7 @@ impl World {
                 user: user(who),
                 data_channels: false,
                 web: true,
+                listens: Listens::default(),
             },
             Ask::Leave => Command::Leave { participant },
             Ask::Publish { loopback, element } => Command::Publish {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use salono_kurento_model::wire::Request;
 use salono_room_core::{
-    Command, Effect, Loopback, Outcome, ParticipantId, Room, RoomConfig, RoomError, RoomErrorCode,
-    SdpType, Ticket, Token,
+    Command, Effect, Listens, Loopback, Outcome, ParticipantId, Room, RoomConfig, RoomError,
+    RoomErrorCode, SdpType, Ticket, Token,
 };
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -25,6 +25,7 @@ fn join() -> Command {
         user: "ann".into(),
         data_channels: false,
         web: true,
+        listens: Listens::default(),
     }
 }
 

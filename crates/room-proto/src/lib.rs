@@ -21,7 +21,7 @@ mod request;
 
 pub use code::ErrorCode;
 pub use extract::{Params, ParamsError};
-pub use notification::{Notification, NotificationError};
+pub use notification::{AudioLevel, Notification, NotificationError};
 pub use reply::{Peer, PeersReply, SdpAnswerReply, StreamInfo};
 pub use request::{
     IceCandidate, JoinRoom, MAX_REPORTED_METHOD_CHARS, PublishVideo, ReceiveVideo, Request,

@@ -1,4 +1,4 @@
-//! The ten events of the room server.
+//! The events of the room server: Kurento Room's ten, and two that clients ask for when they join.
 //!
 //! Mind the key that names the user: `id` in joined and published, `name` in unpublished and left,
 //! `user` in chat.
@@ -65,6 +65,16 @@ pub enum Notification {
         /// `TYPE: description(errCode=N)`.
         error: String,
     },
+    /// Somebody else speaks, or nobody any more. To those who asked for it when they joined.
+    ActiveSpeakerChanged {
+        /// Its name and stream, `id` and `stream` on the wire; both are absent when nobody speaks.
+        speaker: Option<(String, String)>,
+    },
+    /// How loud those are who are to be heard. To those who asked for it when they joined.
+    AudioLevels {
+        /// The loudest first; empty once nobody is to be heard any more.
+        levels: Vec<AudioLevel>,
+    },
     /// The server closed the room. To everybody who was in it; nobody gets `participantLeft` then.
     RoomClosed {
         /// The room.
@@ -72,6 +82,18 @@ pub enum Notification {
     },
     /// An application's own event. The method is spelled `custonNotification`.
     Custom(Map<String, Value>),
+}
+
+/// How loud a user's stream is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudioLevel {
+    /// Name of the user; `id` on the wire.
+    #[serde(rename = "id")]
+    pub user: String,
+    /// Which of its streams.
+    pub stream: String,
+    /// Level in dBov: 0 is the loudest there can be, −127 is silence.
+    pub level: i8,
 }
 
 /// Why a received notification was not understood.
@@ -99,6 +121,8 @@ impl Notification {
             Self::SendMessage { .. } => "sendMessage",
             Self::IceCandidate { .. } => "iceCandidate",
             Self::MediaError { .. } => "mediaError",
+            Self::ActiveSpeakerChanged { .. } => "activeSpeakerChanged",
+            Self::AudioLevels { .. } => "audioLevels",
             Self::RoomClosed { .. } => "roomClosed",
             Self::Custom(_) => "custonNotification",
         }
@@ -107,7 +131,7 @@ impl Notification {
     /// Understands an event; for clients, and for whoever holds events as loose JSON.
     ///
     /// # Errors
-    /// The method is none of the ten, or a member is missing or of the wrong type.
+    /// The method is none of the events, or a member is missing or of the wrong type.
     pub fn parse(method: &str, params: Option<&Value>) -> Result<Self, NotificationError> {
         let params = Params::new(params)?;
         Ok(match method {
@@ -116,7 +140,7 @@ impl Notification {
             },
             "participantPublished" => Self::ParticipantPublished {
                 user: params.string("id")?,
-                streams: streams(&params)?,
+                streams: list(&params, "streams", "an array of streams")?,
             },
             "participantUnpublished" => Self::ParticipantUnpublished {
                 user: params.string("name")?,
@@ -139,6 +163,15 @@ impl Notification {
             "mediaError" => Self::MediaError {
                 error: params.string("error")?,
             },
+            "activeSpeakerChanged" => Self::ActiveSpeakerChanged {
+                speaker: match params.value("id") {
+                    Some(_) => Some((params.string("id")?, params.string("stream")?)),
+                    None => None,
+                },
+            },
+            "audioLevels" => Self::AudioLevels {
+                levels: list(&params, "levels", "an array of levels")?,
+            },
             "roomClosed" => Self::RoomClosed {
                 room: params.string("room")?,
             },
@@ -148,14 +181,15 @@ impl Notification {
     }
 }
 
-fn streams(params: &Params<'_>) -> Result<Vec<StreamInfo>, ParamsError> {
-    let wrong = ParamsError::WrongType {
-        name: "streams",
-        expected: "an array of streams",
-    };
+fn list<'de, T: Deserialize<'de>>(
+    params: &Params<'de>,
+    name: &'static str,
+    expected: &'static str,
+) -> Result<Vec<T>, ParamsError> {
+    let wrong = ParamsError::WrongType { name, expected };
     params
-        .value("streams")
-        .ok_or(ParamsError::Missing("streams"))
+        .value(name)
+        .ok_or(ParamsError::Missing(name))
         .and_then(|value| Vec::deserialize(value).map_err(|_| wrong))
 }
 
@@ -193,6 +227,13 @@ impl Serialize for Notification {
                 map.serialize_entry("candidate", candidate)?;
             }
             Self::MediaError { error } => map.serialize_entry("error", error)?,
+            Self::ActiveSpeakerChanged { speaker } => {
+                if let Some((user, stream)) = speaker {
+                    map.serialize_entry("id", user)?;
+                    map.serialize_entry("stream", stream)?;
+                }
+            }
+            Self::AudioLevels { levels } => map.serialize_entry("levels", levels)?,
             Self::RoomClosed { room } => map.serialize_entry("room", room)?,
             Self::Custom(members) => {
                 for (name, value) in members.iter().filter(|(_, value)| !value.is_null()) {
@@ -208,7 +249,7 @@ impl Serialize for Notification {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Notification, NotificationError};
+    use super::{AudioLevel, Notification, NotificationError};
     use crate::reply::StreamInfo;
 
     fn all() -> Vec<(Notification, &'static str, &'static str)> {
@@ -262,6 +303,29 @@ mod tests {
                 },
                 "mediaError",
                 r#"{"error":"X: y(errCode=1)"}"#,
+            ),
+            (
+                Notification::ActiveSpeakerChanged {
+                    speaker: Some(("a".into(), "webcam".into())),
+                },
+                "activeSpeakerChanged",
+                r#"{"id":"a","stream":"webcam"}"#,
+            ),
+            (
+                Notification::ActiveSpeakerChanged { speaker: None },
+                "activeSpeakerChanged",
+                "{}",
+            ),
+            (
+                Notification::AudioLevels {
+                    levels: vec![AudioLevel {
+                        user: "a".into(),
+                        stream: "webcam".into(),
+                        level: -30,
+                    }],
+                },
+                "audioLevels",
+                r#"{"levels":[{"id":"a","stream":"webcam","level":-30}]}"#,
             ),
             (
                 Notification::RoomClosed { room: "r".into() },

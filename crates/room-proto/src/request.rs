@@ -51,6 +51,14 @@ pub struct JoinRoom {
     /// Whether the publisher endpoint shall have data channels; false when left out.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub data_channels: bool,
+    /// Whether the participant wants `activeSpeakerChanged`; false when left out. Not one of Kurento
+    /// Room's: its server ignores it, and its clients, which may not take events that they do not
+    /// know, never send it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub active_speaker: bool,
+    /// Whether the participant wants `audioLevels`; false when left out. As `active_speaker`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub audio_levels: bool,
 }
 
 /// Parameters of `publishVideo`.
@@ -141,6 +149,8 @@ impl Request {
                     room: params.string("room")?,
                     user: params.string("user")?,
                     data_channels: params.optional_bool("dataChannels")?.unwrap_or(false),
+                    active_speaker: asks_for(&params, "activeSpeaker"),
+                    audio_levels: asks_for(&params, "audioLevels"),
                 }))
             }
             "leaveRoom" => Params::new(params)
@@ -228,6 +238,11 @@ impl Request {
     }
 }
 
+/// A member that only our own clients send: whatever others put there, it is no fault of theirs.
+fn asks_for(params: &Params<'_>, name: &'static str) -> bool {
+    params.optional_bool(name).ok().flatten().unwrap_or(false)
+}
+
 impl SenderRef {
     /// Splits `<user>_<stream>` at the last underscore.
     ///
@@ -284,6 +299,8 @@ mod tests {
                 room: "r".into(),
                 user: "ann".into(),
                 data_channels: true,
+                active_speaker: true,
+                audio_levels: true,
             }),
             Request::LeaveRoom,
             Request::PublishVideo(PublishVideo {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use salono_kurento_model::{Map, Value};
-use salono_room_core::{IceCandidate, ParticipantId, RoomError, UserParticipant};
+use salono_room_core::{IceCandidate, ParticipantId, RoomError, SpeakerLevel, UserParticipant};
 
 use crate::handler::{
     Chat, NotificationRoomHandler, Published, RoomHandler, UserNotificationService,
@@ -92,6 +92,39 @@ impl RoomHandler for DefaultNotificationRoomHandler {
         for participant in participants {
             self.service
                 .send_notification(participant, "mediaError", params.clone());
+        }
+    }
+
+    fn on_active_speaker_changed(
+        &self,
+        _: &str,
+        receivers: &[ParticipantId],
+        speaker: Option<&UserParticipant>,
+    ) {
+        let params = speaker.map_or_else(Map::new, |speaker| {
+            object([
+                ("id", speaker.user_name.as_str().into()),
+                ("stream", STREAM_ID.into()),
+            ])
+        });
+        for receiver in receivers {
+            self.service
+                .send_notification(receiver, "activeSpeakerChanged", params.clone());
+        }
+    }
+
+    fn on_audio_levels(&self, _: &str, receivers: &[ParticipantId], levels: &[SpeakerLevel]) {
+        let levels = levels.iter().map(|level| {
+            Value::Object(object([
+                ("id", level.participant.user_name.as_str().into()),
+                ("stream", STREAM_ID.into()),
+                ("level", level.dbov.into()),
+            ]))
+        });
+        let params = object([("levels", Value::Array(levels.collect()))]);
+        for receiver in receivers {
+            self.service
+                .send_notification(receiver, "audioLevels", params.clone());
         }
     }
 }

@@ -5,7 +5,7 @@
 //! plain functions. They must not block; one that needs to wait hands its work to a queue or a task.
 
 use salono_kurento_model::{Map, Value};
-use salono_room_core::{IceCandidate, ParticipantId, RoomError, UserParticipant};
+use salono_room_core::{IceCandidate, ParticipantId, RoomError, SpeakerLevel, UserParticipant};
 
 use crate::request::ParticipantRequest;
 
@@ -30,6 +30,23 @@ pub trait RoomHandler: Send + Sync + 'static {
     /// The room ended because its media server is gone; `members` were in it and are no longer.
     fn on_room_lost(&self, room: &str, members: &[UserParticipant]) {
         let _ = (room, members);
+    }
+
+    /// Somebody else speaks now, or nobody any more; `receivers` asked to be told
+    /// ([`Listens::active_speaker`](crate::Listens::active_speaker)).
+    fn on_active_speaker_changed(
+        &self,
+        room: &str,
+        receivers: &[ParticipantId],
+        speaker: Option<&UserParticipant>,
+    ) {
+        let _ = (room, receivers, speaker);
+    }
+
+    /// How loud those are who are to be heard, the loudest first; once nobody is, this comes without
+    /// any. `receivers` asked to be told ([`Listens::levels`](crate::Listens::levels)).
+    fn on_audio_levels(&self, room: &str, receivers: &[ParticipantId], levels: &[SpeakerLevel]) {
+        let _ = (room, receivers, levels);
     }
 
     /// Applies the state of a room-wide filter to one participant.

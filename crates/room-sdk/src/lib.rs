@@ -41,7 +41,7 @@ pub use notification::NotificationRoomManager;
 pub use provider::{FixedKurento, KurentoClientProvider, KurentoClientSessionInfo};
 pub use request::{Join, ParticipantRequest, Publish};
 pub use salono_room_core::{
-    Bandwidth, IceCandidate, Limits, Loopback, MediaType, MutedMediaType, ParticipantId,
-    RoomConfig, RoomError, RoomErrorCode, SdpType, UserParticipant,
+    Bandwidth, IceCandidate, Limits, Listens, Loopback, MediaType, MutedMediaType, ParticipantId,
+    RoomConfig, RoomError, RoomErrorCode, SdpType, SpeakerLevel, UserParticipant,
 };
 pub use shared::ManagerConfig;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use salono_room_core::{
     Command, IceCandidate, MediaType, MutedMediaType, Outcome, ParticipantId, RoomError,
-    RoomErrorCode, UserParticipant,
+    RoomErrorCode, SpeakerLevel, UserParticipant,
 };
 use tokio::sync::oneshot;
 
@@ -491,6 +491,19 @@ impl RoomHandler for Bridge {
 
     fn on_pipeline_error(&self, room: &str, participants: &[ParticipantId], description: &str) {
         self.0.on_pipeline_error(room, participants, description);
+    }
+
+    fn on_active_speaker_changed(
+        &self,
+        room: &str,
+        receivers: &[ParticipantId],
+        speaker: Option<&UserParticipant>,
+    ) {
+        self.0.on_active_speaker_changed(room, receivers, speaker);
+    }
+
+    fn on_audio_levels(&self, room: &str, receivers: &[ParticipantId], levels: &[SpeakerLevel]) {
+        self.0.on_audio_levels(room, receivers, levels);
     }
 
     fn on_room_lost(&self, room: &str, members: &[UserParticipant]) {

@@ -1,6 +1,6 @@
 //! What participants ask for, as values.
 
-use salono_room_core::{Command, Loopback, ParticipantId, SdpType};
+use salono_room_core::{Command, Listens, Loopback, ParticipantId, SdpType};
 
 /// A request of a participant, to be answered later.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -32,6 +32,8 @@ pub struct Join {
     pub data_channels: bool,
     /// WebRTC if true, plain RTP otherwise.
     pub web: bool,
+    /// What the participant wants to hear of those who speak.
+    pub listens: Listens,
 }
 
 impl Join {
@@ -42,6 +44,7 @@ impl Join {
             user: user.into(),
             data_channels: false,
             web: true,
+            listens: Listens::default(),
         }
     }
 }

@@ -241,6 +241,7 @@ impl Running {
                     user: order.join.user,
                     data_channels: order.join.data_channels,
                     web: order.join.web,
+                    listens: order.join.listens,
                 };
                 let waiting = Waiting::Join {
                     participant: order.participant,
@@ -441,6 +442,12 @@ impl Running {
                 participants,
                 description,
             } => handler.on_pipeline_error(room, &participants, &description),
+            RoomEvent::ActiveSpeakerChanged { receivers, speaker } => {
+                handler.on_active_speaker_changed(room, &receivers, speaker.as_ref());
+            }
+            RoomEvent::AudioLevels { receivers, levels } => {
+                handler.on_audio_levels(room, &receivers, &levels);
+            }
             RoomEvent::Closed { reason, members } => {
                 self.shared.directory().close(self.address.key);
                 match reason {

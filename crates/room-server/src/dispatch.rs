@@ -5,7 +5,7 @@ use std::sync::Arc;
 use salono_jsonrpc::room::envelope::Failure;
 use salono_jsonrpc::room::{RequestId, SessionId};
 use salono_room_proto::{ErrorCode, Request};
-use salono_room_sdk::{IceCandidate, Join, ParticipantId, ParticipantRequest, Publish};
+use salono_room_sdk::{IceCandidate, Join, Listens, ParticipantId, ParticipantRequest, Publish};
 use serde_json::{Map, Value};
 
 use crate::exchange::Job;
@@ -87,6 +87,10 @@ impl Running {
                     user: join.user,
                     data_channels: join.data_channels,
                     web: true,
+                    listens: Listens {
+                        active_speaker: join.active_speaker,
+                        levels: join.audio_levels,
+                    },
                 };
                 manager.join_room(&asked, join).await;
             }

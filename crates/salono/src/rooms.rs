@@ -39,6 +39,7 @@ pub(crate) fn server_config(room: &Room, web: &Web) -> RoomServerConfig {
     config.policy.max_candidate_bytes = room.max_candidate_bytes;
     config.rooms.rooms = room.max_rooms;
     config.rooms.room.limits.participants = room.max_participants;
+    config.rooms.room.loudest = room.loudest;
     let bandwidth = &mut config.rooms.room.bandwidth;
     bandwidth.max_video_recv = room.max_video_recv_kbps;
     bandwidth.min_video_recv = room.min_video_recv_kbps;

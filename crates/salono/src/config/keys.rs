@@ -335,6 +335,10 @@ pub(crate) const KEYS: &[Key] = &[
         "Least video that is sent to a participant for one other, kbit/s; unset leaves the media server's default.",
     ),
     key(
+        "room.loudest",
+        "Forward the sound of so many participants of a room only, the loudest and whoever is speaking; 0 forwards everybody. It takes a media server with the module `salono`, and participants whose clients send audio levels, as browsers do.",
+    ),
+    key(
         "room.loopback_remote",
         "Whether the demo page shows one's own picture as it comes back from the server.",
     ),

@@ -240,6 +240,8 @@ pub(crate) struct Room {
     pub(crate) max_video_send_kbps: Option<u32>,
     /// `setMinVideoSendBandwidth`.
     pub(crate) min_video_send_kbps: Option<u32>,
+    /// Participants whose sound is forwarded.
+    pub(crate) loudest: u16,
     /// The demo page's own picture comes back through the server.
     pub(crate) loopback_remote: bool,
     /// And is shown next to the local one.
@@ -345,6 +347,7 @@ impl Default for Config {
                 min_video_recv_kbps: rooms.rooms.room.bandwidth.min_video_recv,
                 max_video_send_kbps: rooms.rooms.room.bandwidth.max_video_send,
                 min_video_send_kbps: rooms.rooms.room.bandwidth.min_video_send,
+                loudest: rooms.rooms.room.loudest,
                 loopback_remote: rooms.client.loopback_remote,
                 loopback_and_local: rooms.client.loopback_and_local,
                 filter_request_param: rooms.client.filter_request_param,

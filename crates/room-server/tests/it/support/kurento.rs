@@ -23,6 +23,7 @@ enum Script {
     Release(String),
     Fail(String),
     Candidates,
+    Speakers,
     Raise(String, String, Value),
     Vanish,
 }
@@ -47,6 +48,7 @@ impl FakeKurento {
             failing: BTreeSet::new(),
             waiting: Vec::new(),
             candidates: false,
+            speakers: false,
         };
         tokio::spawn(state.run(requests, orders));
         let fake = Self {
@@ -57,7 +59,7 @@ impl FakeKurento {
         (fake, client)
     }
 
-    /// `hold OP`, `release OP`, `fail OP` (each operation or class), `candidates`, `vanish`,
+    /// `hold OP`, `release OP`, `fail OP` (each operation or class), `candidates`, `speakers`, `vanish`,
     /// `waiting N`, `objects N`, `raise CLASS#N EVENT {data}`.
     pub(crate) async fn order(&mut self, line: &str) {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -66,6 +68,7 @@ impl FakeKurento {
             "release" => Script::Release(rest.to_owned()),
             "fail" => Script::Fail(rest.to_owned()),
             "candidates" => Script::Candidates,
+            "speakers" => Script::Speakers,
             "vanish" => Script::Vanish,
             "raise" => {
                 let mut parts = rest.splitn(3, ' ');
@@ -101,6 +104,8 @@ struct State {
     failing: BTreeSet<String>,
     waiting: Vec<ClientMessage>,
     candidates: bool,
+    /// It has a detector of speakers, and says so.
+    speakers: bool,
 }
 
 impl State {
@@ -116,6 +121,7 @@ impl State {
                     Script::Hold(what) => drop(self.held.insert(what)),
                     Script::Fail(what) => drop(self.failing.insert(what)),
                     Script::Candidates => self.candidates = true,
+                    Script::Speakers => self.speakers = true,
                     Script::Vanish => return,
                     Script::Raise(object, event, data) => self.raise(&object, &event, data).await,
                     Script::Release(what) => {
@@ -181,6 +187,16 @@ impl State {
                     });
                     self.raise(&object, "IceCandidateFound", candidate).await;
                     Value::Null
+                }
+                "getInfo" => {
+                    let salono = json!({ "name": "salono", "factories": ["SpeakerDetector"] });
+                    let core = json!({ "name": "core", "factories": ["MediaPipeline"] });
+                    let modules = if self.speakers {
+                        vec![core, salono]
+                    } else {
+                        vec![core]
+                    };
+                    json!({ "modules": modules })
                 }
                 _ => Value::Null,
             },
