@@ -100,11 +100,22 @@ impl Scene {
                 }
                 _ => "sdp".into(),
             },
-            Request::Subscribe { object, event } if object == "detector" => {
-                self.asked.push(format!("subscribe {event}"));
+            Request::Subscribe { object, event } => {
+                if object == "detector" {
+                    self.asked.push(format!("subscribe {event}"));
+                }
                 "subscription".into()
             }
-            _ => "subscription".into(),
+            Request::Release { .. } => Value::Null,
+            other @ (Request::Connect
+            | Request::Ping { .. }
+            | Request::Describe { .. }
+            | Request::Unsubscribe { .. }
+            | Request::Ref { .. }
+            | Request::Unref { .. }
+            | Request::KeepAlive
+            | Request::CloseSession { .. }
+            | Request::Transaction { .. }) => panic!("{other:?}"),
         }
     }
 
