@@ -5,6 +5,9 @@ NPM ?= npm
 MVN ?= mvn
 # Arguments of `make demo`, as in: make demo ARGS="--https 0.0.0.0:443"
 ARGS ?=
+# What `make bench-sfu` measures. The servers get the second core, the load the others.
+SFU_ARGS ?= --target salono --target janus --target floor --server-cores 1 \
+	--scenario one-to-many --subscribers 50,200,400,1000 --scenario rooms --scenario audio --out $(target)/sfu.md
 
 client := clients/js
 client_sources := $(wildcard $(client)/src/*.ts) $(client)/build.mjs $(client)/tsconfig.json $(client)/tsconfig.build.json
@@ -31,7 +34,7 @@ target := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build js deps test-deps test format lint test-rust test-js test-e2e \
-	bench-startup bench-floor bench-forward bench-leak clean
+	bench-startup bench-floor bench-leak bench-peers bench-sfu clean
 
 help: ## lists these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -101,8 +104,11 @@ bench-floor: build ## the least that forwarding a packet can cost here
 bench-leak: build ## whether endpoints leave anything behind, what each costs
 	$(target)/release/salono bench leak
 
-bench-forward: build ## what forwarding a packet costs here, beside the floor
-	$(target)/release/salono bench forward
+bench-peers: ## installs and configures what bench-sfu compares with; starts nothing
+	scripts/bench-peers.sh $(target)/peers
+
+bench-sfu: build ## forwarding beside Janus and the floor: docs/performance.md
+	$(target)/release/salono bench sfu $(SFU_ARGS)
 
 clean: ## removes what was built
 	$(CARGO) clean

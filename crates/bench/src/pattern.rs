@@ -4,15 +4,25 @@ use salono_media_api::MediaKind;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Traffic of one publisher: video frames of equal packets, and audio packets between them.
+/// Largest RTP payload of a video packet: 1 200 bytes less header and header extensions, as browsers keep to.
+const MAX_VIDEO_PAYLOAD: usize = 1_160;
+
+/// Sizes of successive frames between keyframes, in per cent of their mean: encoders come near their target
+/// bitrate, not to it. The mean of these is 100.
+const FRAME_SIZES: [usize; 8] = [96, 112, 88, 104, 90, 114, 98, 98];
+
+/// How many times the mean a keyframe takes.
+const KEYFRAME_SIZE: usize = 4;
+
+/// Traffic of one publisher: frames of a camera and packets of a microphone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     /// Video frames per second; 0 for no video.
     pub frames_per_second: u32,
-    /// RTP packets of a video frame, sent back to back as browsers do.
-    pub packets_per_frame: u32,
-    /// RTP payload bytes of a video packet.
-    pub video_bytes: usize,
+    /// Mean bitrate of the video's RTP payloads, bits per second.
+    pub video_bps: u32,
+    /// Every so many frames is a keyframe, four times as large as frames are in the mean.
+    pub keyframe_every: u64,
     /// Audio packets per second; 0 for no audio.
     pub audio_per_second: u32,
     /// RTP payload bytes of an audio packet.
@@ -20,20 +30,20 @@ pub struct Pattern {
 }
 
 impl Default for Pattern {
-    /// A camera at 1.44 Mbit/s (30 frames of 5 × 1 200 bytes) and Opus at 48 kbit/s in 20 ms
-    /// packets.
+    /// A camera at 1.5 Mbit/s, 30 frames of 5 or 6 packets, a keyframe every 3 s, and Opus at 48 kbit/s in
+    /// 20 ms packets.
     fn default() -> Self {
         Self {
             frames_per_second: 30,
-            packets_per_frame: 5,
-            video_bytes: 1_200,
+            video_bps: 1_500_000,
+            keyframe_every: 90,
             audio_per_second: 50,
             audio_bytes: 120,
         }
     }
 }
 
-/// Packets that are sent at one moment.
+/// What is sent at one moment: a video frame or an audio packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Burst {
     /// Time since the beginning.
@@ -42,52 +52,99 @@ pub struct Burst {
     pub kind: MediaKind,
     /// Number of the frame or audio packet, from 0.
     pub number: u64,
-    /// Number of packets.
-    pub packets: u32,
-    /// RTP payload bytes of each.
+    /// It is a video frame that needs no other.
+    pub keyframe: bool,
+    /// RTP payload bytes of all packets together.
     pub bytes: usize,
 }
 
+impl Burst {
+    /// RTP payload bytes of each packet: as even as can be, the larger ones first.
+    pub fn packets(&self) -> impl Iterator<Item = usize> + use<> {
+        let count = self.bytes.div_ceil(MAX_VIDEO_PAYLOAD).max(1);
+        let (each, rest) = (self.bytes / count, self.bytes % count);
+        (0..count).map(move |index| each + usize::from(index < rest))
+    }
+}
+
 impl Pattern {
-    /// What is sent within `length`, in order of time.
-    pub fn bursts(&self, length: Duration) -> impl Iterator<Item = Burst> {
-        let mut video = self.stream(MediaKind::Video).peekable();
-        let mut audio = self.stream(MediaKind::Audio).peekable();
+    /// A microphone alone.
+    pub fn audio_only() -> Self {
+        Self {
+            frames_per_second: 0,
+            ..Self::default()
+        }
+    }
+
+    /// Whether there is video.
+    pub fn has_video(&self) -> bool {
+        self.frames_per_second > 0
+    }
+
+    /// What is sent, in order of time, without end unless nothing is sent at all.
+    pub fn bursts(&self) -> impl Iterator<Item = Burst> + use<> {
+        let mut video = self.frames().peekable();
+        let mut audio = self.audio().peekable();
         std::iter::from_fn(move || match (video.peek(), audio.peek()) {
             (Some(frame), Some(packet)) if packet.at < frame.at => audio.next(),
             (Some(_), _) => video.next(),
             (None, _) => audio.next(),
         })
-        .take_while(move |burst| burst.at < length)
     }
 
-    /// RTP packets within `length`.
-    pub fn packets(&self, length: Duration) -> u64 {
-        self.bursts(length)
-            .map(|burst| u64::from(burst.packets))
-            .sum()
+    /// Bytes of a keyframe.
+    pub fn keyframe_bytes(&self) -> usize {
+        self.mean_frame() * KEYFRAME_SIZE
     }
 
-    /// The bursts of one kind, without end.
-    fn stream(&self, kind: MediaKind) -> impl Iterator<Item = Burst> + use<> {
-        let (rate, packets, bytes) = match kind {
-            MediaKind::Video => (
-                self.frames_per_second,
-                self.packets_per_frame,
-                self.video_bytes,
-            ),
-            MediaKind::Audio => (self.audio_per_second, 1, self.audio_bytes),
-            MediaKind::Data => (0, 0, 0),
-        };
-        let numbers = (0..u64::MAX).take_while(move |_| rate > 0 && packets > 0);
-        numbers.map(move |number| Burst {
-            at: Duration::from_nanos(number.saturating_mul(1_000_000_000) / u64::from(rate.max(1))),
-            kind,
-            number,
-            packets,
-            bytes,
-        })
+    /// Bytes of a frame in the mean, keyframes included.
+    fn mean_frame(&self) -> usize {
+        self.video_bps as usize / 8 / self.frames_per_second.max(1) as usize
     }
+
+    fn frames(&self) -> impl Iterator<Item = Burst> + use<> {
+        let rate = u64::from(self.frames_per_second);
+        let every = self.keyframe_every.max(2);
+        let keyframe = self.keyframe_bytes();
+        // What keyframes leave to the others.
+        let mean =
+            (self.mean_frame() * every as usize).saturating_sub(keyframe) / (every as usize - 1);
+        (0..u64::MAX)
+            .take_while(move |_| rate > 0)
+            .map(move |number| {
+                let is_keyframe = number.is_multiple_of(every);
+                let share = FRAME_SIZES[(number % FRAME_SIZES.len() as u64) as usize];
+                Burst {
+                    at: nth(number, rate),
+                    kind: MediaKind::Video,
+                    number,
+                    keyframe: is_keyframe,
+                    bytes: if is_keyframe {
+                        keyframe
+                    } else {
+                        mean * share / 100
+                    },
+                }
+            })
+    }
+
+    fn audio(&self) -> impl Iterator<Item = Burst> + use<> {
+        let (rate, bytes) = (u64::from(self.audio_per_second), self.audio_bytes);
+        (0..u64::MAX)
+            .take_while(move |_| rate > 0)
+            .map(move |number| Burst {
+                at: nth(number, rate),
+                kind: MediaKind::Audio,
+                number,
+                keyframe: false,
+                bytes,
+            })
+    }
+}
+
+/// When number `number` is due at `rate` a second.
+fn nth(number: u64, rate: u64) -> Duration {
+    Duration::from_nanos(number.saturating_mul(1_000_000_000) / rate.max(1))
 }
 
 /// Keeps to a schedule in real time.
@@ -123,24 +180,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn second_of_the_usual_pattern_is_150_video_and_50_audio_packets_in_order() {
-        let pattern = Pattern::default();
-        let bursts: Vec<_> = pattern.bursts(Duration::from_secs(1)).collect();
-        let count = |kind| bursts.iter().filter(|burst| burst.kind == kind).count();
-        assert_eq!((count(MediaKind::Video), count(MediaKind::Audio)), (30, 50));
-        assert!(bursts.is_sorted_by_key(|burst| burst.at));
-        assert_eq!(pattern.packets(Duration::from_secs(1)), 200);
-        assert_eq!(pattern.packets(Duration::from_secs(60)), 12_000);
+    fn usual_pattern_is_a_camera_of_one_and_a_half_megabits_and_a_microphone() {
+        let minute: Vec<_> = Pattern::default()
+            .bursts()
+            .take_while(|burst| burst.at < Duration::from_secs(60))
+            .collect();
+        assert!(minute.is_sorted_by_key(|burst| burst.at));
+        let of = |kind| minute.iter().filter(move |burst| burst.kind == kind);
+        assert_eq!(of(MediaKind::Audio).count(), 3_000);
+        assert_eq!(of(MediaKind::Video).count(), 1_800);
+        assert_eq!(
+            of(MediaKind::Video).filter(|frame| frame.keyframe).count(),
+            20
+        );
+        let bps = of(MediaKind::Video).map(|frame| frame.bytes).sum::<usize>() * 8 / 60;
+        assert!((1_485_000..1_515_000).contains(&bps), "{bps}");
+        for frame in of(MediaKind::Video) {
+            let sizes: Vec<_> = frame.packets().collect();
+            assert_eq!(sizes.iter().sum::<usize>(), frame.bytes);
+            assert!(
+                frame.keyframe || (5..=6).contains(&sizes.len()),
+                "{sizes:?}"
+            );
+            assert!(sizes.is_sorted_by(|a, b| a >= b) && sizes[0] - sizes[sizes.len() - 1] <= 1);
+            assert!(sizes[0] <= MAX_VIDEO_PAYLOAD);
+        }
     }
 
     #[test]
     fn silent_pattern_ends() {
         let pattern = Pattern {
-            frames_per_second: 0,
             audio_per_second: 0,
-            ..Pattern::default()
+            ..Pattern::audio_only()
         };
-        assert_eq!(pattern.packets(Duration::from_secs(1)), 0);
+        assert_eq!(pattern.bursts().next(), None);
     }
 
     #[test]

@@ -239,6 +239,37 @@ pub fn thread_cpu_time() -> Duration {
     )
 }
 
+/// The cores that the calling thread may run on, in ascending order.
+///
+/// # Errors
+/// What the kernel says, for example when there are more cores than a set of the C library has room for.
+pub fn thread_cores() -> io::Result<Vec<usize>> {
+    // SAFETY: an array of integers, for which zero is a valid value.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `set` has the stated size and lives until the call returns; 0 is the calling thread.
+    check(unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) })?;
+    // SAFETY: `core` is below the number of bits of the set.
+    let is_set = |core: &usize| unsafe { libc::CPU_ISSET(*core, &set) };
+    Ok((0..libc::CPU_SETSIZE as usize).filter(is_set).collect())
+}
+
+/// Confines the calling thread, and the threads and processes that it starts from now on, to these cores.
+///
+/// # Errors
+/// What the kernel says, for example when none of them is there.
+pub fn confine_thread(cores: &[usize]) -> io::Result<()> {
+    // SAFETY: an array of integers, for which zero is a valid value.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    for core in cores {
+        if *core < libc::CPU_SETSIZE as usize {
+            // SAFETY: `core` is below the number of bits of the set.
+            unsafe { libc::CPU_SET(*core, &mut set) };
+        }
+    }
+    // SAFETY: `set` has the stated size and lives until the call returns; 0 is the calling thread.
+    check(unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) })
+}
+
 /// Lets this process have as many descriptors as it is allowed to, and returns how many that are.
 /// The limit in force is often 1024, for programs that use `select`.
 ///
@@ -333,6 +364,18 @@ fn check(result: libc::c_int) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn thread_runs_where_it_is_confined_to() {
+        let all = thread_cores().unwrap();
+        std::thread::spawn(move || {
+            confine_thread(&all[..1]).unwrap();
+            assert_eq!(thread_cores().unwrap(), all[..1]);
+            assert!(confine_thread(&[]).is_err());
+        })
+        .join()
+        .unwrap();
+    }
 
     #[test]
     fn descriptors_are_allowed_up_to_the_hard_limit() {

@@ -88,6 +88,9 @@ pub(crate) enum Failure {
     /// `salono bench leak` found a leak.
     #[error("left behind: {0}")]
     LeftBehind(String),
+    /// Packets did not arrive.
+    #[error("not every packet arrived: {0}")]
+    Lossy(String),
     /// Something of the system failed.
     #[error("{what}: {error}")]
     System {

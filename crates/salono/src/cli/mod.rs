@@ -72,9 +72,9 @@ pub(crate) enum Command {
     /// Measure this program on this machine
     #[command(after_help = "Examples:\n  \
         salono bench startup\n  \
-        salono bench floor > floor.md\n  \
+        salono bench floor\n  \
         salono bench leak --endpoints 1000\n  \
-        salono bench forward --subscribers 10,50,200 --runs 5")]
+        salono bench sfu --target salono --target floor --subscribers 50,200 --out board.md")]
     Bench(BenchArgs),
 }
 

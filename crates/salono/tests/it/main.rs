@@ -12,6 +12,7 @@ mod process;
 mod programs;
 mod rtp;
 mod serving;
+mod sfu;
 mod shutdown;
 mod sip;
 mod together;

@@ -13,7 +13,7 @@ mod report;
 use std::io;
 use std::time::{Duration, Instant};
 
-use salono_bench::forward::{Callers, ForwardError};
+use salono_bench::{Callers, PeerError};
 use salono_kurento_client::events::{EventData, IceCandidateFound, IceGatheringDone};
 use salono_kurento_client::{Error, Events, MediaPipeline, WebRtcEndpoint};
 use tokio::time::timeout;
@@ -53,7 +53,7 @@ pub(crate) enum LeakError {
     Server(#[from] Error),
     /// A peer did not get through.
     #[error(transparent)]
-    Peer(#[from] ForwardError),
+    Peer(#[from] PeerError),
     /// An event did not come.
     #[error("{0} did not come within {PATIENCE:?}")]
     Missing(&'static str),

@@ -1,11 +1,10 @@
 //! Peers that call a server and do nothing else: for measurements of what a call costs.
 
-use super::peer::{Buffers, Peer, PeerFactory};
-use super::{ForwardError, LOOPBACK};
+use super::{Buffers, LOOPBACK, Offered, Peer, PeerError, PeerFactory, failed};
+use salono_media_engine::udp::SocketOptions;
 use std::thread;
 use std::time::{Duration, Instant};
 use str0m::Event;
-use str0m::change::SdpPendingOffer;
 use str0m::media::Direction;
 
 /// Pause before all peers are looked at again.
@@ -23,7 +22,7 @@ pub struct Callers {
 struct Caller {
     peer: Peer,
     /// Our offer until it is answered.
-    offer: Option<SdpPendingOffer>,
+    offer: Option<Offered>,
     connected: bool,
 }
 
@@ -32,9 +31,9 @@ impl Callers {
     ///
     /// # Errors
     /// When there can be no certificate.
-    pub fn new() -> Result<Self, ForwardError> {
+    pub fn new() -> Result<Self, PeerError> {
         Ok(Self {
-            factory: PeerFactory::new()?,
+            factory: PeerFactory::new(LOOPBACK)?,
             buffers: Buffers::new(),
             callers: Vec::new(),
         })
@@ -44,8 +43,10 @@ impl Callers {
     ///
     /// # Errors
     /// When it has no socket.
-    pub fn offer(&mut self) -> Result<String, ForwardError> {
-        let (peer, text, offer) = self.factory.offer(LOOPBACK, Direction::SendRecv)?;
+    pub fn offer(&mut self) -> Result<String, PeerError> {
+        let mut peer = self.factory.peer(SocketOptions::default())?;
+        let offer = peer.offer(true, Direction::SendRecv)?;
+        let text = offer.sdp.clone();
         self.callers.push(Caller {
             peer,
             offer: Some(offer),
@@ -63,38 +64,45 @@ impl Callers {
         caller: usize,
         answer: &str,
         candidates: &[String],
-    ) -> Result<(), ForwardError> {
+    ) -> Result<(), PeerError> {
         let caller = self.callers.get_mut(caller);
         let waiting = caller.and_then(|caller| Some((&mut caller.peer, caller.offer.take()?)));
         let Some((peer, offer)) = waiting else {
-            return Err(ForwardError::Peer("nobody waits for this answer".into()));
+            return Err(failed("nobody waits for this answer"));
         };
-        peer.accept(offer, answer, candidates)
+        peer.accept(offer, answer)?;
+        candidates
+            .iter()
+            .try_for_each(|candidate| peer.add_candidate(candidate))
     }
 
     /// Runs all of them until everyone is connected: ICE and DTLS.
     ///
     /// # Errors
     /// When one fails or that takes longer than `patience`.
-    pub fn connect(&mut self, patience: Duration) -> Result<(), ForwardError> {
+    pub fn connect(&mut self, patience: Duration) -> Result<(), PeerError> {
         let began = Instant::now();
         loop {
             for Caller {
                 peer, connected, ..
             } in &mut self.callers
             {
-                peer.run(&mut self.buffers, |event| {
-                    if let Event::Connected = event {
-                        *connected = true;
-                    }
-                })?;
+                peer.run(
+                    &mut self.buffers,
+                    |_, _, _| {},
+                    |event| {
+                        if let Event::Connected = event {
+                            *connected = true;
+                        }
+                    },
+                )?;
             }
             let missing = self.callers.iter().filter(|it| !it.connected).count();
             if missing == 0 {
                 return Ok(());
             }
             if began.elapsed() > patience {
-                return Err(ForwardError::Peer(format!(
+                return Err(failed(format!(
                     "{missing} of {} did not connect",
                     self.callers.len()
                 )));

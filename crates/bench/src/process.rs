@@ -1,0 +1,122 @@
+//! What a process uses, by `/proc`.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Ticks of the CPU times in `/proc/PID/stat` per second: 100 on every architecture (`USER_HZ`).
+const TICKS_PER_SECOND: u64 = 100;
+
+/// CPU time and memory of a process at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ProcessUsage {
+    /// CPU time of all its threads, those that have ended included: user and system.
+    pub cpu: Duration,
+    /// Resident memory, bytes.
+    pub resident: u64,
+}
+
+impl ProcessUsage {
+    /// Of the process with this id.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn of(process: u32) -> io::Result<Self> {
+        let folder = PathBuf::from(format!("/proc/{process}"));
+        let stat = fs::read_to_string(folder.join("stat"))?;
+        let status = fs::read_to_string(folder.join("status"))?;
+        Self::parse(&stat, &status).ok_or_else(|| io::Error::other("/proc reads differently"))
+    }
+
+    fn parse(stat: &str, status: &str) -> Option<Self> {
+        // The name of the program, in parentheses, may contain anything.
+        let (_, rest) = stat.rsplit_once(')')?;
+        let mut fields = rest.split_whitespace().skip(11);
+        let user: u64 = fields.next()?.parse().ok()?;
+        let system: u64 = fields.next()?.parse().ok()?;
+        let resident = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kib: u64 = resident.split_whitespace().next()?.parse().ok()?;
+        Some(Self {
+            cpu: Duration::from_millis((user + system) * 1_000 / TICKS_PER_SECOND),
+            resident: kib * 1_024,
+        })
+    }
+}
+
+/// The process that listens on a TCP port of this machine, as far as this user may know.
+pub fn listening_on(port: u16) -> Option<u32> {
+    let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .into_iter()
+        .find_map(|table| listener(&fs::read_to_string(table).ok()?, port))?;
+    let wanted = format!("socket:[{inode}]");
+    fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let process = entry.file_name().to_str()?.parse().ok()?;
+        let mut files = fs::read_dir(entry.path().join("fd")).ok()?.flatten();
+        let is_it = |file: fs::DirEntry| {
+            fs::read_link(file.path()).is_ok_and(|target| target.as_os_str() == wanted.as_str())
+        };
+        files.any(is_it).then_some(process)
+    })
+}
+
+/// Inode of the socket that listens on a port (proc_net_tcp: state 0A in column 4, inode in column 10).
+fn listener(table: &str, port: u16) -> Option<String> {
+    table.lines().skip(1).find_map(|line| {
+        let columns: Vec<_> = line.split_whitespace().collect();
+        let (_, local) = columns.get(1)?.rsplit_once(':')?;
+        let is_it = u16::from_str_radix(local, 16) == Ok(port) && columns.get(3) == Some(&"0A");
+        is_it.then(|| columns.get(9).map(ToString::to_string))?
+    })
+}
+
+/// The machine in a line: processor, cores, kernel.
+pub fn machine() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let info = read("/proc/cpuinfo");
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("unknown processor", |(_, name)| name);
+    // Not those that this process is confined to.
+    let cores = info
+        .lines()
+        .filter(|line| line.starts_with("processor"))
+        .count();
+    let kernel = read("/proc/sys/kernel/osrelease");
+    format!("{model}, {cores} cores, Linux {}", kernel.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_memory_are_read_past_any_program_name() {
+        let stat = "7 (a) b) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20 0 1 0";
+        let usage = ProcessUsage::parse(stat, "Name:\ta\nVmRSS:\t  12 kB\n");
+        let expected = ProcessUsage {
+            cpu: Duration::from_secs(2),
+            resident: 12 * 1_024,
+        };
+        assert_eq!(usage, Some(expected));
+    }
+
+    #[test]
+    fn listener_is_found_by_its_port() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert_eq!(listening_on(port), Some(std::process::id()));
+        drop(listener);
+        assert_eq!(listening_on(port), None);
+    }
+
+    #[test]
+    fn this_process_uses_memory_and_no_process_is_an_error() {
+        assert!(ProcessUsage::of(std::process::id()).unwrap().resident > 0);
+        assert!(ProcessUsage::of(u32::MAX).is_err());
+        assert!(machine().contains("Linux"));
+    }
+}

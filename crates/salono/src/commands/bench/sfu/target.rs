@@ -1,0 +1,89 @@
+//! Which servers can be measured, and what they are called.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use salono_bench::scoreboard::FLOOR;
+
+use super::servers::Surroundings;
+
+/// A server to measure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// This program, or another build of it.
+    Salono(Option<PathBuf>),
+    /// Janus, as `make bench-peers` installs it.
+    Janus,
+    /// The bare forwarder.
+    Floor,
+    /// Whatever speaks the Kurento Protocol at this URL.
+    Url(String),
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(("salono", file)) = text.split_once('=') {
+            return Ok(Self::Salono(Some(file.into())));
+        }
+        match text {
+            "salono" => Ok(Self::Salono(None)),
+            "janus" => Ok(Self::Janus),
+            FLOOR => Ok(Self::Floor),
+            url if url.starts_with("ws://") || url.starts_with("wss://") => {
+                Ok(Self::Url(url.to_owned()))
+            }
+            _ => Err("expected salono, salono=FILE, janus, floor or a ws:// URL".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Salono(None) => f.write_str("salono"),
+            Self::Salono(Some(file)) => write!(f, "salono={}", file.display()),
+            Self::Janus => f.write_str("janus"),
+            Self::Floor => f.write_str(FLOOR),
+            Self::Url(url) => f.write_str(url),
+        }
+    }
+}
+
+impl Target {
+    /// Whether it can be started at all, before time is spent on others.
+    pub(super) fn check(&self, surroundings: &Surroundings) -> io::Result<()> {
+        match self {
+            Self::Salono(Some(file)) if !file.is_file() => Err(io::Error::other(format!(
+                "there is no program {}",
+                file.display()
+            ))),
+            Self::Janus => surroundings.janus().map(|_| ()),
+            Self::Salono(_) | Self::Floor | Self::Url(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back() {
+        for name in [
+            "salono",
+            "salono=/a/b",
+            "janus",
+            "floor",
+            "ws://h:1/kurento",
+        ] {
+            assert_eq!(name.parse::<Target>().unwrap().to_string(), name);
+        }
+        for name in ["", "kurento", "http://h", "janus=/a"] {
+            assert!(name.parse::<Target>().is_err(), "{name}");
+        }
+    }
+}
