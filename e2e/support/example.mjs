@@ -21,9 +21,10 @@ export class Example {
    *
    * @param {string} name of the program
    * @param {string} kurento URL of the media server
+   * @param {string[]} more arguments
    */
-  static async start(name, kurento) {
-    const example = new Example(name, ["--kurento", kurento, "--listen", "127.0.0.1:0"]);
+  static async start(name, kurento, more = []) {
+    const example = new Example(name, ["--kurento", kurento, "--listen", "127.0.0.1:0", ...more]);
     await until(`${name} serves its page`, () => {
       assert.equal(example.#child.exitCode, null, `${name} ended:\n${example.log}`);
       example.url = /open (\S+) in a browser/.exec(example.log)?.[1];
@@ -35,7 +36,7 @@ export class Example {
   /** Starts a program with these arguments. */
   constructor(name, args) {
     const path = join(dirname(binary()), name);
-    assert.ok(existsSync(path), `no ${path}: build it with cargo build -p salono-examples`);
+    assert.ok(existsSync(path), `no ${path}: build it with cargo build -p salono-examples -p salono-sip-bridge`);
     this.#child = spawn(path, args, { stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream.setEncoding("utf8");

@@ -44,12 +44,18 @@ export class Peer {
   /**
    * Makes an offer.
    *
-   * @param {{local?: HTMLVideoElement, remote?: HTMLVideoElement, audio?: boolean}} what show the own camera in
-   *   `local` and send it; show what is received in `remote`
+   * @param {{local?: HTMLVideoElement, remote?: HTMLMediaElement, audio?: boolean, talk?: string[]}} what show the
+   *   own camera in `local` and send it; play what is received in `remote`; or only `talk`, in these codecs
    * @returns {Promise<string>} the offer, for the program
    */
-  async offer({ local, remote, audio = true }) {
-    if (local) {
+  async offer({ local, remote, audio = true, talk }) {
+    if (talk) {
+      this.#media = await navigator.mediaDevices.getUserMedia({ audio: true });
+      const [track] = this.#media.getAudioTracks();
+      const options = { direction: "sendrecv", streams: [this.#media] };
+      const transceiver = this.#connection.addTransceiver(track, options);
+      transceiver.setCodecPreferences(codecs("audio", talk));
+    } else if (local) {
       this.#media = await navigator.mediaDevices.getUserMedia({ audio, video: true });
       local.srcObject = this.#media;
       const direction = remote ? "sendrecv" : "sendonly";
@@ -106,6 +112,15 @@ export class Peer {
       track.stop();
     }
   }
+}
+
+/** What this browser knows of these codecs, in their order. */
+function codecs(kind, names) {
+  const known = RTCRtpReceiver.getCapabilities(kind).codecs;
+  return names.flatMap((name) => {
+    const type = `${kind}/${name}`.toLowerCase();
+    return known.filter(({ mimeType }) => mimeType.toLowerCase() === type);
+  });
 }
 
 /** Tells the person something; nothing clears it. */

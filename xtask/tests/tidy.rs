@@ -29,7 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("room-server", &["room-sdk", "room-proto", "jsonrpc"]),
     ("examples", &["kurento-client"]),
-    ("sip-bridge", &["kurento-client"]),
+    ("sip-bridge", &["kurento-client", "examples"]),
     (
         "bench",
         &[
@@ -106,6 +106,7 @@ const SERDE: &[&str] = &[
     "salono",
     "bench",
     "examples",
+    "sip-bridge",
 ];
 
 /// Longest source file, in lines; tests and generated files may be longer.

@@ -1,58 +1,38 @@
-//! Answers SIP calls with an echo, by way of a media server.
+//! Answers SIP calls, by way of a media server, in browsers.
 
 use std::net::SocketAddr;
-use std::process::ExitCode;
 
 use clap::Parser;
-use salono_kurento_client::Client;
+use salono_examples::{Example, Failure, Flags, say};
 use sip_bridge::Bridge;
 
-/// Answers SIP calls with an echo, by way of a media server
+/// Connects SIP calls with browsers; without a browser callers hear themselves
 #[derive(Debug, Parser)]
 struct Args {
-    /// The media server
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "ws://127.0.0.1:8888/kurento"
-    )]
-    kurento: String,
+    #[command(flatten)]
+    flags: Flags,
     /// Where telephones call, over UDP; port 0 chooses a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5060")]
-    listen: SocketAddr,
+    sip: SocketAddr,
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn main() -> Result<(), Failure> {
     let args = Args::parse();
-    let (client, driver) = match Client::connect(&args.kurento).await {
-        Ok(connected) => connected,
-        Err(error) => {
-            eprintln!(
-                "no media server at {}: {error}\n\
-                 Start one with `salono media`, or name another one with --kurento URL.",
-                args.kurento
-            );
-            return ExitCode::FAILURE;
-        }
-    };
-    let driver = tokio::spawn(driver.run());
-    let bridge = match Bridge::bind(args.listen, client).await {
+    let example = Example::start(args.flags).await?;
+    let bridge = match Bridge::bind(args.sip, example.client().clone()).await {
         Ok(bridge) => bridge,
         Err(error) => {
-            eprintln!("cannot listen at {}: {error}", args.listen);
-            return ExitCode::FAILURE;
+            let address = args.sip;
+            return Err(example.give_up(Failure::Listen { address, error }).await);
         }
     };
-    eprintln!("call sip:echo@{}", bridge.address());
-    tokio::select! {
-        ended = bridge.run() => {
-            if let Err(error) = ended {
-                eprintln!("the socket failed: {error}");
-            }
-        }
-        _ = driver => eprintln!("the media server is gone"),
-        _ = tokio::signal::ctrl_c() => return ExitCode::SUCCESS,
-    }
-    ExitCode::FAILURE
+    say(&format!("call sip:desk@{}", bridge.address()));
+    let desk = bridge.desk();
+    // Ends with the program.
+    tokio::spawn(bridge.run());
+    let page = include_str!("../page.html");
+    example
+        .serve(page, move |browser| desk.clone().session(browser))
+        .await
 }

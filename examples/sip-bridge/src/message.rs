@@ -1,14 +1,94 @@
-//! SIP messages as far as a server needs them that only answers.
+//! SIP messages, as far as a server needs them that takes calls and ends them.
 
 use std::net::SocketAddr;
 
 /// Longest datagram that is looked at.
 pub const MAX_MESSAGE: usize = 16 * 1024;
-/// Most header lines of a request.
+/// The only version of the protocol.
+const VERSION: &str = "SIP/2.0";
+/// Most header lines of a message.
 const MAX_HEADERS: usize = 100;
 
 /// What we do, as `Allow` says it.
 const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS";
+
+/// What a datagram carries (RFC 3261 §7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// Somebody asks for something.
+    Request(Request),
+    /// Somebody answers a request of ours.
+    Response(Response),
+}
+
+impl Message {
+    /// Reads a datagram; `None` when it is no message that can be dealt with.
+    pub fn parse(datagram: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(datagram.get(..MAX_MESSAGE.min(datagram.len()))?).ok()?;
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let (start, lines) = head.split_once("\r\n")?;
+        let headers = headers(lines)?;
+        let mut start = start.split(' ');
+        let (first, second, third) = (start.next()?, start.next()?, start.next()?);
+        if first == VERSION {
+            let request = Request {
+                method: String::new(),
+                headers,
+                body: String::new(),
+            };
+            let method = request.header("CSeq")?.split_whitespace().nth(1)?;
+            return Some(Self::Response(Response {
+                status: second.parse().ok()?,
+                method: method.to_owned(),
+                call_id: request.header("Call-ID")?.to_owned(),
+            }));
+        }
+        let is_token = |text: &str| text.bytes().all(|byte| byte.is_ascii_uppercase());
+        if third != VERSION || first.is_empty() || !is_token(first) {
+            return None;
+        }
+        let request = Request {
+            method: first.to_owned(),
+            headers,
+            body: body.to_owned(),
+        };
+        // Without these a response would not find its way (RFC 3261 §8.1.1).
+        ["Via", "From", "To", "Call-ID", "CSeq"]
+            .iter()
+            .all(|name| request.header(name).is_some())
+            .then_some(Self::Request(request))
+    }
+}
+
+fn headers(lines: &str) -> Option<Vec<(String, String)>> {
+    let mut headers: Vec<(String, String)> = Vec::new();
+    for line in lines.split("\r\n") {
+        if line.starts_with([' ', '\t']) {
+            // A folded line goes on (RFC 3261 §7.3.1).
+            let (_, value) = headers.last_mut()?;
+            value.push(' ');
+            value.push_str(line.trim());
+            continue;
+        }
+        if headers.len() >= MAX_HEADERS {
+            return None;
+        }
+        let (name, value) = line.split_once(':')?;
+        headers.push((name.trim().to_owned(), value.trim().to_owned()));
+    }
+    Some(headers)
+}
+
+/// A response to a request of ours, as far as we look at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// Status code; those from 200 on are final.
+    pub status: u16,
+    /// Method of the request.
+    pub method: String,
+    /// Which call it was about.
+    pub call_id: String,
+}
 
 /// A request (RFC 3261 §7.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,44 +102,6 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads a datagram; `None` when it is no request that can be answered.
-    pub fn parse(datagram: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(datagram.get(..MAX_MESSAGE.min(datagram.len()))?).ok()?;
-        let (head, body) = text.split_once("\r\n\r\n")?;
-        let mut lines = head.split("\r\n");
-        let mut start = lines.next()?.split(' ');
-        let (method, _uri, version) = (start.next()?, start.next()?, start.next()?);
-        let is_token = |text: &str| text.bytes().all(|byte| byte.is_ascii_uppercase());
-        if version != "SIP/2.0" || method.is_empty() || !is_token(method) {
-            return None;
-        }
-        let mut headers: Vec<(String, String)> = Vec::new();
-        for line in lines {
-            if line.starts_with([' ', '\t']) {
-                // A folded line goes on (RFC 3261 §7.3.1).
-                let (_, value) = headers.last_mut()?;
-                value.push(' ');
-                value.push_str(line.trim());
-                continue;
-            }
-            if headers.len() >= MAX_HEADERS {
-                return None;
-            }
-            let (name, value) = line.split_once(':')?;
-            headers.push((name.trim().to_owned(), value.trim().to_owned()));
-        }
-        let request = Self {
-            method: method.to_owned(),
-            headers,
-            body: body.to_owned(),
-        };
-        // Without these a response would not find its way (RFC 3261 §8.1.1).
-        ["Via", "From", "To", "Call-ID", "CSeq"]
-            .iter()
-            .all(|name| request.header(name).is_some())
-            .then_some(request)
-    }
-
     /// The first header with this name, long or short form.
     pub fn header(&self, name: &'static str) -> Option<&str> {
         self.all(name).next()
@@ -95,6 +137,41 @@ impl Request {
         value.split_whitespace().next().unwrap_or_default()
     }
 
+    /// Who calls: the address in `From`.
+    pub fn caller(&self) -> &str {
+        address(self.header("From").unwrap_or_default())
+    }
+
+    /// The request that ends the call which this INVITE began. `tag` is ours of the dialog, `contact`
+    /// where we are.
+    pub fn bye(&self, tag: &str, contact: SocketAddr) -> String {
+        let of = |name| self.header(name).unwrap_or_default();
+        let target = match of("Contact") {
+            "" => self.caller(),
+            contact => address(contact),
+        };
+        let call = self.call_id();
+        let mut text = format!(
+            "BYE {target} SIP/2.0\r\nVia: SIP/2.0/UDP {contact};branch=z9hG4bK{tag}bye;rport\r\n\
+             Max-Forwards: 70\r\n"
+        );
+        for route in self.all("Record-Route") {
+            text += &format!("Route: {route}\r\n");
+        }
+        let ours = of("To");
+        let tag = if ours.contains(";tag=") {
+            String::new()
+        } else {
+            format!(";tag={tag}")
+        };
+        text += &format!(
+            "From: {ours}{tag}\r\nTo: {}\r\nCall-ID: {call}\r\nCSeq: 1 BYE\r\n\
+             Content-Length: 0\r\n\r\n",
+            of("From")
+        );
+        text
+    }
+
     /// A response to this request, which came from `from`. `tag` is ours of the dialog, `contact`
     /// where later requests of it are to be sent to; `body` is a session description.
     pub fn response(
@@ -128,10 +205,26 @@ impl Request {
             }
         }
         text += &format!("Contact: <sip:{contact}>\r\nAllow: {ALLOW}\r\n");
+        if self.method == "OPTIONS" {
+            text += "Accept: application/sdp\r\n";
+        }
+        if status == Status::BAD_EXTENSION {
+            for required in self.all("Require") {
+                text += &format!("Unsupported: {required}\r\n");
+            }
+        }
         if !body.is_empty() {
             text += "Content-Type: application/sdp\r\n";
         }
         text + &format!("Content-Length: {}\r\n\r\n{body}", body.len())
+    }
+}
+
+/// The URI of an address, which may have a name before and parameters behind it.
+fn address(value: &str) -> &str {
+    match value.split_once('<') {
+        Some((_, rest)) => rest.split('>').next().unwrap_or_default(),
+        None => value.split(';').next().unwrap_or_default().trim(),
     }
 }
 
@@ -144,6 +237,16 @@ impl Status {
     pub const TRYING: Self = Self(100, "Trying");
     /// Success.
     pub const OK: Self = Self(200, "OK");
+    /// Somebody is asked whether they take the call.
+    pub const RINGING: Self = Self(180, "Ringing");
+    /// The request needs something of us that we do not know.
+    pub const BAD_EXTENSION: Self = Self(420, "Bad Extension");
+    /// Nobody takes the call.
+    pub const NOT_TAKEN: Self = Self(480, "Temporarily Unavailable");
+    /// Another offer is being answered.
+    pub const PENDING: Self = Self(491, "Request Pending");
+    /// Somebody does not want to take the call.
+    pub const DECLINED: Self = Self(603, "Decline");
     /// The method is not ours.
     pub const METHOD_NOT_ALLOWED: Self = Self(405, "Method Not Allowed");
     /// There is no such call.
@@ -167,9 +270,37 @@ mod tests {
         Record-Route: <sip:192.0.2.9;lr>\r\nf: <sip:a@192.0.2.1>;tag=1\r\nt: <sip:b@192.0.2.2>\r\n\
         i: call\r\nCSeq: 7 INVITE\r\nSubject: a\r\n long one\r\nl: 3\r\n\r\nv=0";
 
+    fn invite() -> Request {
+        match Message::parse(INVITE.as_bytes()) {
+            Some(Message::Request(request)) => request,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn calls_are_ended_where_they_came_from() {
+        let contact = "192.0.2.2:5060".parse().unwrap();
+        assert_eq!(
+            invite().bye("ours", contact),
+            "BYE sip:a@192.0.2.1 SIP/2.0\r\n\
+             Via: SIP/2.0/UDP 192.0.2.2:5060;branch=z9hG4bKoursbye;rport\r\nMax-Forwards: 70\r\n\
+             Route: <sip:192.0.2.9;lr>\r\nFrom: <sip:b@192.0.2.2>;tag=ours\r\n\
+             To: <sip:a@192.0.2.1>;tag=1\r\nCall-ID: call\r\nCSeq: 1 BYE\r\n\
+             Content-Length: 0\r\n\r\n"
+        );
+        let answer = "SIP/2.0 200 OK\r\nCall-ID: call\r\nCSeq: 1 BYE\r\n\r\n";
+        let expected = Response {
+            status: 200,
+            method: "BYE".to_owned(),
+            call_id: "call".to_owned(),
+        };
+        let answer = Message::parse(answer.as_bytes());
+        assert_eq!(answer, Some(Message::Response(expected)));
+    }
+
     #[test]
     fn short_forms_and_folded_lines_are_read() {
-        let request = Request::parse(INVITE.as_bytes()).unwrap();
+        let request = invite();
         assert_eq!((&*request.method, &*request.body), ("INVITE", "v=0"));
         assert_eq!((request.call_id(), request.sequence()), ("call", "7"));
         assert_eq!(request.header("Subject"), Some("a long one"));
@@ -177,7 +308,7 @@ mod tests {
 
     #[test]
     fn responses_find_their_way_back() {
-        let request = Request::parse(INVITE.as_bytes()).unwrap();
+        let request = invite();
         let from = "198.51.100.1:4000".parse().unwrap();
         let contact = "192.0.2.2:5060".parse().unwrap();
         let text = request.response(from, Status::OK, "ours", contact, "v=0\r\n");
@@ -198,13 +329,15 @@ mod tests {
         for text in [
             "",
             "SIP/2.0 200 OK\r\n\r\n",
+            "SIP/2.0 200 OK\r\nCall-ID: x\r\n\r\n",
+            "SIP/2.0 x OK\r\nCall-ID: x\r\nCSeq: 1 BYE\r\n\r\n",
             "INVITE sip:x SIP/2.0\r\n\r\n",
             "INVITE sip:x HTTP/1.1\r\nVia: x\r\n\r\n",
             "\r\n\r\n",
             "INVITE sip:x SIP/2.0\r\n folded\r\n\r\n",
         ] {
-            assert_eq!(Request::parse(text.as_bytes()), None, "{text}");
+            assert_eq!(Message::parse(text.as_bytes()), None, "{text}");
         }
-        assert_eq!(Request::parse(&[0xff; 100]), None);
+        assert_eq!(Message::parse(&[0xff; 100]), None);
     }
 }

@@ -14,62 +14,8 @@ use crate::process::{Folder, PATIENCE, Server, text};
 /// Packets of speech that have to come back: one second.
 const PACKETS: usize = 50;
 
-/// A caller: OPTIONS aside, everything that a telephone does. Its speech is sent by `sipp` itself
-/// and is to come back at a port of the test.
-const SCENARIO: &str = r#"<?xml version="1.0" encoding="ISO-8859-1" ?>
-<scenario name="speaks and listens">
-  <send retrans="500"><![CDATA[
-INVITE sip:echo@[remote_ip]:[remote_port] SIP/2.0
-Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch];rport
-From: <sip:sipp@[local_ip]:[local_port]>;tag=[pid][call_number]
-To: <sip:echo@[remote_ip]:[remote_port]>
-Call-ID: [call_id]
-CSeq: 1 INVITE
-Contact: <sip:sipp@[local_ip]:[local_port]>
-Max-Forwards: 70
-Content-Type: application/sdp
-Content-Length: [len]
-
-v=0
-o=sipp 1 1 IN IP4 [local_ip]
-s=-
-c=IN IP4 [local_ip]
-t=0 0
-m=audio [back] RTP/AVP 8 101
-a=rtpmap:8 PCMA/8000
-a=rtpmap:101 telephone-event/8000
-a=fmtp:101 0-15
-a=ptime:20
-  ]]></send>
-  <recv response="100" optional="true"/>
-  <recv response="200" rtd="true"/>
-  <send><![CDATA[
-ACK sip:echo@[remote_ip]:[remote_port] SIP/2.0
-Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
-From: <sip:sipp@[local_ip]:[local_port]>;tag=[pid][call_number]
-To: <sip:echo@[remote_ip]:[remote_port]>[peer_tag_param]
-Call-ID: [call_id]
-CSeq: 1 ACK
-Max-Forwards: 70
-Content-Length: 0
-
-  ]]></send>
-  <nop><action><exec rtp_stream="[speech],-1,8"/></action></nop>
-  <pause milliseconds="3000"/>
-  <send retrans="500"><![CDATA[
-BYE sip:echo@[remote_ip]:[remote_port] SIP/2.0
-Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
-From: <sip:sipp@[local_ip]:[local_port]>;tag=[pid][call_number]
-To: <sip:echo@[remote_ip]:[remote_port]>[peer_tag_param]
-Call-ID: [call_id]
-CSeq: 2 BYE
-Max-Forwards: 70
-Content-Length: 0
-
-  ]]></send>
-  <recv response="200"/>
-</scenario>
-"#;
+/// A caller. Its speech is sent by `sipp` itself and is to come back at a port of the test.
+const SCENARIO: &str = include_str!("../../../../examples/sip-bridge/caller.xml");
 
 /// A bridge in front of a media server; where to call.
 async fn bridge(server: &Server) -> std::net::SocketAddr {
@@ -132,6 +78,142 @@ async fn a_caller_hears_what_it_says() {
             break;
         }
     }
+}
+
+/// A telephone of the test's own.
+struct Phone {
+    sip: tokio::net::UdpSocket,
+    target: std::net::SocketAddr,
+    sequence: u32,
+}
+
+impl Phone {
+    async fn new(target: std::net::SocketAddr) -> Self {
+        let sip = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        Self {
+            sip,
+            target,
+            sequence: 0,
+        }
+    }
+
+    /// Sends a request of the one call.
+    async fn send(&mut self, method: &str, body: &str) {
+        if method != "ACK" {
+            self.sequence += 1;
+        }
+        let (target, sequence, length) = (self.target, self.sequence, body.len());
+        let request = format!(
+            "{method} sip:echo@{target} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK{sequence}\r\n\
+             From: <sip:a@127.0.0.1>;tag=1\r\nTo: <sip:echo@{target}>\r\nCall-ID: call\r\n\
+             CSeq: {sequence} {method}\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        self.sip.send_to(request.as_bytes(), target).await.unwrap();
+    }
+
+    /// The final response to the last request.
+    async fn response(&self) -> String {
+        let sequence = format!("\r\nCSeq: {} ", self.sequence);
+        let mut buffer = vec![0; 4_000];
+        loop {
+            let received = timeout(PATIENCE, self.sip.recv(&mut buffer)).await;
+            let answer = text(&buffer[..received.expect("answers").unwrap()]);
+            if !answer.starts_with("SIP/2.0 1") && answer.contains(&sequence) {
+                return answer;
+            }
+        }
+    }
+
+    async fn ask(&mut self, method: &str, body: &str) -> String {
+        self.send(method, body).await;
+        self.response().await
+    }
+}
+
+/// Where speech goes: a port of the test's own and what it offers.
+struct Speech {
+    socket: tokio::net::UdpSocket,
+    offer: String,
+}
+
+impl Speech {
+    async fn new() -> Self {
+        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let offer = format!(
+            "v=0\r\no=- 1 {port} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+             m=audio {port} RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n"
+        );
+        Self { socket, offer }
+    }
+
+    /// Speaks to where an answer says until it hears itself.
+    async fn hears_itself(&self, answer: &str) {
+        let (_, rest) = answer.split_once("\r\nm=audio ").unwrap();
+        let port: u16 = rest.split(' ').next().unwrap().parse().unwrap();
+        let mut packet = vec![0x80, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+        packet.resize(12 + 160, 0x55);
+        let mut clock = tokio::time::interval(Duration::from_millis(20));
+        let mut buffer = [0; 2_000];
+        let echo = async {
+            for number in 1_u16.. {
+                packet[2..4].copy_from_slice(&number.to_be_bytes());
+                packet[4..8].copy_from_slice(&(u32::from(number) * 160).to_be_bytes());
+                self.socket
+                    .send_to(&packet, ("127.0.0.1", port))
+                    .await
+                    .unwrap();
+                tokio::select! {
+                    _ = clock.tick() => {}
+                    received = self.socket.recv(&mut buffer) => {
+                        assert_eq!(buffer[12..received.unwrap()], packet[12..]);
+                        return;
+                    }
+                }
+            }
+        };
+        timeout(PATIENCE, echo).await.expect("hears itself");
+    }
+}
+
+#[tokio::test]
+async fn a_call_changes_its_port_and_goes_on() {
+    let folder = Folder::new();
+    let server = Server::start("media", &[], &folder).await;
+    let mut phone = Phone::new(bridge(&server).await).await;
+    let (first, second) = (Speech::new().await, Speech::new().await);
+    let answer = phone.ask("INVITE", &first.offer).await;
+    assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
+    phone.send("ACK", "").await;
+    first.hears_itself(&answer).await;
+
+    // A refresh changes nothing.
+    let same = phone.ask("INVITE", &first.offer).await;
+    let sdp = |message: &str| message.split_once("\r\n\r\n").unwrap().1.to_owned();
+    assert_eq!(sdp(&same), sdp(&answer));
+    phone.send("ACK", "").await;
+
+    // Nothing that we can do, and the call goes on.
+    let other = first.offer.replace(" 8\r\n", " 3\r\n");
+    let refused = phone.ask("INVITE", &other.replace("8 PCMA", "3 GSM")).await;
+    assert!(refused.starts_with("SIP/2.0 488"), "{refused}");
+    phone.send("ACK", "").await;
+    first.hears_itself(&answer).await;
+
+    let answer = phone.ask("INVITE", &second.offer).await;
+    assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
+    phone.send("ACK", "").await;
+    second.hears_itself(&answer).await;
+
+    // In a call as outside of it.
+    let answer = phone.ask("OPTIONS", "").await;
+    assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
+    assert!(
+        answer.contains("\r\nAccept: application/sdp\r\n"),
+        "{answer}"
+    );
+    assert!(phone.ask("BYE", "").await.starts_with("SIP/2.0 200"));
+    assert!(phone.ask("BYE", "").await.starts_with("SIP/2.0 481"));
 }
 
 #[tokio::test]
