@@ -27,6 +27,16 @@ pub struct ShardMetrics {
     pub rtp_received: u64,
     /// RTP packets forwarded, one per receiver.
     pub rtp_forwarded: u64,
+    /// Tracks now: what peers send, and copies of what peers of other shards send (gauge).
+    pub tracks: u64,
+    /// Of these, copies of tracks of other shards (gauge).
+    pub mirrors: u64,
+    /// Tracks that other shards have a copy of, once per shard (gauge).
+    pub mirrored: u64,
+    /// RTP packets copied to other shards, one per shard.
+    pub rtp_mirrored: u64,
+    /// RTP packets dropped on the way to a shard that did not keep up.
+    pub mirror_drops: u64,
     /// Packets missing on arrival (RFC 3550 cumulative loss, over all streams).
     pub rtp_lost: u64,
     /// Packets retransmitted by us.

@@ -19,7 +19,7 @@ pub(crate) enum NodeKind {
     HubPort,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Node {
     kind: NodeKind,
     sources: [Option<ElementKey>; 3],
@@ -31,7 +31,7 @@ struct Node {
 }
 
 /// The elements of one pipeline and their connections.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Graph {
     nodes: BTreeMap<ElementKey, Node>,
 }

@@ -13,6 +13,8 @@
 //! | `peer`, `feedback` | an endpoint with its tracks, and the RTCP of both |
 //! | `sending` | what the path to a peer carries, and how fast packets leave |
 //! | `relays` | media flow of elements that only hand media on |
+//! | `links` | tracks that cross from one shard to another |
+//! | `placement` | which shard an element lives on, and who has to know |
 //! | `track` | RTP in, RTP out, and the forwarding loop between |
 //! | `speakers` | audio levels, the active speaker, the loudest few |
 //! | `nat` | STUN and TURN servers: how we are reached from behind NATs |
@@ -28,9 +30,11 @@ mod egress;
 mod endpoint;
 mod feedback;
 mod graph;
+mod links;
 mod nat;
 mod network;
 mod peer;
+mod placement;
 mod plain;
 mod relays;
 mod sending;
@@ -44,5 +48,7 @@ pub use certificate::{Certificate, CertificateError, Certificates};
 pub use codecs::Codecs;
 pub use config::{Limits, LocalAddress, ShardConfig};
 pub use egress::{EGRESS_ARENA_BYTES, EGRESS_DATAGRAMS, Egress, Outgoing};
+pub use links::{LinkMessage, ShardId};
 pub use network::{ENGINE_SOCKETS, NetworkEvent, NetworkRequest, RequestId, SocketId, SocketKind};
+pub use placement::{Elsewhere, Joined, Order, Placement, Plan, Spreading};
 pub use shard::Shard;

@@ -16,6 +16,7 @@ use lines::Lines;
 use receive::Source;
 use salono_media_api::{Bandwidth, ConnectionState, ElementEvent, ElementKey, Event, MediaKind};
 use salono_sdp::MediaKind as SdpKind;
+use salono_sdp::negotiate::NegotiatedMedia;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -61,6 +62,18 @@ impl Peer {
     /// The track of a kind that this peer sends.
     pub(crate) fn inbound(&self, kind: MediaKind) -> Option<TrackSlot> {
         self.lines.first(kind).and_then(|line| line.inbound)
+    }
+
+    /// Whether the peer takes media of a kind.
+    pub(crate) fn takes(&self, kind: MediaKind) -> bool {
+        let line = self.lines.first(kind);
+        line.is_some_and(|line| line.sends && line.outbound.is_some())
+    }
+
+    /// What was negotiated for the track of a kind that this peer sends.
+    pub(crate) fn negotiated(&self, kind: MediaKind) -> Option<&NegotiatedMedia> {
+        let line = self.lines.first(kind)?;
+        self.endpoint.media()?.get(line.index)
     }
 
     pub(crate) fn set_bandwidth(&mut self, bandwidth: Bandwidth, router: &mut Router) {

@@ -8,6 +8,7 @@
 mod commands;
 mod datagrams;
 mod flow;
+mod links;
 mod neighbours;
 mod ports;
 mod servers;
@@ -18,6 +19,7 @@ use crate::context::Context;
 use crate::demux::{Demux, EndpointSlot};
 use crate::egress::Egress;
 use crate::graph::{Affected, Graph};
+use crate::links::{Data, Links};
 use crate::nat::Nat;
 use crate::network::{NetworkEvent, NetworkRequest, Requests};
 use crate::peer::Peer;
@@ -62,6 +64,9 @@ pub struct Shard {
     requests: Requests,
     nat: Nat,
     neighbours: Neighbours,
+    links: Links,
+    /// When mirrors of tracks of other shards are looked at.
+    mirrors_due: Option<Instant>,
 }
 
 impl Shard {
@@ -87,6 +92,8 @@ impl Shard {
             relays: Relays::default(),
             measured: BTreeSet::new(),
             requests: Requests::default(),
+            links: Links::default(),
+            mirrors_due: None,
         }
     }
 
@@ -94,6 +101,7 @@ impl Shard {
     pub fn flush(&mut self, now: Instant) {
         self.router
             .forward(&mut self.egress, &mut self.metrics, now);
+        self.send_copies();
         while let Some((out, slot)) = self.router.next_started() {
             if let Some(peer) = self.peers.get_mut(slot) {
                 peer.note_sent(out, &mut self.router, &mut self.events, now);
@@ -121,13 +129,17 @@ impl Shard {
             peer.send_feedback(router, egress, &mut self.metrics, self.clock, now);
             peer.check_flow(router, &mut self.events, self.clock, now);
             let changed = peer.take_flow_change();
+            let (element, pipeline) = (peer.endpoint.key(), peer.endpoint.pipeline());
             self.dirty.push(slot);
             if changed {
                 self.note_peer_flow(slot, now);
+            } else if self.measured.contains(&pipeline) {
+                self.tell_flow(element, pipeline, false);
             }
         }
+        self.check_mirrors(now);
         self.check_relays(now);
-        self.router.detectors.tick(&mut self.events, now);
+        self.detect(now);
         self.handle_nat_timeout(now);
         self.flush(now);
     }
@@ -144,6 +156,7 @@ impl Shard {
             self.timers.next(),
             self.relays.next(),
             self.router.detectors.next(),
+            self.mirrors_due,
             nat,
         ]
         .into_iter()
@@ -195,12 +208,18 @@ impl Shard {
             .values()
             .filter(|peer| peer.endpoint.connected())
             .count();
+        let guests = self.links.homes.len();
         ShardMetrics {
-            pipelines: self.pipelines.len() as u64,
+            pipelines: self.pipelines.len().saturating_sub(guests) as u64,
             elements: self.elements.len() as u64,
             endpoints: self.peers.len() as u64,
             endpoints_connected: connected as u64,
             rtp_lost: self.router.lost(),
+            tracks: self.router.tracks() as u64,
+            mirrors: self.links.imports.len() as u64,
+            mirrored: self.links.exports.len() as u64,
+            rtp_mirrored: self.links.copied,
+            mirror_drops: self.links.dropped,
             ..self.metrics
         }
     }
@@ -217,20 +236,23 @@ impl Shard {
             let source = self
                 .pipelines
                 .get(&home.pipeline)
-                .and_then(|graph| graph.source_of(*sink, *kind))
-                .and_then(|source| self.elements.get(&source)?.endpoint);
-            let track = source
+                .and_then(|graph| graph.source_of(*sink, *kind));
+            let here = source
+                .and_then(|source| self.elements.get(&source)?.endpoint)
                 .and_then(|source| self.peers.get(source))
                 .and_then(|peer| peer.inbound(*kind));
+            // What a peer does not take is not fetched from other shards.
+            let takes = self.peers.get(slot).is_some_and(|peer| peer.takes(*kind));
+            let elsewhere = self.mirror_for((*sink, *kind), source.filter(|_| takes));
             let Some(peer) = self.peers.get(slot) else {
                 continue;
             };
-            peer.route(*kind, track, &mut self.router);
+            peer.route(*kind, here.or(elsewhere), &mut self.router);
         }
     }
 
     /// Finds the routes to and from a peer anew, after its tracks or keys changed.
-    fn reroute_around(&mut self, slot: EndpointSlot) {
+    fn reroute_around(&mut self, slot: EndpointSlot, now: Instant) {
         let Some(peer) = self.peers.get(slot) else {
             return;
         };
@@ -249,10 +271,14 @@ impl Shard {
             );
         }
         self.reroute(&affected);
+        self.describe_element(element, now);
     }
 
     fn ask_for_keyframes(&mut self, now: Instant) {
         while let Some(track) = self.router.next_keyframe_request(now) {
+            if self.ask_shard_for_keyframe(track, now) {
+                continue;
+            }
             let Some(slot) = self.router.owner_of(track) else {
                 continue;
             };
@@ -283,23 +309,36 @@ impl Shard {
                     .get(&pipeline)
                     .map(|graph| graph.sinks_of(element, MediaKind::Data))
                     .unwrap_or_default();
-                for sink in sinks {
-                    let Ok(sink) = self.slot_of(sink) else {
-                        continue;
-                    };
-                    if let Some(data) = self
-                        .peers
-                        .get_mut(sink)
-                        .and_then(|peer| peer.endpoint.data_mut())
-                    {
-                        data.send(&label, binary, &payload, now);
-                        self.dirty.push(sink);
-                    }
-                }
+                let data = Data {
+                    pipeline,
+                    source: element,
+                    label,
+                    binary,
+                    payload,
+                };
+                self.hand_out(&sinks, &data, now);
+                self.send_data_elsewhere(&sinks, &data);
                 return;
             }
         };
         self.events.push_back(Event::Element { element, event });
+    }
+
+    /// Hands a message to those of its sinks that live here.
+    fn hand_out(&mut self, sinks: &[ElementKey], data: &Data, now: Instant) {
+        for sink in sinks {
+            let Ok(sink) = self.slot_of(*sink) else {
+                continue;
+            };
+            if let Some(channels) = self
+                .peers
+                .get_mut(sink)
+                .and_then(|peer| peer.endpoint.data_mut())
+            {
+                channels.send(&data.label, data.binary, &data.payload, now);
+                self.dirty.push(sink);
+            }
+        }
     }
 
     /// Lets a peer's transports send and report, hands its messages on and sets its alarm.
@@ -330,7 +369,7 @@ impl Shard {
                 peer.feedback.start(now);
                 peer.watch_flow(now);
             }
-            self.reroute_around(slot);
+            self.reroute_around(slot, now);
         }
         if let Some(peer) = self.peers.get_mut(slot) {
             peer.arm(&mut self.timers, slot, &self.router);

@@ -1,7 +1,7 @@
 //! What the engine is told when it starts.
 
 use crate::udp::SocketOptions;
-use salono_media_core::{Certificates, Codecs, Limits};
+use salono_media_core::{Certificates, Codecs, Limits, Spreading};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Settings of the engine and of all of its shards.
@@ -39,6 +39,8 @@ pub struct EngineConfig {
     /// Certificates (PEM) that TLS connections to relays trust beside those that this system trusts;
     /// empty for none.
     pub extra_roots: String,
+    /// When a pipeline spreads over several shards.
+    pub spreading: Spreading,
 }
 
 impl EngineConfig {
@@ -58,6 +60,7 @@ impl EngineConfig {
             sockets: SocketOptions::default(),
             ice_tcp: true,
             extra_roots: String::new(),
+            spreading: Spreading::default(),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! What a shard thread drives.
 
 use salono_media_api::{Command, Event, ShardMetrics};
-use salono_media_core::{Egress, NetworkEvent, NetworkRequest, Shard, SocketId};
+use salono_media_core::{
+    Egress, Elsewhere, Joined, LinkMessage, NetworkEvent, NetworkRequest, Shard, ShardId, SocketId,
+};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -9,6 +11,16 @@ use std::time::Instant;
 pub(crate) trait Core {
     /// Carries out one command.
     fn handle_command(&mut self, command: Command, now: Instant);
+    /// A pipeline has a part on this shard from now on.
+    fn handle_joined(&mut self, joined: Joined, now: Instant);
+    /// An element of a pipeline that has a part here was created on another shard.
+    fn handle_elsewhere(&mut self, elsewhere: &Elsewhere);
+    /// Takes in what another shard says.
+    fn handle_link(&mut self, from: ShardId, message: LinkMessage, now: Instant);
+    /// The next message for another shard.
+    fn poll_link(&mut self, to: ShardId) -> Option<LinkMessage>;
+    /// Others talked to one before, which has lost everything.
+    fn announce_restart(&mut self, others: Vec<ShardId>);
     /// Takes one datagram; works in place.
     fn handle_datagram(
         &mut self,
@@ -41,6 +53,26 @@ pub(crate) trait Core {
 impl Core for Shard {
     fn handle_command(&mut self, command: Command, now: Instant) {
         Self::handle_command(self, command, now);
+    }
+
+    fn handle_joined(&mut self, joined: Joined, now: Instant) {
+        Self::handle_joined(self, joined, now);
+    }
+
+    fn handle_elsewhere(&mut self, elsewhere: &Elsewhere) {
+        Self::handle_elsewhere(self, elsewhere);
+    }
+
+    fn handle_link(&mut self, from: ShardId, message: LinkMessage, now: Instant) {
+        Self::handle_link(self, from, message, now);
+    }
+
+    fn poll_link(&mut self, to: ShardId) -> Option<LinkMessage> {
+        Self::poll_link(self, to)
+    }
+
+    fn announce_restart(&mut self, others: Vec<ShardId>) {
+        Self::announce_restart(self, others);
     }
 
     fn handle_datagram(

@@ -3,19 +3,22 @@
 use crate::bind::{self, LocalIp, StartError};
 use crate::config::EngineConfig;
 use crate::core::Core;
+use crate::links::{self, Bell, Links};
 use crate::lookup::Lookup;
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Mailbox, Room};
 use crate::network::NetworkParts;
 use crate::os;
 use crate::outbox::{Outbox, Sink};
-use crate::placement::Placement;
 use crate::udp::UdpSocket;
-use crate::worker::{Worker, WorkerParts};
+use crate::worker::{Letter, Worker, WorkerParts};
 use salono_media_api::{Command, CommandSink, ElementSpec, Event, Op, ShardMetrics};
-use salono_media_core::{Certificates, LocalAddress, Shard, ShardConfig, SocketId, SocketKind};
+use salono_media_core::{
+    Certificates, LocalAddress, Placement, Shard, ShardConfig, ShardId, SocketId, SocketKind,
+};
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, Once, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -39,19 +42,30 @@ pub struct EngineHandle {
 struct Shared {
     /// By number.
     shards: Vec<ShardLink>,
-    /// Which of them carries which pipeline.
-    placement: Mutex<Placement>,
+    /// Which of them carries what.
+    places: Arc<Mutex<Places>>,
     /// To be joined once.
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Those that the shards present.
     certificates: Certificates,
 }
 
+/// What lives where.
+#[derive(Debug)]
+struct Places {
+    /// Pipelines and elements.
+    placement: Placement,
+    /// Shards that exchange messages, the lower number first.
+    linked: BTreeSet<(ShardId, ShardId)>,
+}
+
 /// What other threads know of a shard.
 #[derive(Debug)]
 struct ShardLink {
     /// Its commands.
-    mailbox: Arc<Mailbox>,
+    mailbox: Arc<Mailbox<Letter>>,
+    /// Wakes it when another shard has something for it.
+    bell: Arc<Bell>,
     /// What its sockets are bound to, by socket index.
     addresses: Vec<SocketAddr>,
     /// Its metrics as of the last second.
@@ -147,33 +161,67 @@ impl EngineHandle {
 
 impl CommandSink for EngineHandle {
     fn submit(&mut self, command: Command) -> Result<(), Box<Command>> {
-        let pipeline = command.pipeline;
-        let creates = matches!(command.op, Op::CreatePipeline);
         self.prepare(&command.op);
-        let releases = matches!(command.op, Op::ReleasePipeline);
-        let mut placement = self
-            .shared
-            .placement
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let new = creates && !placement.contains(pipeline);
-        let shard = if creates {
-            placement.place(pipeline)
-        } else {
-            placement.shard(pipeline)
-        };
-        let result = match self.shared.shards.get(shard) {
-            Some(shard) => shard.mailbox.push(command),
-            None => Err(Box::new(command)),
-        };
-        if (new && result.is_err()) || (releases && result.is_ok()) {
-            placement.remove(pipeline);
+        let shared = &*self.shared;
+        // Held until everybody is told, so that all shards are told in the same order.
+        let mut places = lock(&shared.places);
+        let now = Instant::now();
+        if places.placement.wants_measure(&command, now) {
+            let forwarded = shared.shards.iter();
+            let forwarded = forwarded.map(|shard| lock(&shard.metrics).rtp_forwarded);
+            places.placement.measure(forwarded, now);
         }
-        result
+        let plan = places.placement.plan(&command);
+        for (at, (shard, letters)) in plan.shards().enumerate() {
+            let room = shared.shard(shard).map(|it| it.mailbox.room_for(letters));
+            match room {
+                Some(Room::Free) => {}
+                // A shard that ended keeps nobody else from going on.
+                Some(Room::Closed) | None if at > 0 => {}
+                Some(Room::Full | Room::Closed) | None => return Err(Box::new(command)),
+            }
+        }
+        for (first, second) in plan.links() {
+            if places.linked.insert((first.min(second), first.max(second))) {
+                shared.link(first, second);
+            }
+        }
+        for (shard, order) in places.placement.carry_out(command, &plan) {
+            let Some(shard) = shared.shard(shard) else {
+                continue;
+            };
+            // Refused only by one that ended.
+            if shard.mailbox.push(Letter::Order(order)).is_err() {
+                tracing::debug!("a shard that ended is not told");
+            }
+        }
+        Ok(())
     }
 }
 
+/// What a mutex guards; a panic elsewhere leaves it whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Shared {
+    fn shard(&self, id: ShardId) -> Option<&ShardLink> {
+        self.shards.get(usize::from(id.0))
+    }
+
+    /// Lets two shards exchange messages.
+    fn link(&self, first: ShardId, second: ShardId) {
+        let (Some(one), Some(other)) = (self.shard(first), self.shard(second)) else {
+            return;
+        };
+        let (here, there) = links::connect((first, &one.bell), (second, &other.bell));
+        for (shard, end) in [(one, here), (other, there)] {
+            if shard.mailbox.push(Letter::Link(end)).is_err() {
+                tracing::debug!("a shard that ended is not linked");
+            }
+        }
+    }
+
     /// Closes the mailboxes and joins the threads.
     fn shutdown(&self) {
         for shard in &self.shards {
@@ -219,7 +267,10 @@ where
     warn_of_small_buffers(sockets.iter().flatten(), config.sockets.buffer_bytes);
     let mut shared = Shared {
         shards: Vec::with_capacity(count),
-        placement: Mutex::new(Placement::new(count)),
+        places: Arc::new(Mutex::new(Places {
+            placement: Placement::new(count, config.spreading),
+            linked: BTreeSet::new(),
+        })),
         threads: Mutex::default(),
         certificates: config.certificates.clone(),
     };
@@ -240,10 +291,13 @@ where
         let make = plan(locals, &siblings);
         let link = ShardLink {
             mailbox: Arc::new(Mailbox::new(config.command_queue)?),
+            bell: Arc::new(Bell::new()?),
             addresses,
             metrics: Arc::default(),
         };
         let sink: Sink = Box::new(sink.clone());
+        let places = Arc::clone(&shared.places);
+        let id = ShardId(u16::try_from(index).unwrap_or(u16::MAX));
         let parts = WorkerParts {
             index,
             make,
@@ -254,6 +308,8 @@ where
                 lookup: Arc::clone(&lookup),
             },
             mailbox: Arc::clone(&link.mailbox),
+            links: Links::new(Arc::clone(&link.bell)),
+            recover: Box::new(move || lock(&places).placement.recover(id)),
             outbox: Outbox::new(sink, config.event_backlog),
             published: Arc::clone(&link.metrics),
         };

@@ -3,8 +3,8 @@
 //! [`Engine::start`] binds one UDP port per shard (on every local address), listens beside it for
 //! ICE over TCP, and runs each
 //! [`Shard`](salono_media_core::Shard) on a thread of its own; [`EngineHandle`] carries commands to
-//! the shard that owns their pipeline. The threads know no async runtime and take no lock on the
-//! way of a packet:
+//! the shard that has the element, or to every shard that has a part of the pipeline. The threads
+//! know no async runtime and take no lock on the way of a packet:
 //!
 //! ```text
 //! wait ─▶ receive a batch ─▶ decrypt, queue ─▶ forward into one arena ─▶ send ─▶ again, bounded
@@ -14,6 +14,9 @@
 //!
 //! Sockets that a shard asks for, among them TCP and TLS streams, are served in the same loop. What
 //! only blocking calls can do, such as looking up a name, is done by threads beside it.
+//!
+//! Packets for receivers on another shard go there by a ring per pair of shards; whoever sleeps is
+//! woken once per batch.
 //!
 //! Queues: commands are lossless and bounded (the caller sees "full"), events wait bounded and are
 //! then dropped and counted, datagrams are never waited for, and what a TCP connection does not take
@@ -26,12 +29,12 @@ mod bind;
 mod config;
 mod core;
 mod engine;
+mod links;
 mod lookup;
 mod mailbox;
 mod network;
 pub mod os;
 mod outbox;
-mod placement;
 mod roster;
 pub mod udp;
 mod worker;

@@ -58,6 +58,11 @@ impl Roster {
         }
     }
 
+    /// Takes note of a pipeline that has a part here from now on.
+    pub(crate) fn note_joined(&mut self, pipeline: PipelineKey) {
+        self.pipelines.entry(pipeline).or_default();
+    }
+
     /// Takes note of an event that goes out.
     pub(crate) fn note_event(&mut self, event: &Event) {
         let Event::Replied { token, result } = event else {

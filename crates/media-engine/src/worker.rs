@@ -5,12 +5,14 @@
 //! readiness is level-triggered.
 
 use crate::core::Core;
+use crate::links::{End, Links};
 use crate::mailbox::Mailbox;
 use crate::network::{Heard, Network, NetworkParts};
 use crate::os::{self, Ready};
 use crate::outbox::Outbox;
 use crate::roster::{Roster, failed_command};
 use salono_media_api::{Command, Op, ShardMetrics, Token};
+use salono_media_core::{Joined, Order};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
@@ -40,8 +42,29 @@ const PANICS_FORGIVEN: u32 = 2;
 /// How long a panic counts.
 const PANIC_WINDOW: Duration = Duration::from_secs(10);
 
+/// How often shards whose rings are full are asked again.
+const RETRY_LINKS_AFTER: Duration = Duration::from_millis(5);
+
+/// Messages of other shards between two flushes; a frame of video is one.
+const MESSAGES: usize = 8;
+
 /// Poller token of the mailbox, none of a socket's.
 const MAILBOX: u64 = u64::MAX;
+
+/// Poller token of the bell that other shards ring.
+const BELL: u64 = u64::MAX - 1;
+
+/// What other threads have for a shard.
+#[derive(Debug)]
+pub(crate) enum Letter {
+    /// What the control side wants.
+    Order(Order),
+    /// Another shard to exchange messages with.
+    Link(End),
+}
+
+/// Tells what a shard that lost everything should know.
+pub(crate) type Recover = Box<dyn FnMut() -> Vec<Joined> + Send>;
 
 /// A shard with everything that its thread owns.
 pub(crate) struct Worker<C, M> {
@@ -54,10 +77,14 @@ pub(crate) struct Worker<C, M> {
     /// The sockets.
     network: Network,
     /// Commands that other threads submit.
-    mailbox: Arc<Mailbox>,
-    /// Commands taken out for this pass.
-    commands: VecDeque<Command>,
-    /// The mailbox had more commands than a pass takes.
+    mailbox: Arc<Mailbox<Letter>>,
+    /// To and from other shards.
+    links: Links,
+    /// What to tell a core that is made anew.
+    recover: Recover,
+    /// Letters taken out for this pass.
+    letters: VecDeque<Letter>,
+    /// The mailbox had more letters than a pass takes.
     commands_left: bool,
     /// The mailbox takes no more commands.
     closing: bool,
@@ -90,7 +117,11 @@ pub(crate) struct WorkerParts<M> {
     /// The sockets that the shard starts with.
     pub(crate) network: NetworkParts,
     /// Commands.
-    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) mailbox: Arc<Mailbox<Letter>>,
+    /// To other shards.
+    pub(crate) links: Links,
+    /// What to tell a core that is made anew.
+    pub(crate) recover: Recover,
     /// Events.
     pub(crate) outbox: Outbox,
     /// Metrics.
@@ -103,6 +134,7 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
         let now = Instant::now();
         let network = Network::new(parts.network)?;
         network.watch(&*parts.mailbox, MAILBOX)?;
+        network.watch(parts.links.bell(), BELL)?;
         let mut core = (parts.make)(now)?;
         Ok(Self {
             index: parts.index,
@@ -111,7 +143,9 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
             core,
             network,
             mailbox: parts.mailbox,
-            commands: VecDeque::new(),
+            links: parts.links,
+            recover: parts.recover,
+            letters: VecDeque::new(),
             commands_left: false,
             closing: false,
             in_hand: None,
@@ -129,7 +163,13 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
     pub(crate) fn run(mut self) {
         let mut ready = Ready::new();
         loop {
-            if let Err(error) = self.network.wait(&mut ready, self.patience()) {
+            let patience = match self.links.may_sleep() {
+                true => self.patience(),
+                false => Some(Duration::ZERO),
+            };
+            let waited = self.network.wait(&mut ready, patience);
+            self.links.rise();
+            if let Err(error) = waited {
                 tracing::error!(shard = self.index, %error, "cannot wait; the shard ends");
                 self.give_up();
                 return;
@@ -163,12 +203,17 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
     /// One pass: packets, commands, timers, events.
     fn pass(&mut self, ready: &Ready, began: Instant) {
         for token in ready.tokens() {
-            if token != MAILBOX {
-                self.dirty = true;
-                self.serve(token);
+            match token {
+                MAILBOX => {}
+                BELL => self.links.acknowledge(),
+                token => {
+                    self.dirty = true;
+                    self.serve(token);
+                }
             }
         }
         let mut worked = self.take_commands(began);
+        self.serve_links();
         let now = Instant::now();
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             self.core.handle_timeout(now);
@@ -181,6 +226,8 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
         if worked {
             self.dirty = true;
             self.flush(now);
+        } else if self.links.is_blocked() {
+            self.send_links();
         }
         self.outbox.retry();
         self.collect_events();
@@ -207,6 +254,30 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
         }
     }
 
+    /// Takes in what other shards say; what a few messages cause is sent before the next.
+    fn serve_links(&mut self) {
+        if !self.links.has_news() {
+            return;
+        }
+        self.dirty = true;
+        let mut messages = VecDeque::new();
+        self.links
+            .receive(|from, message| messages.push_back((from, message)));
+        while !messages.is_empty() {
+            let now = Instant::now();
+            for (from, message) in messages.drain(..messages.len().min(MESSAGES)) {
+                self.core.handle_link(from, message, now);
+            }
+            self.flush(now);
+        }
+    }
+
+    /// Tells other shards what there is to tell.
+    fn send_links(&mut self) {
+        let core = &mut self.core;
+        self.links.send(|to| core.poll_link(to));
+    }
+
     /// Hands the reports of the core on.
     fn collect_events(&mut self) {
         while let Some(event) = self.core.poll_event() {
@@ -227,19 +298,35 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
         } else {
             COMMANDS
         };
-        let left = self.mailbox.take(most, &mut self.commands);
+        let left = self.mailbox.take(most, &mut self.letters);
         self.commands_left = left.more;
         self.closing = left.closed;
         let mut worked = false;
-        while let Some(command) = self.commands.pop_front() {
+        while let Some(letter) = self.letters.pop_front() {
             worked = true;
-            self.in_hand = command.op.token();
-            self.roster.note_command(&command);
-            self.core.handle_command(command, now);
-            self.serve_network(now);
-            self.in_hand = None;
+            match letter {
+                Letter::Order(order) => self.carry_out(order, now),
+                Letter::Link(end) => self.links.add(end),
+            }
         }
         worked
+    }
+
+    fn carry_out(&mut self, order: Order, now: Instant) {
+        match order {
+            Order::Command(command) => {
+                self.in_hand = command.op.token();
+                self.roster.note_command(&command);
+                self.core.handle_command(command, now);
+                self.serve_network(now);
+                self.in_hand = None;
+            }
+            Order::Joined(joined) => {
+                self.roster.note_joined(joined.pipeline());
+                self.core.handle_joined(*joined, now);
+            }
+            Order::Elsewhere(elsewhere) => self.core.handle_elsewhere(&elsewhere),
+        }
     }
 
     /// Carries out what the core asks of the network and tells it what became of that and of
@@ -268,6 +355,8 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
         self.serve_network(now);
         for _ in 0..FLUSHES {
             self.core.flush(now);
+            // Others can begin while this thread is in the system's calls.
+            self.send_links();
             let tight = self.core.egress().is_tight();
             if !self.core.egress().is_empty() {
                 self.network.send(self.core.egress());
@@ -291,7 +380,8 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
         let publish = self
             .dirty
             .then(|| (self.published_at + PUBLISH_EVERY).saturating_duration_since(now));
-        [timer, events, publish].into_iter().flatten().min()
+        let links = self.links.is_blocked().then_some(RETRY_LINKS_AFTER);
+        [timer, events, publish, links].into_iter().flatten().min()
     }
 
     /// Counts the pass that has just ended and publishes now and then.
@@ -362,7 +452,7 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
         // What was due may not have been done.
         self.deadline = Some(now);
         // Commands that the pass had taken out come first in the next.
-        self.commands_left |= !self.commands.is_empty();
+        self.commands_left |= !self.letters.is_empty();
         if count <= PANICS_FORGIVEN {
             self.core.egress().clear();
             self.network.after_panic();
@@ -380,6 +470,12 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
         }
         let restart = AssertUnwindSafe(|| {
             self.core = (self.make)(now)?;
+            self.core.announce_restart(self.links.others());
+            let recovered = (self.recover)();
+            for joined in recovered {
+                self.core.handle_joined(joined, now);
+            }
+            // Those that are there stay as they are.
             for pipeline in pipelines {
                 let op = Op::CreatePipeline;
                 self.core.handle_command(Command { pipeline, op }, now);
@@ -407,9 +503,11 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
     /// The thread ends for good: every command and element of it fails.
     fn give_up(&mut self) {
         self.mailbox.close();
-        while self.mailbox.take(COMMANDS, &mut self.commands).more {}
-        for command in self.commands.drain(..) {
-            if let Some(token) = command.op.token() {
+        while self.mailbox.take(COMMANDS, &mut self.letters).more {}
+        for letter in self.letters.drain(..) {
+            if let Letter::Order(Order::Command(command)) = letter
+                && let Some(token) = command.op.token()
+            {
                 self.outbox.push(failed_command(token));
             }
         }

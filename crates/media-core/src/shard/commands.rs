@@ -30,8 +30,11 @@ impl Shard {
                     .map(|graph| graph.elements().collect())
                     .unwrap_or_default();
                 for element in elements {
-                    self.release(element, now);
+                    if self.elements.contains_key(&element) {
+                        self.release(element, now);
+                    }
                 }
+                self.forget_remote(pipeline);
                 self.pipelines.remove(&pipeline);
                 self.measured.remove(&pipeline);
                 self.router.detectors.close(pipeline);
@@ -276,10 +279,14 @@ impl Shard {
     }
 
     fn release(&mut self, element: ElementKey, now: Instant) {
+        if self.release_remote(element, now) {
+            return;
+        }
         let Some(home) = self.elements.remove(&element) else {
             return;
         };
         self.relays.forget(element);
+        self.unfeed(element);
         let behind = [MediaKind::Audio, MediaKind::Video]
             .map(|kind| (kind, self.relays_behind(home.pipeline, element, kind)));
         let affected = self
@@ -308,6 +315,8 @@ impl Shard {
             if let Some(unanswered) = unanswered {
                 self.reply(unanswered.token, unanswered.result.map(Reply::Sdp));
             }
+            self.end_exports_of(element);
+            self.tell_flow(element, home.pipeline, true);
         }
         self.reroute(&affected);
         for (kind, mut relays) in behind {
@@ -366,7 +375,7 @@ impl Shard {
         let measured = self.measured.contains(&peer.endpoint.pipeline());
         peer.measure_latency(measured, &mut self.router);
         self.join_detector(slot);
-        self.reroute_around(slot);
+        self.reroute_around(slot, now);
     }
 
     pub(super) fn reply(&mut self, token: Token, result: Result<Reply, MediaError>) {

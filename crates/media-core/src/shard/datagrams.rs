@@ -23,7 +23,7 @@ impl Shard {
         let used = if let Some(line) = self.line_of(socket) {
             self.handle_plain(line, remote, datagram, now)
         } else if self.nat.is_link(socket) {
-            self.handle_link(path, datagram, now)
+            self.handle_stream_or_frame(path, datagram, now)
         } else {
             self.dispatch(path, datagram, now)
         };
@@ -154,6 +154,7 @@ impl Shard {
         if taken {
             peer.arm_media(&mut self.timers, owner.endpoint, &self.router);
         }
+        self.note_report(owner.endpoint, now);
         taken
     }
 

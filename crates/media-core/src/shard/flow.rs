@@ -20,6 +20,7 @@ impl Shard {
             let relays = self.relays_behind(pipeline, element, kind);
             self.look_at(pipeline, &relays, kind, Ending::Now, now);
         }
+        self.tell_flow(element, pipeline, true);
     }
 
     /// Elements that hand on what enters or leaves this one, itself included.
@@ -48,6 +49,10 @@ impl Shard {
             return;
         }
         for element in relays {
+            // The shard that an element lives on reports it.
+            if !self.elements.contains_key(element) {
+                continue;
+            }
             for outgoing in [false, true] {
                 let flow = Flow {
                     element: *element,
@@ -84,9 +89,15 @@ impl Shard {
         } else {
             graph.source_of(flow.element, flow.kind)
         };
-        source
-            .and_then(|source| self.peers.get(self.elements.get(&source)?.endpoint?))
-            .is_some_and(|peer| peer.sends(flow.kind))
+        let Some(source) = source else { return false };
+        let peer = self
+            .elements
+            .get(&source)
+            .and_then(|home| self.peers.get(home.endpoint?));
+        match peer {
+            Some(peer) => peer.sends(flow.kind),
+            None => self.links.flows.contains_key(&(source, flow.kind)),
+        }
     }
 
     /// Measures latency in a pipeline from now on, or no longer.
@@ -105,6 +116,7 @@ impl Shard {
                 peer.measure_latency(on, &mut self.router);
             }
         }
+        self.measure_mirrors(pipeline, on);
     }
 
     /// What an element without a peer has to say.
@@ -124,11 +136,15 @@ impl Shard {
             if !graph.has_source(element, kind) {
                 continue;
             }
-            let track = graph
-                .source_of(element, kind)
+            let source = graph.source_of(element, kind);
+            let elsewhere = source.and_then(|source| self.links.flows.get(&(source, kind)));
+            let track = source
                 .and_then(|source| self.peers.get(self.elements.get(&source)?.endpoint?))
                 .and_then(|peer| peer.inbound(kind));
-            let average = self.router.latency_of(track);
+            let average = match elsewhere {
+                Some(flow) => flow.latency,
+                None => self.router.latency_of(track),
+            };
             stats.input_latency.push(LatencyStats { kind, average });
         }
         stats

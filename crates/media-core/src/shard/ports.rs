@@ -108,6 +108,13 @@ impl Shard {
             self.dirty.push(owner.endpoint);
         }
         peer.arm_media(&mut self.timers, owner.endpoint, &self.router);
+        let changed = peer.take_flow_change();
+        if is_rtcp {
+            self.note_report(owner.endpoint, now);
+        }
+        if changed {
+            self.note_peer_flow(owner.endpoint, now);
+        }
         true
     }
 

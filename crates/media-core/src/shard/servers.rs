@@ -147,7 +147,12 @@ impl Shard {
     }
 
     /// Takes in what came from a TURN server.
-    pub(super) fn handle_link(&mut self, path: Path, bytes: &mut [u8], now: Instant) -> bool {
+    pub(super) fn handle_stream_or_frame(
+        &mut self,
+        path: Path,
+        bytes: &mut [u8],
+        now: Instant,
+    ) -> bool {
         if !self.nat.is_stream(path.socket) {
             return self.handle_frame(path, bytes, now);
         }

@@ -2,7 +2,7 @@
 
 use super::Shard;
 use crate::demux::EndpointSlot;
-use salono_media_api::{MediaKind, PipelineKey, SpeakerDetection};
+use salono_media_api::{ElementKey, Event, MediaKind, PipelineKey, SpeakerDetection};
 use std::time::Instant;
 
 impl Shard {
@@ -16,15 +16,22 @@ impl Shard {
         let Some(graph) = self.pipelines.get(&pipeline) else {
             return;
         };
-        let Some(detection) = detection else {
-            self.router.detectors.close(pipeline);
-            return;
-        };
-        self.router.detectors.open(pipeline, detection, now);
         let slots: Vec<EndpointSlot> = graph
             .elements()
             .filter_map(|element| self.elements.get(&element)?.endpoint)
             .collect();
+        let elsewhere = self.links.elements_of(pipeline);
+        let Some(detection) = detection else {
+            self.router.detectors.close(pipeline);
+            for element in elsewhere {
+                self.stop_listening(element);
+            }
+            return;
+        };
+        self.router.detectors.open(pipeline, detection, now);
+        for element in elsewhere {
+            self.listen(pipeline, element);
+        }
         for slot in slots {
             self.join_detector(slot);
         }
@@ -39,5 +46,39 @@ impl Shard {
         if let Some(track) = peer.inbound(MediaKind::Audio) {
             self.router.join_detector(track, pipeline, element);
         }
+    }
+
+    /// Lets what another shard has of a pipeline take part. Each part detects for itself, for it
+    /// withholds for itself; the home reports.
+    pub(super) fn listen(&mut self, pipeline: PipelineKey, element: ElementKey) {
+        if !self.router.detectors.is_open(pipeline) {
+            return;
+        }
+        // The element stands for a sink: somebody here hears it.
+        let sink = (element, MediaKind::Audio);
+        if let Some(track) = self.mirror_for(sink, Some(element)) {
+            self.router.join_detector(track, pipeline, element);
+        }
+    }
+
+    /// Nobody here hears an element of another shard for its own sake any more.
+    pub(super) fn stop_listening(&mut self, element: ElementKey) {
+        self.unfeed(element);
+    }
+
+    /// Decides who speaks. Parts of a pipeline leave it to the home to report that.
+    pub(super) fn detect(&mut self, now: Instant) {
+        let before = self.events.len();
+        self.router.detectors.tick(&mut self.events, now);
+        if self.links.homes.is_empty() || self.events.len() == before {
+            return;
+        }
+        let homes = &self.links.homes;
+        let reports = self.events.split_off(before);
+        let own = reports.into_iter().filter(|event| match event {
+            Event::Speakers { pipeline, .. } => !homes.contains_key(pipeline),
+            Event::Replied { .. } | Event::Element { .. } => true,
+        });
+        self.events.extend(own);
     }
 }

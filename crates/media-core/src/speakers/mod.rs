@@ -115,6 +115,11 @@ impl Detectors {
         }
     }
 
+    /// Whether somebody wants to know who speaks in a pipeline.
+    pub(crate) fn is_open(&self, pipeline: PipelineKey) -> bool {
+        self.by_pipeline.contains_key(&pipeline)
+    }
+
     /// Lets a track take part, if its pipeline has a detector.
     pub(crate) fn join(
         &mut self,

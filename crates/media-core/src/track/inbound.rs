@@ -1,6 +1,7 @@
 //! One track that a peer sends: its packets, its statistics and what it asks of the peer.
 
 mod feedback;
+mod mirror;
 
 use super::latency::Latency;
 use super::router::OutSlot;
@@ -387,6 +388,12 @@ impl Inbound {
         if flows {
             return false;
         }
+        self.begin(ssrc);
+        true
+    }
+
+    /// Takes up a stream, in place of the one before.
+    fn begin(&mut self, ssrc: u32) {
         if self.ssrc.is_some() {
             self.ring = PacketRing::new(self.ring_config);
             if let Some(nack) = self.nack.as_mut() {
@@ -399,7 +406,6 @@ impl Inbound {
         }
         self.ssrc = Some(ssrc);
         self.statistics = recv::Statistics::new(ssrc, self.clock_rate());
-        true
     }
 
     fn clock_rate(&self) -> u32 {

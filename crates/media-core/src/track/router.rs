@@ -9,10 +9,12 @@ use super::layers::{Layer, Qualities, Quality};
 use super::outbound::Outbound;
 use crate::demux::EndpointSlot;
 use crate::egress::Egress;
+use crate::links::{Packets, Pool};
 use crate::sending::{Sender, SenderSlot};
 use crate::speakers::Detectors;
 use salono_media_api::{ElementKey, PipelineKey, ShardMetrics};
-use slotmap::{SlotMap, new_key_type};
+use slotmap::{SecondaryMap, SlotMap, new_key_type};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 new_key_type! {
@@ -38,6 +40,12 @@ pub(crate) struct Router {
     lost_before: u64,
     /// Who speaks, where somebody wants to know.
     pub(crate) detectors: Detectors,
+    /// Tracks that other shards mirror, with the most that receivers there shall be sent, in bits
+    /// per second; 0 is no limit.
+    mirrored: SecondaryMap<TrackSlot, u64>,
+    /// Their fresh packets.
+    copies: Vec<(TrackSlot, Arc<Packets>)>,
+    pool: Pool,
 }
 
 impl Router {
@@ -120,6 +128,7 @@ impl Router {
         let Some(track) = self.tracks.remove(slot) else {
             return;
         };
+        self.mirrored.remove(slot);
         self.lost_before += track.lost();
         if let Some(membership) = track.membership() {
             self.detectors.leave(membership);
@@ -198,6 +207,7 @@ impl Router {
         links
             .iter()
             .filter_map(|out| self.outs.get(*out).map(Outbound::send_cap))
+            .chain(self.mirrored.get(slot).copied())
             .filter(|cap| *cap > 0)
             .min()
             .unwrap_or(0)
@@ -257,6 +267,29 @@ impl Router {
         }
     }
 
+    /// Copies a track for other shards from now on, whose receivers shall be sent this much at most,
+    /// in bits per second, or 0; with `None` no longer.
+    pub(crate) fn set_mirrored(&mut self, slot: TrackSlot, cap: Option<u64>) {
+        match cap.filter(|_| self.tracks.contains_key(slot)) {
+            Some(cap) => {
+                self.mirrored.insert(slot, cap);
+            }
+            None => {
+                self.mirrored.remove(slot);
+            }
+        }
+    }
+
+    /// Fresh packets of a track that others mirror.
+    pub(crate) fn next_copy(&mut self) -> Option<(TrackSlot, Arc<Packets>)> {
+        self.copies.pop()
+    }
+
+    /// Tracks that there are.
+    pub(crate) fn tracks(&self) -> usize {
+        self.tracks.len()
+    }
+
     /// Notes that a track has fresh packets.
     pub(crate) fn mark_dirty(&mut self, slot: TrackSlot) {
         self.dirty.push(slot);
@@ -274,6 +307,10 @@ impl Router {
                 continue;
             };
             track.note_latency(now);
+            // Other shards decide for themselves what they withhold.
+            if self.mirrored.contains_key(slot) {
+                self.copies.push((slot, self.pool.copy(track)));
+            }
             if let Some(membership) = track.membership() {
                 let levels = track.fresh().iter().map(|fresh| fresh.audio_level);
                 if !self.detectors.hear(membership, levels, now) {

@@ -27,6 +27,8 @@ mod plain;
 mod release;
 mod renegotiation;
 mod speakers;
+mod spread;
+mod spread_graphs;
 mod support;
 mod switching;
 mod two_shards;

@@ -6,7 +6,10 @@ use salono_media_api::{
     Command, ElementKey, Event, MediaError, MediaErrorKind, Op, PipelineKey, Reply, ShardMetrics,
     Token,
 };
-use salono_media_core::{Egress, NetworkEvent, NetworkRequest, RequestId, SocketId};
+use salono_media_core::{
+    Egress, Elsewhere, Joined, LinkMessage, NetworkEvent, NetworkRequest, RequestId, ShardId,
+    SocketId,
+};
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -90,6 +93,20 @@ impl Core for Echo {
             _ => {}
         }
     }
+
+    fn handle_joined(&mut self, joined: Joined, _: Instant) {
+        self.pipelines.insert(joined.pipeline());
+    }
+
+    fn handle_elsewhere(&mut self, _: &Elsewhere) {}
+
+    fn handle_link(&mut self, _: ShardId, _: LinkMessage, _: Instant) {}
+
+    fn poll_link(&mut self, _: ShardId) -> Option<LinkMessage> {
+        None
+    }
+
+    fn announce_restart(&mut self, _: Vec<ShardId>) {}
 
     fn handle_datagram(
         &mut self,

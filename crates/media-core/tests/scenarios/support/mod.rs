@@ -2,6 +2,7 @@
 //!
 //! Nothing here waits and nothing touches a socket: time jumps to whatever is due next.
 
+pub(crate) mod cluster;
 pub(crate) mod media;
 pub(crate) mod network;
 pub(crate) mod peer;

@@ -1,0 +1,149 @@
+//! Tracks of other shards that are mirrored here.
+
+use super::{MirrorSlot, Needs, ShardId, Source};
+use crate::track::TrackSlot;
+use salono_media_api::{ElementKey, MediaKind};
+use slotmap::SlotMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A mirror, or the wish for one.
+#[derive(Debug)]
+pub(crate) struct Import {
+    pub(crate) source: Source,
+    pub(crate) shard: ShardId,
+    /// Once the source has a track.
+    pub(crate) track: Option<TrackSlot>,
+    /// Endpoints of this shard that it feeds; without any it is about to end.
+    sinks: BTreeSet<ElementKey>,
+    /// It waits to be talked about.
+    pub(crate) is_queued: bool,
+    /// Its shard has been told that it is wanted.
+    pub(crate) is_asked_for: bool,
+    pub(crate) keyframe: bool,
+    pub(crate) needs: Needs,
+    pub(crate) told_needs: Needs,
+}
+
+impl Import {
+    /// Endpoints of this shard that it feeds, with the kind of media.
+    pub(crate) fn sinks(&self) -> BTreeSet<(ElementKey, MediaKind)> {
+        let kind = self.source.kind;
+        self.sinks.iter().map(|sink| (*sink, kind)).collect()
+    }
+
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.sinks.is_empty()
+    }
+}
+
+/// All mirrors of a shard.
+#[derive(Debug, Default)]
+pub(crate) struct Imports {
+    mirrors: SlotMap<MirrorSlot, Import>,
+    /// The wanted ones.
+    by_source: BTreeMap<Source, MirrorSlot>,
+    by_track: BTreeMap<TrackSlot, MirrorSlot>,
+    by_sink: BTreeMap<(ElementKey, MediaKind), MirrorSlot>,
+}
+
+impl Imports {
+    pub(crate) fn get(&self, mirror: MirrorSlot) -> Option<&Import> {
+        self.mirrors.get(mirror)
+    }
+
+    pub(crate) fn get_mut(&mut self, mirror: MirrorSlot) -> Option<&mut Import> {
+        self.mirrors.get_mut(mirror)
+    }
+
+    /// Mirrors with a track.
+    pub(crate) fn len(&self) -> usize {
+        self.by_track.len()
+    }
+
+    /// The mirror that feeds a sink.
+    pub(crate) fn feeding(&self, sink: (ElementKey, MediaKind)) -> Option<MirrorSlot> {
+        self.by_sink.get(&sink).copied()
+    }
+
+    /// Adds a sink to the mirror of a source; true when there was none.
+    pub(super) fn feed(
+        &mut self,
+        sink: (ElementKey, MediaKind),
+        source: Source,
+        shard: ShardId,
+    ) -> (MirrorSlot, bool) {
+        let known = self.by_source.get(&source).copied();
+        let mirror = known.unwrap_or_else(|| {
+            let mirror = self.mirrors.insert(Import {
+                source: source.clone(),
+                shard,
+                track: None,
+                sinks: BTreeSet::new(),
+                is_queued: false,
+                is_asked_for: false,
+                keyframe: false,
+                needs: Needs::default(),
+                told_needs: Needs::default(),
+            });
+            self.by_source.insert(source, mirror);
+            mirror
+        });
+        if let Some(import) = self.mirrors.get_mut(mirror) {
+            import.sinks.insert(sink.0);
+        }
+        self.by_sink.insert(sink, mirror);
+        (mirror, known.is_none())
+    }
+
+    /// Takes a sink from its mirror; returns one that nobody needs any more.
+    pub(super) fn unfeed(&mut self, sink: (ElementKey, MediaKind)) -> Option<MirrorSlot> {
+        let mirror = self.by_sink.remove(&sink)?;
+        let import = self.mirrors.get_mut(mirror)?;
+        import.sinks.remove(&sink.0);
+        if import.is_wanted() {
+            return None;
+        }
+        self.by_source.remove(&import.source);
+        Some(mirror)
+    }
+
+    pub(crate) fn set_track(&mut self, mirror: MirrorSlot, track: TrackSlot) {
+        if let Some(import) = self.mirrors.get_mut(mirror) {
+            import.track = Some(track);
+            self.by_track.insert(track, mirror);
+        }
+    }
+
+    /// The track of a mirror, which has none afterwards.
+    pub(crate) fn take_track(&mut self, mirror: MirrorSlot) -> Option<TrackSlot> {
+        let track = self.mirrors.get_mut(mirror)?.track.take()?;
+        self.by_track.remove(&track);
+        Some(track)
+    }
+
+    pub(crate) fn of_track(&self, track: TrackSlot) -> Option<MirrorSlot> {
+        self.by_track.get(&track).copied()
+    }
+
+    /// Forgets a mirror that nobody needs.
+    pub(super) fn remove(&mut self, mirror: MirrorSlot) {
+        self.take_track(mirror);
+        self.mirrors.remove(mirror);
+    }
+
+    /// Every mirror with its track.
+    pub(crate) fn tracks(&self) -> impl Iterator<Item = (MirrorSlot, TrackSlot)> + '_ {
+        self.by_track
+            .iter()
+            .map(|(track, mirror)| (*mirror, *track))
+    }
+
+    /// Mirrors of tracks of one shard.
+    pub(crate) fn of_shard(&self, shard: ShardId) -> Vec<MirrorSlot> {
+        self.mirrors
+            .iter()
+            .filter(|(_, import)| import.shard == shard)
+            .map(|(mirror, _)| mirror)
+            .collect()
+    }
+}

@@ -1,0 +1,126 @@
+//! What one shard tells another.
+
+use super::{MirrorSlot, Packets, Source};
+use salono_media_api::{ElementKey, MediaKind, PipelineKey};
+use salono_sdp::negotiate::NegotiatedMedia;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// One message from a shard to another; a plain value for whoever carries it.
+#[derive(Debug)]
+pub struct LinkMessage(pub(crate) Body);
+
+impl LinkMessage {
+    /// Bytes that the message keeps, roughly; what carries messages bounds their sum.
+    pub fn weight(&self) -> usize {
+        match &self.0 {
+            Body::Packets { packets, .. } => packets.weight(),
+            Body::Data(data) => data.weight(),
+            Body::Restarted
+            | Body::Heard
+            | Body::Want { .. }
+            | Body::Unwant { .. }
+            | Body::Need { .. }
+            | Body::Described { .. }
+            | Body::Reported { .. }
+            | Body::Ended { .. }
+            | Body::Flow { .. } => 0,
+        }
+    }
+}
+
+/// What a message says.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// The sender has lost everything; what it was told before counts no more.
+    Restarted,
+    /// The answer to [`Body::Restarted`]; what was sent before it is not meant for the new owner.
+    Heard,
+    /// A mirror of this source is wanted, from now on named `mirror`.
+    Want { mirror: MirrorSlot, source: Source },
+    /// The mirror is not needed any more.
+    Unwant { mirror: MirrorSlot },
+    /// What the receivers of a mirror need has changed, or they need a keyframe.
+    Need {
+        mirror: MirrorSlot,
+        needs: Needs,
+        keyframe: bool,
+    },
+    /// The track is there, or was negotiated again.
+    Described {
+        mirror: MirrorSlot,
+        description: Box<Description>,
+    },
+    /// Fresh packets, after `missed` that were dropped on the way.
+    Packets {
+        mirror: MirrorSlot,
+        packets: Arc<Packets>,
+        missed: u32,
+    },
+    /// The publisher reported how its timestamps relate to time.
+    Reported {
+        mirror: MirrorSlot,
+        capture: Capture,
+    },
+    /// The track ended; the mirror stays wanted.
+    Ended { mirror: MirrorSlot },
+    /// Media of a kind comes from the peer of an endpoint, or no longer.
+    Flow {
+        element: ElementKey,
+        kind: MediaKind,
+        flow: Flow,
+    },
+    /// A message of a data channel.
+    Data(Box<Data>),
+}
+
+/// What a mirror is made from.
+#[derive(Debug)]
+pub(crate) struct Description {
+    /// The m-line, without what only its endpoint may do about it.
+    pub(crate) media: NegotiatedMedia,
+    /// Known already, or 0.
+    pub(crate) ssrc: u32,
+}
+
+/// What the receivers of a mirror need of its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Needs {
+    /// The most that they shall be sent, in bits per second; 0 is no limit.
+    pub(crate) cap: u64,
+}
+
+/// One of the publisher's timestamps, and how far from `at` it was captured, in NTP's units: clocks
+/// of shards may differ, the monotonic one does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Capture {
+    pub(crate) timestamp: u32,
+    pub(crate) at: Instant,
+    pub(crate) ahead: i64,
+}
+
+/// What is known of media that comes from a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Flow {
+    pub(crate) flows: bool,
+    /// Something began or ceased, of whichever kind; else it is told for the latency only.
+    pub(crate) is_news: bool,
+    /// How long its packets wait to be forwarded, where that is measured.
+    pub(crate) latency: Duration,
+}
+
+/// A message of a data channel that goes to sinks on another shard.
+#[derive(Debug, Clone)]
+pub(crate) struct Data {
+    pub(crate) pipeline: PipelineKey,
+    pub(crate) source: ElementKey,
+    pub(crate) label: String,
+    pub(crate) binary: bool,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Data {
+    pub(crate) fn weight(&self) -> usize {
+        self.label.len() + self.payload.len()
+    }
+}

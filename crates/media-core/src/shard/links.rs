@@ -1,0 +1,536 @@
+//! What crosses to other shards: mirrors of tracks, media flow, messages of data channels.
+
+use super::Shard;
+use crate::demux::EndpointSlot;
+use crate::graph::NodeKind;
+use crate::links::{
+    Body, Data, Description, ExportSlot, Flow, LinkMessage, MirrorSlot, Needs, Packets, Remote,
+    ShardId, Source,
+};
+use crate::placement::{Elsewhere, Joined};
+use crate::relays::Ending;
+use crate::track::{Inbound, Taken, TrackSlot};
+use salono_media_api::{ElementKey, MediaKind, PipelineKey};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// Kinds that have tracks.
+const KINDS: [MediaKind; 2] = [MediaKind::Audio, MediaKind::Video];
+/// How often other shards are told what receivers of their tracks need.
+const NEEDS_INTERVAL: Duration = Duration::from_secs(1);
+
+impl Shard {
+    /// The next message for another shard. Ask after each [`Shard::flush`], only while there is room
+    /// for the answer: what cannot be carried yet waits here, bounded.
+    pub fn poll_link(&mut self, to: ShardId) -> Option<LinkMessage> {
+        self.links.poll(to).map(LinkMessage)
+    }
+
+    /// Takes in a message of another shard, which gave them out in this order.
+    pub fn handle_link(&mut self, from: ShardId, message: LinkMessage, now: Instant) {
+        let body = message.0;
+        // Until the answer to our restart, what comes is meant for who we were.
+        if self.links.to(from).is_stale && !matches!(body, Body::Heard | Body::Restarted) {
+            return;
+        }
+        match body {
+            Body::Restarted => self.handle_restart(from, now),
+            Body::Heard => self.links.to(from).is_stale = false,
+            Body::Want { mirror, source } => {
+                let slot = self.links.exports.add(from, mirror, source);
+                self.describe(slot, now);
+            }
+            Body::Unwant { mirror } => {
+                if let Some(slot) = self.links.exports.find(from, mirror) {
+                    self.end_export(slot);
+                }
+            }
+            Body::Need {
+                mirror,
+                needs,
+                keyframe,
+            } => self.handle_needs(from, mirror, needs, keyframe),
+            Body::Described {
+                mirror,
+                description,
+            } => self.handle_description(mirror, &description, now),
+            Body::Packets {
+                mirror,
+                packets,
+                missed,
+            } => self.handle_copies(mirror, &packets, missed),
+            Body::Reported { mirror, capture } => {
+                let clock = self.clock;
+                if let Some(track) = self.mirror_track(mirror) {
+                    track.set_capture(capture, clock);
+                }
+            }
+            Body::Ended { mirror } => {
+                if let Some(track) = self.links.imports.take_track(mirror) {
+                    self.router.remove_track(track);
+                }
+            }
+            Body::Flow {
+                element,
+                kind,
+                flow,
+            } => self.handle_remote_flow(element, kind, flow, now),
+            Body::Data(data) => self.handle_remote_data(&data, now),
+        }
+    }
+
+    /// Tells others, for a shard that is made anew, that they talked to one before.
+    pub fn announce_restart(&mut self, others: impl IntoIterator<Item = ShardId>) {
+        for other in others {
+            let outgoing = self.links.to(other);
+            outgoing.restarted = true;
+            outgoing.is_stale = true;
+        }
+    }
+
+    // What lives where.
+
+    /// Takes in that a pipeline has a part on this shard, and everything that is known of it.
+    pub fn handle_joined(&mut self, joined: Joined, now: Instant) {
+        let pipeline = joined.pipeline;
+        self.pipelines.insert(pipeline, joined.graph);
+        if let Some(home) = joined.home {
+            self.links.homes.insert(pipeline, home);
+        }
+        if joined.measured {
+            self.measured.insert(pipeline);
+        }
+        for (element, shard) in joined.elsewhere {
+            self.links
+                .remote
+                .insert(element, Remote { pipeline, shard });
+        }
+        if let Some(detection) = joined.detection {
+            self.detect_speakers(pipeline, Some(detection), now);
+        }
+    }
+
+    /// Takes in that an element of a pipeline that has a part here was created on another shard.
+    pub fn handle_elsewhere(&mut self, elsewhere: &Elsewhere) {
+        let Elsewhere {
+            pipeline,
+            element,
+            role,
+            shard,
+        } = *elsewhere;
+        let Some(graph) = self.pipelines.get_mut(&pipeline) else {
+            return;
+        };
+        graph.add(element, role);
+        self.links
+            .remote
+            .insert(element, Remote { pipeline, shard });
+        if role == NodeKind::Endpoint {
+            self.listen(pipeline, element);
+        }
+    }
+
+    /// Forgets an element of another shard; false when it is none.
+    pub(super) fn release_remote(&mut self, element: ElementKey, now: Instant) -> bool {
+        let Some(remote) = self.links.remote.remove(&element) else {
+            return false;
+        };
+        self.stop_listening(element);
+        for kind in MediaKind::ALL {
+            self.links.flows.remove(&(element, kind));
+        }
+        let behind = KINDS.map(|kind| (kind, self.relays_behind(remote.pipeline, element, kind)));
+        let affected = self
+            .pipelines
+            .get_mut(&remote.pipeline)
+            .map(|graph| graph.remove(element))
+            .unwrap_or_default();
+        self.reroute(&affected);
+        for (kind, mut relays) in behind {
+            relays.retain(|relay| *relay != element);
+            self.look_at(remote.pipeline, &relays, kind, Ending::Later, now);
+        }
+        true
+    }
+
+    /// Forgets what lives elsewhere of a pipeline that ends.
+    pub(super) fn forget_remote(&mut self, pipeline: PipelineKey) {
+        let links = &mut self.links;
+        links.homes.remove(&pipeline);
+        for element in links.elements_of(pipeline) {
+            self.stop_listening(element);
+            self.links.remote.remove(&element);
+            for kind in MediaKind::ALL {
+                self.links.flows.remove(&(element, kind));
+            }
+        }
+    }
+
+    // Mirrors.
+
+    /// The track that feeds a sink from another shard, if its source lives there. It may come later.
+    pub(super) fn mirror_for(
+        &mut self,
+        sink: (ElementKey, MediaKind),
+        source: Option<ElementKey>,
+    ) -> Option<TrackSlot> {
+        let source = source.and_then(|element| {
+            let shard = self.links.remote.get(&element)?.shard;
+            let kind = sink.1;
+            Some((Source { element, kind }, shard))
+        });
+        let mirror = self.links.feed(sink, source);
+        self.remove_orphans();
+        self.links.imports.get(mirror?)?.track
+    }
+
+    /// A sink ends: no other shard feeds it any more.
+    pub(super) fn unfeed(&mut self, sink: ElementKey) {
+        for kind in KINDS {
+            self.links.unfeed((sink, kind));
+        }
+        self.remove_orphans();
+    }
+
+    fn remove_orphans(&mut self) {
+        while let Some(track) = self.links.orphans.pop() {
+            self.router.remove_track(track);
+        }
+    }
+
+    fn mirror_track(&mut self, mirror: MirrorSlot) -> Option<&mut Inbound> {
+        let track = self.links.imports.get(mirror)?.track?;
+        self.router.track_mut(track)
+    }
+
+    fn handle_description(&mut self, mirror: MirrorSlot, description: &Description, now: Instant) {
+        if let Some(track) = self.mirror_track(mirror) {
+            track.describe_again(description);
+            return;
+        }
+        let Some(import) = self.links.imports.get(mirror).filter(|it| it.is_wanted()) else {
+            return;
+        };
+        let (kind, sinks) = (import.source.kind, import.sinks());
+        let mut track = Inbound::mirror(kind, description, &self.config.limits);
+        let element = import.source.element;
+        let pipeline = self
+            .links
+            .remote
+            .get(&element)
+            .map(|remote| remote.pipeline);
+        track.measure_latency(pipeline.is_some_and(|it| self.measured.contains(&it)));
+        let track = self.router.add_track(track);
+        if let Some(pipeline) = pipeline {
+            self.router.join_detector(track, pipeline, element);
+        }
+        self.links.imports.set_track(mirror, track);
+        let check = self.clock.beat(now + NEEDS_INTERVAL);
+        self.mirrors_due.get_or_insert(check);
+        self.reroute(&sinks);
+    }
+
+    fn handle_copies(&mut self, mirror: MirrorSlot, packets: &Packets, missed: u32) {
+        let Some(slot) = self.links.imports.get(mirror).and_then(|it| it.track) else {
+            return;
+        };
+        let Some(track) = self.router.track_mut(slot) else {
+            return;
+        };
+        let mut news = false;
+        for copied in packets.iter() {
+            news |= track.receive_copy(packets.ssrc, &copied) == Taken::First;
+        }
+        if news {
+            self.router.mark_dirty(slot);
+        }
+        if missed > 0 {
+            self.router.want_keyframe(slot);
+        }
+    }
+
+    /// Asks the shard of a mirror for a keyframe, unless it was asked just now; false when the track
+    /// is none.
+    pub(super) fn ask_shard_for_keyframe(&mut self, slot: TrackSlot, now: Instant) -> bool {
+        let Some(mirror) = self.links.imports.of_track(slot) else {
+            return false;
+        };
+        let Some(track) = self.router.track_mut(slot) else {
+            return true;
+        };
+        let is_due = track.is_keyframe_due(now);
+        let next = track.keyframe_timeout();
+        if is_due && let Some(import) = self.links.imports.get_mut(mirror) {
+            import.keyframe = true;
+            self.links.tell_about(mirror);
+        }
+        self.mirrors_due = [self.mirrors_due, next].into_iter().flatten().min();
+        true
+    }
+
+    /// Asks again for keyframes that did not come, and tells what receivers need.
+    pub(super) fn check_mirrors(&mut self, now: Instant) {
+        if self.mirrors_due.is_none_or(|due| due > now) {
+            return;
+        }
+        self.mirrors_due = None;
+        let tracks: Vec<_> = self.links.imports.tracks().collect();
+        if !tracks.is_empty() {
+            self.mirrors_due = Some(self.clock.beat(now + NEEDS_INTERVAL));
+        }
+        for (mirror, track) in tracks {
+            self.ask_shard_for_keyframe(track, now);
+            let cap = self.router.downstream_cap(track);
+            if let Some(import) = self.links.imports.get_mut(mirror)
+                && import.needs != (Needs { cap })
+            {
+                import.needs = Needs { cap };
+                self.links.tell_about(mirror);
+            }
+        }
+    }
+
+    /// Mirrors of a pipeline measure latency, or no longer.
+    pub(super) fn measure_mirrors(&mut self, pipeline: PipelineKey, on: bool) {
+        for (mirror, track) in self.links.imports.tracks() {
+            let element = self.links.imports.get(mirror).map(|it| it.source.element);
+            let remote = element.and_then(|element| self.links.remote.get(&element));
+            if remote.is_some_and(|remote| remote.pipeline == pipeline)
+                && let Some(track) = self.router.track_mut(track)
+            {
+                track.measure_latency(on);
+            }
+        }
+    }
+
+    // What others mirror.
+
+    /// Brings what other shards mirror of an endpoint up to date.
+    pub(super) fn describe_element(&mut self, element: ElementKey, now: Instant) {
+        for at in 0..self.links.exports.of_element(element).len() {
+            if let Some(slot) = self.links.exports.of_element(element).get(at) {
+                self.describe(*slot, now);
+            }
+        }
+    }
+
+    fn describe(&mut self, slot: ExportSlot, now: Instant) {
+        let Some(export) = self.links.exports.get(slot) else {
+            return;
+        };
+        let (element, kind) = (export.source.element, export.source.kind);
+        let peer = self
+            .elements
+            .get(&element)
+            .and_then(|home| self.peers.get(home.endpoint?));
+        let track = peer.and_then(|peer| peer.inbound(kind));
+        let media = peer.and_then(|peer| peer.negotiated(kind));
+        let ssrc = track
+            .and_then(|track| self.router.track(track))
+            .map_or(0, Inbound::ssrc);
+        let description = media
+            .filter(|_| track.is_some())
+            .map(|media| Description {
+                media: media.clone(),
+                ssrc,
+            })
+            .map(Box::new);
+        let before = self.links.exports.set_track(slot, track);
+        if let Some(before) = before.filter(|_| before != track) {
+            self.mirror(before);
+        }
+        if let Some(track) = track {
+            self.mirror(track);
+        }
+        let Some(export) = self.links.exports.get_mut(slot) else {
+            return;
+        };
+        if before.is_some() && before != track {
+            export.ended = true;
+            export.told_capture = None;
+            export.capture = None;
+        }
+        export.description = description;
+        // What was sent before is of the past.
+        let bytes = export.forget_packets();
+        self.links.forget_bytes(slot, bytes);
+        self.links.tell_of(slot);
+        self.note_report_of(slot, now);
+    }
+
+    /// An endpoint ends; whoever mirrors it is told by the engine, too.
+    pub(super) fn end_exports_of(&mut self, element: ElementKey) {
+        for slot in self.links.exports.of_element(element).to_vec() {
+            self.end_export(slot);
+        }
+    }
+
+    fn end_export(&mut self, slot: ExportSlot) {
+        let track = self.links.exports.set_track(slot, None);
+        self.links.end_export(slot);
+        if let Some(track) = track {
+            self.mirror(track);
+        }
+    }
+
+    /// Copies a track as long as somebody mirrors it, and heeds what its receivers need.
+    fn mirror(&mut self, track: TrackSlot) {
+        let exports = &self.links.exports;
+        let is_mirrored = !exports.of_track(track).is_empty();
+        let cap = is_mirrored.then(|| exports.cap(track));
+        self.router.set_mirrored(track, cap);
+    }
+
+    /// Hands the copies of this batch to who mirrors them.
+    pub(super) fn send_copies(&mut self) {
+        while let Some((track, packets)) = self.router.next_copy() {
+            self.links.send(track, &packets);
+        }
+    }
+
+    fn handle_needs(&mut self, from: ShardId, mirror: MirrorSlot, needs: Needs, keyframe: bool) {
+        let Some(slot) = self.links.exports.find(from, mirror) else {
+            return;
+        };
+        let Some(export) = self.links.exports.get_mut(slot) else {
+            return;
+        };
+        export.needs = needs;
+        let Some(track) = export.track else { return };
+        self.mirror(track);
+        if keyframe {
+            self.router.want_keyframe(track);
+        }
+    }
+
+    /// The peer reported something: what others mirror of it keeps in step.
+    pub(super) fn note_report(&mut self, slot: EndpointSlot, now: Instant) {
+        if self.links.exports.is_empty() {
+            return;
+        }
+        let Some(element) = self.peers.get(slot).map(|peer| peer.endpoint.key()) else {
+            return;
+        };
+        for at in 0..self.links.exports.of_element(element).len() {
+            if let Some(export) = self.links.exports.of_element(element).get(at) {
+                self.note_report_of(*export, now);
+            }
+        }
+    }
+
+    fn note_report_of(&mut self, slot: ExportSlot, now: Instant) {
+        let Some(export) = self.links.exports.get_mut(slot) else {
+            return;
+        };
+        let track = export.track.and_then(|track| self.router.track(track));
+        let capture = track.and_then(|track| track.capture(self.clock, now));
+        if let Some((capture, said)) = capture
+            && export.told_capture.replace(said) != Some(said)
+        {
+            export.capture = Some(capture);
+            self.links.tell_of(slot);
+        }
+    }
+
+    // Media flow of endpoints, for elements that only hand it on.
+
+    /// Tells the home of the pipeline whether media comes from an endpoint.
+    pub(super) fn tell_flow(&mut self, element: ElementKey, pipeline: PipelineKey, is_news: bool) {
+        let Some(home) = self.links.homes.get(&pipeline).copied() else {
+            return;
+        };
+        let peer = self
+            .elements
+            .get(&element)
+            .and_then(|home| self.peers.get(home.endpoint?));
+        for kind in KINDS {
+            let flow = Flow {
+                flows: peer.is_some_and(|peer| peer.sends(kind)),
+                is_news,
+                latency: self
+                    .router
+                    .latency_of(peer.and_then(|peer| peer.inbound(kind))),
+            };
+            self.links.to(home).push_flow(element, kind, flow);
+        }
+    }
+
+    fn handle_remote_flow(
+        &mut self,
+        element: ElementKey,
+        kind: MediaKind,
+        flow: Flow,
+        now: Instant,
+    ) {
+        if flow.flows {
+            self.links.flows.insert((element, kind), flow);
+        } else {
+            self.links.flows.remove(&(element, kind));
+        }
+        if !flow.is_news {
+            return;
+        }
+        if let Some(pipeline) = self.links.remote.get(&element).map(|it| it.pipeline) {
+            let relays = self.relays_behind(pipeline, element, kind);
+            self.look_at(pipeline, &relays, kind, Ending::Now, now);
+        }
+    }
+
+    // Messages of data channels.
+
+    /// Sends a message to the shards of these sinks, once each.
+    pub(super) fn send_data_elsewhere(&mut self, sinks: &[ElementKey], data: &Data) {
+        let shards: BTreeSet<ShardId> = sinks
+            .iter()
+            .filter_map(|sink| Some(self.links.remote.get(sink)?.shard))
+            .collect();
+        for shard in shards {
+            if !self.links.to(shard).push_data(data.clone()) {
+                let bytes = data.weight();
+                tracing::warn!(bytes, "message dropped: another shard stands still");
+            }
+        }
+    }
+
+    fn handle_remote_data(&mut self, data: &Data, now: Instant) {
+        let sinks = self
+            .pipelines
+            .get(&data.pipeline)
+            .map(|graph| graph.sinks_of(data.source, MediaKind::Data))
+            .unwrap_or_default();
+        self.hand_out(&sinks, data, now);
+    }
+
+    // The end of another shard's world.
+
+    fn handle_restart(&mut self, from: ShardId, now: Instant) {
+        for slot in self.links.exports.of_shard(from) {
+            self.end_export(slot);
+        }
+        self.links.to(from).forget();
+        self.links.to(from).heard = true;
+        for mirror in self.links.imports.of_shard(from) {
+            if let Some(track) = self.links.imports.take_track(mirror) {
+                self.router.remove_track(track);
+            }
+            self.links.ask_again(mirror);
+        }
+        let flowing: Vec<_> = self
+            .links
+            .flows
+            .keys()
+            .filter(|(element, _)| {
+                let remote = self.links.remote.get(element);
+                remote.is_some_and(|remote| remote.shard == from)
+            })
+            .copied()
+            .collect();
+        let ended = Flow {
+            is_news: true,
+            ..Flow::default()
+        };
+        for (element, kind) in flowing {
+            self.handle_remote_flow(element, kind, ended, now);
+        }
+    }
+}
