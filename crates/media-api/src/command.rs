@@ -5,10 +5,10 @@ use crate::{
     OfferKinds, PipelineKey, SpeakerDetection, Token,
 };
 
-/// One order for the shard that carries a pipeline.
+/// One order for the shard, or shards, that carry a pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
-    /// The pipeline it concerns; decides which shard receives it.
+    /// The pipeline it concerns; with the element it decides which shards receive it.
     pub pipeline: PipelineKey,
     /// What to do.
     pub op: Op,
@@ -206,9 +206,9 @@ impl Op {
 
 /// Where commands go: a bounded, lossless queue per shard.
 pub trait CommandSink: Send {
-    /// Hands a command to the shard that carries its pipeline.
+    /// Hands a command to the shards that it concerns.
     ///
     /// # Errors
-    /// Gives the command back when the shard's queue is full or the shard has ended.
+    /// Gives the command back when a shard's queue is full, or the shard has ended.
     fn submit(&mut self, command: Command) -> Result<(), Box<Command>>;
 }

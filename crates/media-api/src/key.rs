@@ -9,7 +9,7 @@ macro_rules! key {
 }
 
 key! {
-    /// A media pipeline. All of its elements live on one shard.
+    /// A media pipeline. A big one has elements on several shards.
     PipelineKey
 }
 key! {

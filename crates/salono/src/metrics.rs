@@ -247,6 +247,36 @@ const OF_SHARD: &[OfShard] = &[
         |m| m.keyframe_requests_sent as f64,
     ),
     (
+        "tracks",
+        "Tracks now, copies of tracks of other shards included.",
+        Kind::Gauge,
+        |m| m.tracks as f64,
+    ),
+    (
+        "mirrors",
+        "Copies of tracks of other shards now.",
+        Kind::Gauge,
+        |m| m.mirrors as f64,
+    ),
+    (
+        "mirrored_tracks",
+        "Tracks that other shards have a copy of now, once per shard.",
+        Kind::Gauge,
+        |m| m.mirrored as f64,
+    ),
+    (
+        "rtp_mirrored_total",
+        "RTP packets copied to other shards.",
+        Kind::Counter,
+        |m| m.rtp_mirrored as f64,
+    ),
+    (
+        "mirror_drops_total",
+        "RTP packets dropped on the way to a shard that did not keep up.",
+        Kind::Counter,
+        |m| m.mirror_drops as f64,
+    ),
+    (
         "sockets",
         "UDP sockets and outgoing connections of sessions now.",
         Kind::Gauge,
