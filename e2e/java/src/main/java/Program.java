@@ -126,7 +126,7 @@ public final class Program {
     ServerInfo info = manager.getInfo();
     equal("the server is a KMS", info.getType(), ServerType.KMS);
     List<String> modules = info.getModules().stream().map(ModuleInfo::getName).sorted().collect(Collectors.toList());
-    equal("with the usual modules", modules, List.of("core", "elements", "filters"));
+    ok("with the usual modules", modules.containsAll(List.of("core", "elements", "filters")));
     ok("it counts its processors", manager.getCpuCount() > 0);
     ok("its memory", manager.getUsedMemory() > 0);
     ok("its load", manager.getUsedCpu(100) >= 0);
@@ -164,6 +164,7 @@ public final class Program {
     equal("with its sink", event.getSink().getId(), through.getId());
     equal("with the tags of its source", texts(event.getTags(), Program::text), List.of("who=one"));
     ok("and its time", Long.parseLong(event.getTimestampMillis()) > 0);
+    ok("in seconds, too, where the library knows them", seconds(event) == Long.parseLong(event.getTimestampMillis()) / 1000);
     equal("it is listed at its source", one.getSinkConnections().get(0).getSink().getId(), through.getId());
     equal("and at its sink", through.getSourceConnections().size(), 1);
     BlockingQueue<ElementConnectedEvent> later = new LinkedBlockingQueue<>();
@@ -331,6 +332,16 @@ public final class Program {
   private static void listen(WebRtcEndpoint endpoint, String event, EventListener<MediaEvent> listener)
       throws ReflectiveOperationException {
     WebRtcEndpoint.class.getMethod("add" + event + "Listener", EventListener.class).invoke(endpoint, listener);
+  }
+
+  /** Version 6 has the seconds of events besides; version 7 has milliseconds alone. */
+  private static long seconds(RaiseBaseEvent event) throws Exception {
+    for (var method : RaiseBaseEvent.class.getMethods()) {
+      if (method.getName().equals("getTimestamp")) {
+        return Long.parseLong((String) method.invoke(event));
+      }
+    }
+    return Long.parseLong(event.getTimestampMillis()) / 1000;
   }
 
   private static IceCandidate candidate(MediaEvent event) {
