@@ -19,10 +19,12 @@ pub struct Config {
     pub metadata: String,
     /// Version in `getInfo`, and of the modules that have none of their own.
     pub version: String,
-    /// `minVideoSendBandwidth` of new endpoints, kilobits per second.
-    pub min_video_send_kbps: i32,
-    /// `maxVideoSendBandwidth` of new endpoints, kilobits per second; 0 is unlimited.
-    pub max_video_send_kbps: i32,
+    /// `minVideoSendBandwidth` of new endpoints, kilobits per second. Unset, Kurento's 100 are
+    /// answered and nothing is bounded.
+    pub min_video_send_kbps: Option<i32>,
+    /// `maxVideoSendBandwidth` of new endpoints, kilobits per second; 0 is unlimited. Unset,
+    /// Kurento's 500 are answered and nothing is bounded.
+    pub max_video_send_kbps: Option<i32>,
     /// What new endpoints start with, beyond that.
     pub endpoints: EndpointDefaults,
     /// Part of the process's limits of threads and files above which nothing is created, as the
@@ -45,8 +47,8 @@ impl Default for Config {
             isolate_sessions: false,
             metadata: String::new(),
             version: "7.3.0".to_owned(),
-            min_video_send_kbps: 100,
-            max_video_send_kbps: 500,
+            min_video_send_kbps: None,
+            max_video_send_kbps: None,
             endpoints: EndpointDefaults::default(),
             exception_limit: 0.8,
             #[cfg(feature = "fault-injection")]

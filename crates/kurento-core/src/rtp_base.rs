@@ -6,7 +6,12 @@ use crate::{
     negotiation::Negotiation,
 };
 use salono_kurento_model::{Error, KURENTO, Map, Value, tagged};
-use salono_media_api::{Bandwidth, Bitrate, ConnectionState, ElementKey, Op};
+use salono_media_api::{Bandwidth, Bitrate, ConnectionState, ElementKey, Op, RembParams};
+
+/// What Kurento starts with. It is answered to those who ask, but throttles nobody: only what an
+/// operator or a program has set is kept to.
+const KURENTO_MIN_VIDEO_SEND: i32 = 100;
+const KURENTO_MAX_VIDEO_SEND: i32 = 500;
 
 /// State of an endpoint that talks RTP.
 #[derive(Debug)]
@@ -28,8 +33,19 @@ struct BandwidthLimits {
     min_video_recv: i32,
     max_video_recv: i32,
     max_audio_recv: i32,
-    min_video_send: i32,
-    max_video_send: i32,
+    /// As set; `None` is Kurento's value, which is not kept to.
+    min_video_send: Option<i32>,
+    max_video_send: Option<i32>,
+}
+
+impl BandwidthLimits {
+    fn min_video_send(&self) -> i32 {
+        self.min_video_send.unwrap_or(KURENTO_MIN_VIDEO_SEND)
+    }
+
+    fn max_video_send(&self) -> i32 {
+        self.max_video_send.unwrap_or(KURENTO_MAX_VIDEO_SEND)
+    }
 }
 
 impl BaseRtp {
@@ -55,14 +71,15 @@ impl BaseRtp {
             "getMinVideoRecvBandwidth" => return Some(self.limits.min_video_recv.into()),
             "getMaxVideoRecvBandwidth" => return Some(self.limits.max_video_recv.into()),
             "getMaxAudioRecvBandwidth" => return Some(self.limits.max_audio_recv.into()),
-            "getMinVideoSendBandwidth" => return Some(self.limits.min_video_send.into()),
-            "getMaxVideoSendBandwidth" => return Some(self.limits.max_video_send.into()),
+            "getMinVideoSendBandwidth" => return Some(self.limits.min_video_send().into()),
+            "getMaxVideoSendBandwidth" => return Some(self.limits.max_video_send().into()),
             "getMtu" => return Some(self.mtu.into()),
             "getMediaState" => return Some(connection_state(self.media).into()),
             "getConnectionState" => return Some(connection_state(self.connection).into()),
             "getRembParams" => return Some(tagged(KURENTO, "RembParams", self.remb.clone())),
             "setMtu" => self.mtu = call.int("mtu").unwrap_or_default(),
             "setRembParams" => {
+                // The shard is told by the caller.
                 if let Some(Value::Object(members)) = call.params.get("rembParams") {
                     self.remb = members.clone();
                     // Kurento's default for this one is another member's value.
@@ -76,6 +93,35 @@ impl BaseRtp {
             _ => return None,
         }
         Some(Value::Null)
+    }
+
+    /// What was set, with Kurento's values for the rest. Values that make no sense are brought to
+    /// the nearest that does.
+    fn remb_params(&self) -> RembParams {
+        let kurento = RembParams::default();
+        let float = |name: &str, default: f64| {
+            let value = self.remb.get(name).and_then(Value::as_f64);
+            value.filter(|value| value.is_finite()).unwrap_or(default)
+        };
+        let int = |name: &str, default: u32| {
+            let value = self.remb.get(name).and_then(Value::as_i64);
+            value.map_or(default, |value| {
+                u32::try_from(value.max(0)).unwrap_or(u32::MAX)
+            })
+        };
+        let on_connect = u32::try_from(kurento.on_connect.as_bps()).unwrap_or(u32::MAX);
+        RembParams {
+            packets_interval_top: int("packetsRecvIntervalTop", kurento.packets_interval_top),
+            exponential_factor: float("exponentialFactor", kurento.exponential_factor)
+                .clamp(0.0, 10.0),
+            linear_factor_min: int("linealFactorMin", kurento.linear_factor_min),
+            linear_factor_grade: float("linealFactorGrade", kurento.linear_factor_grade).max(1.0),
+            decrement_factor: float("decrementFactor", kurento.decrement_factor).clamp(0.0, 1.0),
+            threshold_factor: float("thresholdFactor", kurento.threshold_factor).clamp(0.0, 1.0),
+            up_losses: u8::try_from(int("upLosses", u32::from(kurento.up_losses)))
+                .unwrap_or(u8::MAX),
+            on_connect: Bitrate::bps(u64::from(int("rembOnConnect", on_connect))),
+        }
     }
 
     /// Sets a bandwidth limit; a value that contradicts another one is moved to it.
@@ -101,14 +147,14 @@ impl BaseRtp {
                 Bandwidth::MaxAudioRecv(kbps(limits.max_audio_recv))
             }
             "MinVideoSendBandwidth" => {
-                limits.min_video_send =
-                    at_most(value("minVideoSendBandwidth"), limits.max_video_send);
-                Bandwidth::MinVideoSend(kbps(limits.min_video_send))
+                let min = at_most(value("minVideoSendBandwidth"), limits.max_video_send());
+                limits.min_video_send = Some(min);
+                Bandwidth::MinVideoSend(kbps(min))
             }
             "MaxVideoSendBandwidth" => {
-                limits.max_video_send =
-                    at_least(value("maxVideoSendBandwidth"), limits.min_video_send);
-                Bandwidth::MaxVideoSend(kbps(limits.max_video_send))
+                let max = at_least(value("maxVideoSendBandwidth"), limits.min_video_send());
+                limits.max_video_send = Some(max);
+                Bandwidth::MaxVideoSend(kbps(max))
             }
             _ => return None,
         })
@@ -122,6 +168,10 @@ impl ObjectModel {
         let element = ElementKey(call.object);
         let endpoint = self.endpoint_mut(call.object)?;
         if let Some(value) = endpoint.property(call) {
+            if call.operation == "setRembParams" {
+                let params = endpoint.remb_params();
+                self.order(pipeline, Op::SetRembParams { element, params });
+            }
             return Some(Ok(Outcome::Value(value)));
         }
         if let Some(bandwidth) = endpoint.set_bandwidth(call) {
@@ -155,18 +205,15 @@ impl ObjectModel {
             return;
         };
         let element = ElementKey(key);
-        // Kurento's own 500 kbit/s are answered to those who ask, but throttle nobody: only what an
-        // operator or a program has set is kept to.
-        let untouched = Config::default();
-        if limits.max_video_send == untouched.max_video_send_kbps
-            && limits.min_video_send == untouched.min_video_send_kbps
-        {
-            return;
-        }
-        for bandwidth in [
-            Bandwidth::MinVideoSend(kbps(limits.min_video_send)),
-            Bandwidth::MaxVideoSend(kbps(limits.max_video_send)),
-        ] {
+        let set = [
+            limits
+                .min_video_send
+                .map(|min| Bandwidth::MinVideoSend(kbps(min))),
+            limits
+                .max_video_send
+                .map(|max| Bandwidth::MaxVideoSend(kbps(max))),
+        ];
+        for bandwidth in set.into_iter().flatten() {
             self.order(pipeline, Op::SetBandwidth { element, bandwidth });
         }
     }

@@ -278,6 +278,7 @@ fn configure(config: &mut Config, setting: &str) {
         "depth" => config.limits.transaction_depth = number(),
         "replies" => config.reply_lifetime = Duration::from_secs(value.parse().unwrap()),
         "isolate" => config.isolate_sessions = value == "true",
+        "max_video_send" => config.max_video_send_kbps = value.parse().ok(),
         "metadata" => config.metadata = value.to_owned(),
         _ => panic!("unknown setting {name}"),
     }
@@ -440,6 +441,7 @@ impl World {
             | Op::MeasureLatency { .. }
             | Op::DetectSpeakers { .. }
             | Op::SetBandwidth { .. }
+            | Op::SetRembParams { .. }
             | Op::Route { .. }
             | Op::SetIce { .. } => return,
         };

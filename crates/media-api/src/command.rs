@@ -2,7 +2,7 @@
 
 use crate::{
     Bandwidth, DataChannelSpec, ElementKey, ElementSpec, IceCandidate, IceSettings, MediaKind,
-    OfferKinds, PipelineKey, SpeakerDetection, Token,
+    OfferKinds, PipelineKey, RembParams, SpeakerDetection, Token,
 };
 
 /// One order for the shard, or shards, that carry a pipeline.
@@ -134,6 +134,13 @@ pub enum Op {
         /// The limit.
         bandwidth: Bandwidth,
     },
+    /// Says how the receiver's estimate of the bandwidth moves.
+    SetRembParams {
+        /// The endpoint.
+        element: ElementKey,
+        /// All parameters; they replace the former ones.
+        params: RembParams,
+    },
     /// Says how candidates are gathered from now on; what was gathered stays.
     SetIce {
         /// The endpoint.
@@ -198,6 +205,7 @@ impl Op {
             | Self::MeasureLatency { .. }
             | Self::DetectSpeakers { .. }
             | Self::SetBandwidth { .. }
+            | Self::SetRembParams { .. }
             | Self::Route { .. }
             | Self::SetIce { .. } => None,
         }

@@ -251,6 +251,47 @@ pub enum Bandwidth {
     MaxVideoSend(Bitrate),
 }
 
+/// How the estimate moves that is sent to a peer as REMB, where the peer does not estimate itself.
+/// Its numbers are finite.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RembParams {
+    /// Packets from which the loss of an interval counts fully.
+    pub packets_interval_top: u32,
+    /// Growth per step below the threshold that the last loss has set, 0.04 for 4 %.
+    pub exponential_factor: f64,
+    /// Least growth per step above the threshold, in bits per second.
+    pub linear_factor_min: u32,
+    /// Steps from the threshold back to where loss occurred.
+    pub linear_factor_grade: f64,
+    /// Share of the bitrate that is left after loss.
+    pub decrement_factor: f64,
+    /// Threshold as a share of the bitrate at which loss occurred.
+    pub threshold_factor: f64,
+    /// Loss in 1/256 from which the estimate falls.
+    pub up_losses: u8,
+    /// Taken for the estimate of a peer until it reports as much, or less than before.
+    pub on_connect: Bitrate,
+}
+
+// Without NaN, every value equals itself.
+impl Eq for RembParams {}
+
+impl Default for RembParams {
+    /// Kurento's values.
+    fn default() -> Self {
+        Self {
+            packets_interval_top: 100,
+            exponential_factor: 0.04,
+            linear_factor_min: 50,
+            linear_factor_grade: 30.0,
+            decrement_factor: 0.5,
+            threshold_factor: 0.8,
+            up_losses: 12,
+            on_connect: Bitrate::kbps(300),
+        }
+    }
+}
+
 /// Arguments of a data channel that we open (RFC 8832).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DataChannelSpec {

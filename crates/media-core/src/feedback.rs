@@ -107,6 +107,7 @@ impl Peer {
     ) {
         self.send_twcc(egress, now);
         self.send_requests(router, egress, metrics, now);
+        self.send_paced(router, egress, metrics, now);
         self.send_probes(router, egress, now);
         if self.feedback.next_report.is_some_and(|due| due <= now) {
             self.feedback.next_report = Some(clock.beat(now + REPORT_INTERVAL));
@@ -230,7 +231,7 @@ impl Peer {
                 reported = true;
             }
             for slot in tracks {
-                let cap = router.downstream_cap(*slot);
+                let cap = router.caps(*slot).bitrate();
                 if let Some(track) = router.track_mut(*slot) {
                     track.set_downstream_cap(cap);
                     reported |= track.write_remb(writer, now);
@@ -238,6 +239,23 @@ impl Peer {
             }
             reported
         });
+    }
+
+    /// Tells the publisher of a track at once that it is to send less.
+    pub(crate) fn send_cap(
+        &mut self,
+        slot: TrackSlot,
+        router: &mut Router,
+        egress: &mut Egress,
+        now: Instant,
+    ) {
+        let cap = router.caps(slot).bitrate();
+        let Some(track) = router.track_mut(slot).filter(|_| cap > 0) else {
+            return;
+        };
+        track.set_downstream_cap(cap);
+        let transport = track.transport();
+        self.send_rtcp(transport, egress, |writer| track.write_remb(writer, now));
     }
 
     /// Ends what we send (RFC 3550 §6.3.7).
@@ -380,11 +398,14 @@ impl Peer {
                 if let Some(sender) = self.sender_mut(transport, router) {
                     sender.feedback(feedback, now);
                 }
+                self.review_fall(transport, router, now);
+                self.answer_burst(transport, router, now);
             }
             Packet::Remb(remb) => {
                 if let Some(sender) = self.sender_mut(transport, router) {
                     sender.remb(remb.bitrate_bps);
                 }
+                self.review_fall(transport, router, now);
                 for line in &self.lines {
                     let Some(out) = line.outbound.and_then(|slot| router.out_mut(slot)) else {
                         continue;

@@ -14,7 +14,9 @@ use crate::timers::{Alarm, Timers};
 use crate::track::{Outbound, Router, TrackSlot};
 use lines::Lines;
 use receive::Source;
-use salono_media_api::{Bandwidth, ConnectionState, ElementEvent, ElementKey, Event, MediaKind};
+use salono_media_api::{
+    Bandwidth, ConnectionState, ElementEvent, ElementKey, Event, MediaKind, RembParams,
+};
 use salono_sdp::MediaKind as SdpKind;
 use salono_sdp::negotiate::NegotiatedMedia;
 use std::collections::VecDeque;
@@ -38,6 +40,7 @@ pub(crate) struct Peer {
     max_video_recv_bps: u64,
     /// Least and most.
     video_send_bps: (u64, u64),
+    remb_params: RembParams,
 }
 
 impl Peer {
@@ -56,6 +59,7 @@ impl Peer {
             min_video_recv_bps: 0,
             max_video_recv_bps: 0,
             video_send_bps: (0, 0),
+            remb_params: RembParams::default(),
         }
     }
 
@@ -98,6 +102,16 @@ impl Peer {
             }
             if let Some(track) = line.inbound.and_then(|track| router.track_mut(track)) {
                 track.set_remb_bounds(self.min_video_recv_bps, self.max_video_recv_bps);
+            }
+        }
+        self.set_sender_bounds(router);
+    }
+
+    pub(crate) fn set_remb_params(&mut self, params: RembParams, router: &mut Router) {
+        self.remb_params = params;
+        for line in self.lines.of(MediaKind::Video) {
+            if let Some(track) = line.inbound.and_then(|track| router.track_mut(track)) {
+                track.set_remb_params(params);
             }
         }
         self.set_sender_bounds(router);

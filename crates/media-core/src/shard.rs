@@ -108,10 +108,16 @@ impl Shard {
                 peer.arm_media(&mut self.timers, slot, &self.router);
             }
         }
+        while let Some(slot) = self.router.next_waiting() {
+            if let Some(peer) = self.peers.get_mut(slot) {
+                peer.arm_media(&mut self.timers, slot, &self.router);
+            }
+        }
         while let Some(slot) = self.dirty.pop() {
             self.drain(slot, now);
         }
         self.ask_for_keyframes(now);
+        self.tell_caps(now);
         self.serve_relays(now);
     }
 
@@ -287,6 +293,15 @@ impl Shard {
             };
             peer.send_requests(&mut self.router, &mut self.egress, &mut self.metrics, now);
             peer.arm_media(&mut self.timers, slot, &self.router);
+        }
+    }
+
+    fn tell_caps(&mut self, now: Instant) {
+        while let Some(track) = self.router.next_capped() {
+            let slot = self.router.owner_of(track);
+            if let Some(peer) = slot.and_then(|slot| self.peers.get_mut(slot)) {
+                peer.send_cap(track, &mut self.router, &mut self.egress, now);
+            }
         }
     }
 

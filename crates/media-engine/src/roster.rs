@@ -47,6 +47,7 @@ impl Roster {
             | Op::GatherCandidates { .. }
             | Op::AddIceCandidate { .. }
             | Op::SetBandwidth { .. }
+            | Op::SetRembParams { .. }
             | Op::Route { .. }
             | Op::MeasureLatency { .. }
             | Op::DetectSpeakers { .. }

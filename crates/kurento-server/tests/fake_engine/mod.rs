@@ -49,6 +49,7 @@ impl CommandSink for FakeEngine {
             | Op::Connect { .. }
             | Op::Disconnect { .. }
             | Op::SetBandwidth { .. }
+            | Op::SetRembParams { .. }
             | Op::Route { .. }
             | Op::MeasureLatency { .. }
             | Op::DetectSpeakers { .. }

@@ -1,6 +1,7 @@
 //! Tracks of this shard that others mirror.
 
 use super::{Capture, ExportSlot, MirrorSlot, Needs, Packets, ShardId, Source};
+use crate::sending::Caps;
 use crate::track::TrackSlot;
 use salono_media_api::ElementKey;
 use slotmap::SlotMap;
@@ -135,13 +136,13 @@ impl Exports {
             .collect()
     }
 
-    /// The least of what the mirrors of a track shall be sent at most; 0 is no limit.
-    pub(crate) fn cap(&self, track: TrackSlot) -> u64 {
+    /// What the mirrors of a track shall be sent at most.
+    pub(crate) fn caps(&self, track: TrackSlot) -> Caps {
         let caps = self
             .of_track(track)
             .iter()
-            .filter_map(|slot| Some(self.get(*slot)?.needs.cap));
-        caps.filter(|cap| *cap > 0).min().unwrap_or(0)
+            .filter_map(|slot| Some(self.get(*slot)?.needs.caps));
+        caps.reduce(Caps::join).unwrap_or_default()
     }
 }
 

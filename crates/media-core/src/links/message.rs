@@ -1,6 +1,7 @@
 //! What one shard tells another.
 
 use super::{MirrorSlot, Packets, Source};
+use crate::sending::Caps;
 use salono_media_api::{ElementKey, MediaKind, PipelineKey};
 use salono_sdp::negotiate::NegotiatedMedia;
 use std::sync::Arc;
@@ -86,8 +87,8 @@ pub(crate) struct Description {
 /// What the receivers of a mirror need of its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Needs {
-    /// The most that they shall be sent, in bits per second; 0 is no limit.
-    pub(crate) cap: u64,
+    /// The most that they shall be sent.
+    pub(crate) caps: Caps,
 }
 
 /// One of the publisher's timestamps, and how far from `at` it was captured, in NTP's units: clocks

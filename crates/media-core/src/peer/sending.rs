@@ -2,8 +2,9 @@
 
 use super::Peer;
 use crate::egress::Egress;
-use crate::sending::{Sender, SenderSlot};
-use crate::track::{OutSlot, Router};
+use crate::sending::{Demand, Sender, SenderSlot, allocate};
+use crate::track::{OutSlot, Qualities, Router};
+use salono_media_api::{MediaKind, ShardMetrics};
 use salono_sdp::negotiate::MAX_TRANSPORTS;
 use std::time::Instant;
 
@@ -53,6 +54,7 @@ impl Peer {
         for sender in self.senders.iter().flatten() {
             if let Some(sender) = router.sender_mut(*sender) {
                 sender.set_bounds(min, max);
+                sender.set_remb_on_connect(self.remb_params.on_connect.as_bps());
             }
         }
     }
@@ -65,22 +67,88 @@ impl Peer {
         router.sender_mut((*self.senders.get(transport)?)?)
     }
 
-    /// Tells each transport how much could be made use of: what the sources of its streams send.
+    /// Divides what each transport carries among its streams, and tells it how much could be made
+    /// use of.
     pub(crate) fn review_sending(&self, router: &mut Router, now: Instant) {
-        for (transport, sender) in self.senders.iter().enumerate() {
-            let Some(slot) = *sender else { continue };
-            let mut wanted = 0;
-            for line in &self.lines {
-                let Some(out) = line.outbound.filter(|_| line.transport == transport) else {
-                    continue;
-                };
-                wanted += router
-                    .qualities(out, now)
-                    .last()
-                    .map_or(0, |quality| quality.bitrate);
-            }
-            if let Some(sender) = router.sender_mut(slot).filter(|_| wanted > 0) {
-                sender.set_wanted(wanted + WANTED_MARGIN_BPS);
+        for transport in 0..self.senders.len() {
+            self.review_transport(transport, router, now);
+        }
+    }
+
+    /// Reviews a transport that carries clearly less than was divided.
+    pub(crate) fn review_fall(&self, transport: usize, router: &mut Router, now: Instant) {
+        let sender = self.sender_mut(transport, router);
+        if sender.is_some_and(|sender| sender.has_fallen()) {
+            self.review_transport(transport, router, now);
+        }
+    }
+
+    fn review_transport(&self, transport: usize, router: &mut Router, now: Instant) {
+        let Some(limit) = self.sender_mut(transport, router).map(Sender::note_divided) else {
+            return;
+        };
+        let outs = |kind: MediaKind| -> Vec<OutSlot> {
+            let lines = self.lines.of(kind);
+            lines
+                .filter(|line| line.transport == transport)
+                .filter_map(|line| line.outbound)
+                .collect()
+        };
+        let audio: u64 = outs(MediaKind::Audio)
+            .into_iter()
+            .filter_map(|out| Some(router.out_mut(out)?.bitrate(now)))
+            .sum();
+        let outs = outs(MediaKind::Video);
+        let qualities: Vec<Qualities> =
+            outs.iter().map(|out| router.qualities(*out, now)).collect();
+        let demands: Vec<Demand<'_>> = outs
+            .iter()
+            .zip(&qualities)
+            .filter_map(|(slot, qualities)| {
+                let out = router.out(*slot)?;
+                Some(Demand {
+                    qualities,
+                    preference: out.preference(),
+                    max_bps: out.send_bounds().1,
+                    is_steerable: router.is_steerable(*slot),
+                    before: out.grant(),
+                })
+            })
+            .collect();
+        let limit = limit.map(|limit| limit.saturating_sub(audio));
+        let grants = allocate(limit, &demands, now);
+        let wanted: u64 = demands.iter().map(Demand::wanted).sum();
+        for (out, grant) in outs.iter().zip(grants) {
+            router.grant(*out, grant);
+        }
+        if let Some(sender) = self.sender_mut(transport, router).filter(|_| wanted > 0) {
+            sender.set_wanted(wanted + audio + WANTED_MARGIN_BPS);
+        }
+    }
+
+    /// Sends what has waited for its turn.
+    pub(crate) fn send_paced(
+        &self,
+        router: &mut Router,
+        egress: &mut Egress,
+        metrics: &mut ShardMetrics,
+        now: Instant,
+    ) {
+        for out in self.lines.iter().filter_map(|line| line.outbound) {
+            router.release(out, egress, metrics, now);
+        }
+    }
+
+    /// A burst of losses is answered with keyframes: they are there sooner than all repairs.
+    pub(crate) fn answer_burst(&self, transport: usize, router: &mut Router, now: Instant) {
+        let sender = self.sender_mut(transport, router);
+        if !sender.is_some_and(|sender| sender.take_burst(now)) {
+            return;
+        }
+        for line in self.lines.of(MediaKind::Video) {
+            let out = line.outbound.filter(|_| line.transport == transport);
+            if let Some(out) = out {
+                router.resynchronise(out);
             }
         }
     }
@@ -124,17 +192,29 @@ impl Peer {
         })
     }
 
-    /// When padding is due on a transport that `can_send`.
+    /// When something that waits, or padding, is due on a transport that `can_send`.
     pub(super) fn senders_timeout(
         &self,
         can_send: impl Fn(usize) -> bool,
         router: &Router,
     ) -> Option<Instant> {
-        self.senders
+        let probes = self
+            .senders
             .iter()
             .enumerate()
             .filter(|(transport, _)| can_send(*transport))
             .filter_map(|(_, sender)| router.sender((*sender)?)?.poll_timeout())
-            .min()
+            .min();
+        let paced = self
+            .lines
+            .iter()
+            .filter(|line| can_send(line.transport))
+            .filter_map(|line| {
+                let out = router.out(line.outbound?)?;
+                let sender = out.sender().filter(|_| out.is_waiting())?;
+                router.sender(sender)?.paced_at()
+            })
+            .min();
+        [probes, paced].into_iter().flatten().min()
     }
 }

@@ -56,6 +56,7 @@ impl Peer {
                     None => {
                         let mut track = Inbound::new(slot, kind, media, ssrc, limits);
                         track.set_remb_bounds(self.min_video_recv_bps, self.max_video_recv_bps);
+                        track.set_remb_params(self.remb_params);
                         router.add_track(track)
                     }
                 };

@@ -185,6 +185,7 @@ impl Placement {
             | Op::GatherCandidates { element, .. }
             | Op::AddIceCandidate { element, .. }
             | Op::SetBandwidth { element, .. }
+            | Op::SetRembParams { element, .. }
             | Op::SetIce { element, .. }
             | Op::RequestKeyframe { element, .. }
             | Op::CreateDataChannel { element, .. }
@@ -332,6 +333,7 @@ impl Placement {
             | Op::GatherCandidates { .. }
             | Op::AddIceCandidate { .. }
             | Op::SetBandwidth { .. }
+            | Op::SetRembParams { .. }
             | Op::SetIce { .. }
             | Op::RequestKeyframe { .. }
             | Op::CreateDataChannel { .. }

@@ -4,13 +4,21 @@
 //! The router owns a [`Sender`] per transport of a peer; the streams find theirs by a key. A peer
 //! whose path carries far more than it is sent costs a number and an entry per packet, no more.
 
+mod allocator;
 mod budget;
+mod caps;
 mod numbers;
 mod pacer;
+mod queue;
+mod repairs;
 
+pub(crate) use allocator::{Demand, Grant, Preference, allocate};
 pub(crate) use budget::RetransmissionBudget;
+pub(crate) use caps::Caps;
 pub(crate) use numbers::Numbers;
 pub(crate) use pacer::Pacer;
+pub(crate) use queue::{PacedQueue, Waiting};
+pub(crate) use repairs::Repairs;
 
 use salono_rtp::rtcp::TransportFeedback;
 use salono_rtp::send::bwe::{Bounds, SendEstimator};
@@ -24,14 +32,27 @@ new_key_type! {
 
 /// Pacing begins when less than this multiple of what is sent is known to pass.
 const PACED_BELOW: f64 = 4.0;
-/// What waits leaves at this multiple of the estimate, so that a frame takes less than its interval.
+/// What waits leaves at this multiple of the estimate, so that a frame takes less than its interval;
+/// while a queue builds up on the way, no faster than the estimate.
 const PACE: f64 = 1.5;
+/// Lost at least so many packets, and this share of what one feedback is about: a burst that
+/// retransmissions do not repair in time.
+const BURST_PACKETS: u32 = 5;
+const BURST_SHARE: f64 = 0.2;
+/// Time between two keyframes that bursts of losses are answered with.
+const BURST_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The sending state of one transport of a peer.
 #[derive(Default)]
 pub(crate) struct Sender {
     estimator: SendEstimator,
     pacer: Pacer,
+    /// What counts until the peer estimates as much, or less than before; 0 is nothing.
+    remb_on_connect: u64,
+    remb: Option<u64>,
+    /// What was divided among the streams last, in bits per second.
+    divided: Option<u64>,
+    last_burst: Option<Instant>,
 }
 
 impl Sender {
@@ -70,10 +91,27 @@ impl Sender {
         }
     }
 
+    /// What the peer's own estimate counts as at first, in bits per second: receivers begin low.
+    pub(crate) fn set_remb_on_connect(&mut self, bps: u64) {
+        if self.remb.is_none() {
+            self.remb_on_connect = bps;
+        }
+    }
+
     /// Takes in what the peer estimates itself.
     pub(crate) fn remb(&mut self, bps: u64) {
-        self.estimator.remb(bps);
+        let falls = self.remb.is_some_and(|before| bps < before);
+        self.remb = Some(bps);
+        if bps >= self.remb_on_connect || falls {
+            self.remb_on_connect = 0;
+        }
+        self.estimator.remb(bps.max(self.remb_on_connect));
         self.update_pace();
+    }
+
+    /// Time to the peer and back, with what it takes to report.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.estimator.round_trip()
     }
 
     /// What the path carries, in bits per second; `None` before anything is known.
@@ -88,16 +126,46 @@ impl Sender {
             .filter(|_| self.estimator.was_limited())
     }
 
+    /// Notes that the limit is being divided among the streams.
+    pub(crate) fn note_divided(&mut self) -> Option<u64> {
+        self.divided = self.limit();
+        self.divided
+    }
+
+    /// Whether there is so much less now than was divided that it cannot wait for the next review.
+    pub(crate) fn has_fallen(&self) -> bool {
+        match (self.limit(), self.divided) {
+            (Some(limit), Some(divided)) => limit.saturating_mul(10) < divided.saturating_mul(9),
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
+    }
+
     /// Whether packets have to wait for their turn.
-    #[allow(dead_code, reason = "for streams that hold packets back")]
     pub(crate) fn must_wait(&mut self, now: Instant) -> bool {
         self.pacer.must_wait(now)
     }
 
-    /// How long until the next packet may go.
-    #[allow(dead_code, reason = "for streams that hold packets back")]
-    pub(crate) fn wait(&self, now: Instant) -> Duration {
-        self.pacer.wait(now)
+    /// When packets that wait may go.
+    pub(crate) fn paced_at(&self) -> Option<Instant> {
+        self.pacer.due()
+    }
+
+    /// Whether the path got so narrow at once, or so much was lost as it did, that a keyframe is there
+    /// sooner than all that is late and all repairs would be. True once in a while.
+    pub(crate) fn take_burst(&mut self, now: Instant) -> bool {
+        let (received, lost) = self.estimator.last_feedback();
+        let is_lossy = lost >= BURST_PACKETS
+            && f64::from(lost) >= f64::from(received.saturating_add(lost)) * BURST_SHARE;
+        let is_burst = self.estimator.take_squeeze() || is_lossy;
+        let is_due = self
+            .last_burst
+            .is_none_or(|last| now.saturating_duration_since(last) >= BURST_INTERVAL);
+        let answer = is_burst && is_due && self.estimator.was_limited();
+        if answer {
+            self.last_burst = Some(now);
+        }
+        answer
     }
 
     /// Bytes of padding that are due.
@@ -118,7 +186,14 @@ impl Sender {
     fn update_pace(&mut self) {
         let sent = self.estimator.sent_bps() as f64;
         let rate = match self.limit() {
-            Some(limit) if (limit as f64) < sent * PACED_BELOW => limit as f64 * PACE,
+            Some(limit) if (limit as f64) < sent * PACED_BELOW => {
+                let pace = if self.estimator.is_overused() {
+                    1.0
+                } else {
+                    PACE
+                };
+                limit as f64 * pace
+            }
             Some(_) | None => 0.0,
         };
         self.pacer.set_rate(rate);

@@ -20,7 +20,6 @@ impl Pacer {
         self.rate = bits_per_second / 8.0;
         if self.rate <= 0.0 {
             self.debt = 0.0;
-            self.updated = None;
         }
     }
 
@@ -41,18 +40,16 @@ impl Pacer {
         self.debt > self.allowance()
     }
 
-    /// How long to wait for the next packets. At least a tick, so that they leave together.
-    pub(crate) fn wait(&self, now: Instant) -> Duration {
+    /// When the next packets may go, at least a tick after the last, so that they leave together;
+    /// `None` before anything was counted.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let updated = self.updated?;
         if self.rate <= 0.0 {
-            return Duration::ZERO;
+            return Some(updated);
         }
-        let since = self
-            .updated
-            .map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        let seconds = self.debt / self.rate - since.as_secs_f64();
-        Duration::try_from_secs_f64(seconds.clamp(0.0, 1.0))
-            .unwrap_or(TICK)
-            .max(TICK)
+        let seconds = (self.debt / self.rate).clamp(0.0, 1.0);
+        let wait = Duration::try_from_secs_f64(seconds).unwrap_or(TICK);
+        updated.checked_add(wait.max(TICK))
     }
 
     fn pay(&mut self, now: Instant) {
@@ -99,7 +96,7 @@ mod tests {
                 pacer.spend(1_250, now);
                 left -= 1;
             }
-            now += pacer.wait(now);
+            now = pacer.due().unwrap();
         }
         let took = (now - start).as_secs_f64();
         assert!(
@@ -117,6 +114,6 @@ mod tests {
         assert!(pacer.must_wait(now));
         pacer.set_rate(0.0);
         assert!(!pacer.must_wait(now));
-        assert_eq!(pacer.wait(now), Duration::ZERO);
+        assert_eq!(pacer.due(), Some(now));
     }
 }

@@ -157,6 +157,12 @@ impl Shard {
                     peer.set_bandwidth(bandwidth, &mut self.router);
                 }
             }
+            Op::SetRembParams { element, params } => {
+                let slot = self.slot_of(element).ok();
+                if let Some(peer) = slot.and_then(|slot| self.peers.get_mut(slot)) {
+                    peer.set_remb_params(params, &mut self.router);
+                }
+            }
             Op::SetIce { element, settings } => {
                 let _ = self.with_endpoint(element, now, |endpoint, _| {
                     endpoint.expect_web_rtc()?.set_ice(*settings);

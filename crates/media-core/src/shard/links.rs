@@ -280,11 +280,11 @@ impl Shard {
         }
         for (mirror, track) in tracks {
             self.ask_shard_for_keyframe(track, now);
-            let cap = self.router.downstream_cap(track);
+            let caps = self.router.caps(track);
             if let Some(import) = self.links.imports.get_mut(mirror)
-                && import.needs != (Needs { cap })
+                && import.needs != (Needs { caps })
             {
-                import.needs = Needs { cap };
+                import.needs = Needs { caps };
                 self.links.tell_about(mirror);
             }
         }
@@ -377,8 +377,8 @@ impl Shard {
     fn mirror(&mut self, track: TrackSlot) {
         let exports = &self.links.exports;
         let is_mirrored = !exports.of_track(track).is_empty();
-        let cap = is_mirrored.then(|| exports.cap(track));
-        self.router.set_mirrored(track, cap);
+        let caps = is_mirrored.then(|| exports.caps(track));
+        self.router.set_mirrored(track, caps);
     }
 
     /// Hands the copies of this batch to who mirrors them.

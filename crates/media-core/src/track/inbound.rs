@@ -137,8 +137,10 @@ struct Cap {
 impl Cap {
     fn bitrate(&self) -> u64 {
         match (self.max, self.downstream) {
-            (0, cap) | (cap, 0) => cap,
-            (max, downstream) => max.min(downstream),
+            (max, 0) => max,
+            (0, downstream) => downstream.max(self.min),
+            // Receivers cannot make the publisher send less than it was told to send at least.
+            (max, downstream) => max.min(downstream.max(self.min)),
         }
     }
 }

@@ -9,7 +9,6 @@ mod router;
 
 pub(crate) use clock::Clock;
 pub(crate) use inbound::{Inbound, Taken};
-#[allow(unused_imports, reason = "the seam of the allocator")]
 pub(crate) use layers::{Layer, Qualities, Quality};
 pub(crate) use outbound::{Destination, Outbound};
 pub(crate) use router::{OutSlot, Router, TrackSlot};

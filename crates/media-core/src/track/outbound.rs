@@ -1,6 +1,7 @@
 //! One stream that a peer receives: made of whatever track feeds it, unbroken when that changes.
 
 mod feedback;
+mod pacing;
 mod retransmission;
 
 use super::inbound::{Extensions, Fresh, Inbound};
@@ -9,7 +10,9 @@ use super::layers::Layer;
 use super::router::TrackSlot;
 use crate::demux::EndpointSlot;
 use crate::egress::Egress;
-use crate::sending::{Numbers, RetransmissionBudget, Sender, SenderSlot};
+use crate::sending::{
+    Grant, Numbers, PacedQueue, Preference, Repairs, RetransmissionBudget, Sender, SenderSlot,
+};
 use crate::webrtc::Path;
 use salono_media_api::{Bitrate, MediaKind, ShardMetrics};
 use salono_rtp::codec::{Codec, Descriptor, Rewrite};
@@ -73,6 +76,11 @@ pub(crate) struct Outbound {
     /// For retransmissions without a stream of their own.
     numbers: Option<Numbers>,
     budget: RetransmissionBudget,
+    /// Packets that wait for their turn.
+    queue: PacedQueue,
+    /// Where decoding started last: what is missing before is not sent again.
+    floor: ExtSeq,
+    repairs: Repairs,
     /// How far behind the newest packet the last padding was taken from.
     padding_at: u16,
     feedback: FeedbackCounters,
@@ -80,6 +88,8 @@ pub(crate) struct Outbound {
     last_sent: Option<Instant>,
     fir_sequence: Option<u8>,
     send_bounds: (u64, u64),
+    preference: Preference,
+    grant: Grant,
     /// The highest layer that may be sent; `None` pauses the stream.
     ceiling: Option<Layer>,
 }
@@ -145,12 +155,17 @@ impl Outbound {
             }),
             numbers: None,
             budget: RetransmissionBudget::default(),
+            queue: PacedQueue::default(),
+            floor: ExtSeq::default(),
+            repairs: Repairs::default(),
             padding_at: 0,
             feedback: FeedbackCounters::default(),
             meter: BitrateMeter::new(),
             last_sent: None,
             fir_sequence: None,
             send_bounds: (0, 0),
+            preference: Preference::default(),
+            grant: Grant::default(),
             ceiling: Some(Layer::HIGHEST),
         }
         .with_numbers()
@@ -204,6 +219,7 @@ impl Outbound {
 
     pub(crate) fn set_source(&mut self, source: Option<TrackSlot>) {
         self.source = source;
+        self.queue.clear();
         self.mapping = None;
         self.munger.stop();
     }
@@ -212,6 +228,7 @@ impl Outbound {
     pub(crate) fn set_ceiling(&mut self, ceiling: Option<Layer>) -> bool {
         let before = std::mem::replace(&mut self.ceiling, ceiling);
         if ceiling.is_none() {
+            self.queue.clear();
             self.munger.stop();
         }
         before.is_none() && ceiling.is_some()
@@ -228,6 +245,7 @@ impl Outbound {
     pub(crate) fn set_destination(&mut self, destination: Option<Destination>) {
         // What is left out now would be missed by the decoder: it goes on with a keyframe.
         if destination.is_none() {
+            self.queue.clear();
             self.munger.stop();
         }
         self.destination = destination;
@@ -269,8 +287,8 @@ impl Outbound {
         self.munger.skip_to(ssrc, last);
     }
 
-    /// Sends one fresh packet of the source; true when a keyframe of it is needed to go on.
-    pub(crate) fn forward(
+    /// Sends one packet of the source, now; true when a keyframe of it is needed to go on.
+    pub(crate) fn forward_now(
         &mut self,
         fresh: &Fresh,
         track: &Inbound,
@@ -320,11 +338,15 @@ impl Outbound {
             timestamp: packet.header.timestamp,
             descriptor: &fresh.descriptor,
         };
+        let starts = self.munger.is_awaiting_keyframe();
         let out = match self.munger.forward(&input, now) {
             Ok(out) => out,
             Err(Drop::AwaitingKeyframe) => return true,
             Err(Drop::OtherSource | Drop::Duplicate | Drop::Late) => return false,
         };
+        if starts {
+            self.floor = out.seq;
+        }
         let fields = Fields {
             marker: packet.header.marker,
             payload_type: pt,
@@ -382,6 +404,11 @@ impl Outbound {
             metrics.rtp_forwarded += 1;
         }
         false
+    }
+
+    /// Bits per second over the last second.
+    pub(crate) fn bitrate(&mut self, now: Instant) -> u64 {
+        self.meter.bits_per_second(now)
     }
 
     /// Bytes sent, as the network sees them.

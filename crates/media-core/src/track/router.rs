@@ -4,13 +4,15 @@
 //! all packets of one batch for one receiver lie side by side in the egress and leave in one
 //! segmentation-offload message.
 
+mod sending;
+
 use super::inbound::Inbound;
 use super::layers::{Layer, Qualities, Quality};
 use super::outbound::Outbound;
 use crate::demux::EndpointSlot;
 use crate::egress::Egress;
 use crate::links::{Packets, Pool};
-use crate::sending::{Sender, SenderSlot};
+use crate::sending::{Caps, Sender, SenderSlot};
 use crate::speakers::Detectors;
 use salono_media_api::{ElementKey, PipelineKey, ShardMetrics};
 use slotmap::{SecondaryMap, SlotMap, new_key_type};
@@ -34,6 +36,10 @@ pub(crate) struct Router {
     dirty: Vec<TrackSlot>,
     /// Tracks whose sender is to be asked for a keyframe.
     keyframes: Vec<TrackSlot>,
+    /// Peers with packets that wait for their turn.
+    waiting: Vec<EndpointSlot>,
+    /// Tracks whose publisher is to be told of less.
+    capped: Vec<TrackSlot>,
     /// Streams whose first packet of a while went out.
     started: Vec<OutSlot>,
     /// Losses of tracks that are gone.
@@ -42,7 +48,7 @@ pub(crate) struct Router {
     pub(crate) detectors: Detectors,
     /// Tracks that other shards mirror, with the most that receivers there shall be sent, in bits
     /// per second; 0 is no limit.
-    mirrored: SecondaryMap<TrackSlot, u64>,
+    mirrored: SecondaryMap<TrackSlot, Caps>,
     /// Their fresh packets.
     copies: Vec<(TrackSlot, Arc<Packets>)>,
     pool: Pool,
@@ -55,22 +61,6 @@ impl Router {
 
     pub(crate) fn add_out(&mut self, out: Outbound) -> OutSlot {
         self.outs.insert(out)
-    }
-
-    pub(crate) fn add_sender(&mut self) -> SenderSlot {
-        self.senders.insert(Sender::default())
-    }
-
-    pub(crate) fn sender(&self, slot: SenderSlot) -> Option<&Sender> {
-        self.senders.get(slot)
-    }
-
-    pub(crate) fn sender_mut(&mut self, slot: SenderSlot) -> Option<&mut Sender> {
-        self.senders.get_mut(slot)
-    }
-
-    pub(crate) fn remove_sender(&mut self, slot: SenderSlot) {
-        self.senders.remove(slot);
     }
 
     pub(crate) fn track(&self, slot: TrackSlot) -> Option<&Inbound> {
@@ -108,15 +98,6 @@ impl Router {
         let track = self.tracks.get(out.source()?)?;
         let sender = out.sender().and_then(|slot| self.senders.get_mut(slot));
         Some((out, track, sender))
-    }
-
-    /// A stream began to flow: if its packets can be sent again, there is something to probe with.
-    pub(crate) fn start_probing(&mut self, slot: OutSlot) {
-        if let Some((out, _, Some(sender))) = self.out_with_all(slot)
-            && out.can_pad()
-        {
-            sender.start_probing();
-        }
     }
 
     pub(crate) fn owner_of(&self, slot: TrackSlot) -> Option<EndpointSlot> {
@@ -189,7 +170,6 @@ impl Router {
 
     /// The highest layer that a stream may get; `None` pauses it. Without a call it is the highest
     /// that there is.
-    #[allow(dead_code, reason = "the seam of the allocator")]
     pub(crate) fn set_ceiling(&mut self, slot: OutSlot, ceiling: Option<Layer>) {
         let Some(out) = self.outs.get_mut(slot) else {
             return;
@@ -199,18 +179,6 @@ impl Router {
         if let (true, Some(track)) = (resumes, source) {
             self.want_keyframe(track);
         }
-    }
-
-    /// The least of what the receivers of a track shall be sent at most; 0 is no limit.
-    pub(crate) fn downstream_cap(&self, slot: TrackSlot) -> u64 {
-        let links = self.tracks.get(slot).map_or(&[][..], Inbound::links);
-        links
-            .iter()
-            .filter_map(|out| self.outs.get(*out).map(Outbound::send_cap))
-            .chain(self.mirrored.get(slot).copied())
-            .filter(|cap| *cap > 0)
-            .min()
-            .unwrap_or(0)
     }
 
     /// Asks the sender of a track for a keyframe at the end of the batch.
@@ -267,12 +235,12 @@ impl Router {
         }
     }
 
-    /// Copies a track for other shards from now on, whose receivers shall be sent this much at most,
-    /// in bits per second, or 0; with `None` no longer.
-    pub(crate) fn set_mirrored(&mut self, slot: TrackSlot, cap: Option<u64>) {
-        match cap.filter(|_| self.tracks.contains_key(slot)) {
-            Some(cap) => {
-                self.mirrored.insert(slot, cap);
+    /// Copies a track for other shards from now on, whose receivers shall be sent this much at most;
+    /// with `None` no longer.
+    pub(crate) fn set_mirrored(&mut self, slot: TrackSlot, caps: Option<Caps>) {
+        match caps.filter(|_| self.tracks.contains_key(slot)) {
+            Some(caps) => {
+                self.mirrored.insert(slot, caps);
             }
             None => {
                 self.mirrored.remove(slot);
@@ -333,7 +301,11 @@ impl Router {
                 let mut sender = out.sender().and_then(|slot| self.senders.get_mut(slot));
                 for fresh in track.fresh() {
                     let sender = sender.as_deref_mut();
-                    wants_keyframe |= out.forward(fresh, track, sender, egress, metrics, now);
+                    let source = (slot, &*track);
+                    wants_keyframe |= out.forward(fresh, source, sender, egress, metrics, now);
+                }
+                if out.is_waiting() {
+                    self.waiting.push(out.owner());
                 }
                 if out.take_started() {
                     self.started.push(*link);

@@ -19,8 +19,8 @@ pub struct Config {
     pub exponential_factor: f64,
     /// Least growth per step above the threshold, in bits per second.
     pub linear_min_bps: u64,
-    /// Steps to climb from the threshold back to where loss occurred.
-    pub linear_grade: u64,
+    /// Steps to climb from the threshold back to where loss occurred, at least one.
+    pub linear_grade: f64,
     /// Share of the bitrate that is left after loss.
     pub decrement_factor: f64,
     /// Threshold as a share of the bitrate at which loss occurred.
@@ -37,7 +37,7 @@ impl Default for Config {
             packets_interval_top: 100,
             exponential_factor: 0.04,
             linear_min_bps: 50,
-            linear_grade: 30,
+            linear_grade: 30.0,
             decrement_factor: 0.5,
             threshold_factor: 0.8,
             up_losses: 12,
@@ -99,6 +99,15 @@ impl RembEstimator {
             downstream: None,
             next: None,
         }
+    }
+
+    /// Changes everything but the bounds; the estimate goes on.
+    pub const fn configure(&mut self, config: Config) {
+        self.config = Config {
+            min_bps: self.config.min_bps,
+            max_bps: self.config.max_bps,
+            ..config
+        };
     }
 
     /// Changes the bounds.
@@ -187,11 +196,9 @@ impl RembEstimator {
         let base = estimate.max(self.average_received);
         let threshold = (base as f64 * self.config.threshold_factor) as u64;
         self.threshold = Some(threshold);
-        self.linear_step = base
-            .saturating_sub(threshold)
-            .checked_div(self.config.linear_grade)
-            .unwrap_or(0)
-            .max(self.config.linear_min_bps);
+        let climb = base.saturating_sub(threshold) as f64 / self.config.linear_grade.max(1.0);
+        // The conversion from float saturates.
+        self.linear_step = (climb as u64).max(self.config.linear_min_bps);
         self.loss = 0.0;
         self.max_received = 0;
         self.average_received = 0;

@@ -179,11 +179,11 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key(
         "kurento.min_video_send_kbps",
-        "`minVideoSendBandwidth` of new endpoints, kbit/s.",
+        "`minVideoSendBandwidth` of new endpoints, kbit/s; unset, 100 is answered and nothing is bounded.",
     ),
     key(
         "kurento.max_video_send_kbps",
-        "`maxVideoSendBandwidth` of new endpoints, kbit/s; 0 is unlimited.",
+        "`maxVideoSendBandwidth` of new endpoints, kbit/s; 0 is unlimited; unset, 500 is answered and nothing is bounded.",
     ),
     key(
         "kurento.max_connections",

@@ -169,9 +169,9 @@ pub(crate) struct Kurento {
     /// Whether sessions see only their own objects.
     pub(crate) isolate_sessions: bool,
     /// Default of endpoints' `minVideoSendBandwidth`.
-    pub(crate) min_video_send_kbps: i32,
+    pub(crate) min_video_send_kbps: Option<i32>,
     /// Default of endpoints' `maxVideoSendBandwidth`.
-    pub(crate) max_video_send_kbps: i32,
+    pub(crate) max_video_send_kbps: Option<i32>,
     /// Connections at a time.
     pub(crate) max_connections: usize,
     /// One frame.

@@ -2,7 +2,7 @@
 
 use super::{CapturePoint, Inbound, LIFTS, UNLIMITED_BPS};
 use crate::track::Clock;
-use salono_media_api::{Bitrate, StreamDirection, StreamStats};
+use salono_media_api::{Bitrate, RembParams, StreamDirection, StreamStats};
 use salono_rtp::recv;
 use salono_rtp::rtcp::{FirEntry, ReportBlock, SenderReport, Writer};
 use salono_sdp::negotiate::NegotiatedCodec;
@@ -79,11 +79,32 @@ impl Inbound {
             .unwrap_or(0)
     }
 
+    /// How the estimate moves that REMB is made of.
+    pub(crate) fn set_remb_params(&mut self, params: RembParams) {
+        if let Some(remb) = self.remb.as_mut() {
+            remb.configure(recv::RembConfig {
+                packets_interval_top: params.packets_interval_top,
+                exponential_factor: params.exponential_factor,
+                linear_min_bps: u64::from(params.linear_factor_min),
+                linear_grade: params.linear_factor_grade,
+                decrement_factor: params.decrement_factor,
+                threshold_factor: params.threshold_factor,
+                up_losses: params.up_losses,
+                ..recv::RembConfig::default()
+            });
+        }
+    }
+
     /// Bounds of what REMB asks for, in bits per second; 0 is none.
     pub(crate) fn set_remb_bounds(&mut self, min: u64, max: u64) {
         let before = self.cap.bitrate();
         (self.cap.min, self.cap.max) = (min, max);
         self.apply_cap(before);
+    }
+
+    /// Whether the publisher understands what it is asked to keep to.
+    pub(crate) fn can_be_capped(&self) -> bool {
+        self.cap.is_possible
     }
 
     /// What receivers of this track shall be sent at most; 0 is no limit.

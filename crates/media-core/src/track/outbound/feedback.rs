@@ -1,6 +1,7 @@
 //! What a receiver reports and asks for, what it is told of its stream, and the counters.
 
 use super::{Inbound, Outbound};
+use crate::sending::{Caps, Grant, Preference};
 use crate::track::Clock;
 use salono_media_api::{Bitrate, StreamDirection, StreamStats};
 use salono_rtp::codec::Descriptor;
@@ -30,14 +31,32 @@ impl Outbound {
         self.send_bounds = (min, max);
     }
 
-    /// The most that this receiver shall be sent, in bits per second; 0 is no limit. What it asks
-    /// for itself counts within the limits that were set, and only when there is one.
-    pub(crate) fn send_cap(&self) -> u64 {
+    /// Bounds that were set of what this receiver shall be sent, in bits per second; 0 is none.
+    pub(crate) fn send_bounds(&self) -> (u64, u64) {
+        self.send_bounds
+    }
+
+    /// What this receiver bounds of what its source sends.
+    pub(crate) fn caps(&self) -> Caps {
         let (min, max) = self.send_bounds;
-        match self.feedback.remb {
-            Some(remb) if max > 0 => remb.as_bps().clamp(min.min(max), max),
-            Some(_) | None => max,
+        Caps {
+            set: max,
+            carried: self.grant.share.map_or(0, |share| share.max(min)),
         }
+    }
+
+    /// What this receiver gets of what the path to it carries.
+    pub(crate) fn grant(&self) -> Grant {
+        self.grant
+    }
+
+    pub(crate) fn set_grant(&mut self, grant: Grant) {
+        self.grant = grant;
+    }
+
+    /// What the receiver wants of the stream.
+    pub(crate) fn preference(&self) -> Preference {
+        self.preference
     }
 
     pub(crate) fn set_remb(&mut self, bitrate: Bitrate) {

@@ -103,7 +103,12 @@ impl Outbound {
         let payload = packet.payload();
         let rtx = self.rtx.as_mut().zip(agreed.send_rtx_pt);
         let is_affordable = match purpose {
-            Purpose::Repair => self.budget.spend(payload.len()),
+            Purpose::Repair => {
+                let round_trip = sender.as_deref().and_then(Sender::round_trip);
+                origin.outgoing >= self.floor
+                    && self.repairs.is_due(origin.outgoing, round_trip, now)
+                    && self.budget.spend(payload.len())
+            }
             Purpose::Padding => rtx.is_some(),
         };
         if !is_affordable {

@@ -109,6 +109,8 @@ pub(crate) struct Source {
     ticks: u32,
     picture: u16,
     tl0: u8,
+    /// Bits per second of video; 0 is a size of frames that suffices for most tests.
+    pub(crate) bps: u64,
     pub(crate) keyframe_wanted: bool,
     /// What the header extension says from now on, in dBov.
     pub(crate) level: Option<i8>,
@@ -131,6 +133,7 @@ impl Source {
             ticks: 3_000,
             picture: 0x7fff - 40 - u16::from(publisher) * 7,
             tl0: 250 - publisher,
+            bps: 0,
             keyframe_wanted: true,
             level: None,
             sent: Vec::new(),
@@ -158,6 +161,10 @@ impl Source {
         let is_key = std::mem::take(&mut self.keyframe_wanted);
         let size = match (codec.is_audio(), is_key) {
             (true, _) => AUDIO_BYTES,
+            (false, _) if self.bps > 0 => {
+                let frame = (self.bps as usize / 8 / 30).max(60);
+                if is_key { frame * 3 } else { frame }
+            }
             (false, true) => KEYFRAME_BYTES,
             (false, false) => DELTA_BYTES,
         };
@@ -377,6 +384,71 @@ impl Received {
         (*first..source.sent.len() as u32)
             .filter(|number| source.sent[*number as usize] <= until && !numbers.contains(number))
             .collect()
+    }
+
+    /// When a player shows frames that it holds back until `delay` after their capture. A frame is
+    /// shown after the one before it; a keyframe that is complete while others are not is jumped to.
+    pub(crate) fn shown(&self, source: &Source, delay: Duration) -> Vec<Instant> {
+        let mut ready: Vec<(Instant, Frame)> = self
+            .decodable()
+            .into_iter()
+            .map(|frame| {
+                (
+                    frame.at.max(source.sent[frame.number as usize] + delay),
+                    frame,
+                )
+            })
+            .collect();
+        ready.sort_by_key(|(at, frame)| (*at, frame.number));
+        let mut waiting = BTreeMap::new();
+        let mut shown: Vec<Instant> = Vec::new();
+        let mut last: Option<u32> = None;
+        for (at, frame) in ready {
+            waiting.insert(frame.number, frame.is_key);
+            loop {
+                let next = last.map_or(0, |last| last + 1);
+                let key = || waiting.range(next..).find(|(_, is_key)| **is_key);
+                let found = match waiting.get(&next) {
+                    Some(_) => Some(next),
+                    None => key().map(|(number, _)| *number),
+                };
+                let Some(number) = found else { break };
+                waiting.remove(&number);
+                shown.push(at);
+                last = Some(number);
+            }
+        }
+        shown
+    }
+
+    /// The longest time without a new picture, and the share of time in which the picture stood
+    /// still: pauses of more than 150 ms beyond the interval of 30 frames a second.
+    pub(crate) fn freezes(
+        shown: Vec<Instant>,
+        (from, until): (Instant, Instant),
+    ) -> (Duration, f64) {
+        let mut times: Vec<Instant> = shown
+            .into_iter()
+            .filter(|at| (from..until).contains(at))
+            .collect();
+        times.insert(0, from);
+        times.push(until);
+        let pauses = times.windows(2).map(|two| two[1] - two[0]);
+        let longest = pauses.clone().max().unwrap_or_default();
+        let frozen: Duration = pauses
+            .filter(|pause| *pause > Duration::from_millis(33 + 150))
+            .sum();
+        (longest, frozen.as_secs_f64() / (until - from).as_secs_f64())
+    }
+
+    /// Payload in bits per second between two moments.
+    pub(crate) fn bps(&self, from: Instant, until: Instant) -> f64 {
+        let packets = self.packets.iter();
+        let bytes: usize = packets
+            .filter(|packet| (from..until).contains(&packet.at))
+            .map(|packet| packet.payload.len())
+            .sum();
+        bytes as f64 * 8.0 / (until - from).as_secs_f64()
     }
 
     fn is_video(&self) -> bool {

@@ -92,7 +92,7 @@ impl Ord for Datagram {
 
 /// Datagrams under way.
 pub(crate) struct Network {
-    dice: Dice,
+    pub(crate) dice: Dice,
     queue: BinaryHeap<Datagram>,
     order: u64,
     /// When the bottleneck of a direction is free again.

@@ -3,6 +3,7 @@
 use super::media::{OutPacket, Packet, Received, Source};
 use super::network::Link;
 use salono_media_api::ElementKey;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use str0m::channel::{ChannelData, ChannelId};
@@ -94,7 +95,13 @@ pub(crate) struct Peer {
     pub(crate) is_connected: bool,
     pub(crate) is_closed: bool,
     pub(crate) ice: IceConnectionState,
+    /// What the camera would send, in bits per second; it keeps to what REMB asks for. 0 is a
+    /// camera that does not adapt.
+    pub(crate) appetite: u64,
     has_keyframe: bool,
+    /// Newest packet of video, and which are missing since when.
+    newest: Option<u64>,
+    missing: BTreeMap<u64, Instant>,
     asked: Option<Instant>,
     /// When keyframes were asked for.
     pub(crate) keyframe_requests: Vec<Instant>,
@@ -131,7 +138,10 @@ impl Peer {
             is_connected: false,
             is_closed: false,
             ice: IceConnectionState::New,
+            appetite: 0,
             has_keyframe: false,
+            newest: None,
+            missing: BTreeMap::new(),
             asked: None,
             keyframe_requests: Vec::new(),
             rtcp: Vec::new(),
@@ -303,13 +313,22 @@ impl Peer {
                     payload: packet.payload.to_vec(),
                 };
                 let is_key = codec.is_audio() || packet.starts_keyframe();
+                let seq = packet.seq;
                 received.packets.push(packet);
                 if !codec.is_audio() {
+                    self.look_for_gaps(seq, is_key, now);
                     self.look_for_keyframe(is_key, now);
                 }
             }
             Event::RawPacket(raw) => match *raw {
-                RawPacket::RtcpRx(rtcp) => self.rtcp.push((now, rtcp)),
+                RawPacket::RtcpRx(rtcp) => {
+                    if let (Rtcp::Remb(remb), 1.., Some(source)) =
+                        (&rtcp, self.appetite, self.video_source.as_mut())
+                    {
+                        source.bps = self.appetite.min(remb.bitrate as u64);
+                    }
+                    self.rtcp.push((now, rtcp));
+                }
                 RawPacket::RtcpTx(Rtcp::SenderReport(report)) => {
                     self.sender_reports_sent.push(report.sender_info);
                 }
@@ -320,6 +339,24 @@ impl Peer {
             Event::ChannelData(message) => self.messages.push(message),
             Event::Closed => self.is_closed = true,
             _ => {}
+        }
+    }
+
+    /// What is not repaired in time makes the decoder wait for a keyframe.
+    fn look_for_gaps(&mut self, seq: u64, is_key: bool, now: Instant) {
+        let newest = self.newest.unwrap_or(seq.saturating_sub(1));
+        self.missing.remove(&seq);
+        for lost in newest + 1..seq {
+            self.missing.insert(lost, now);
+        }
+        self.newest = Some(newest.max(seq));
+        if is_key {
+            self.missing.retain(|lost, _| *lost > seq);
+        }
+        let patience = Duration::from_millis(1_000);
+        if self.missing.values().any(|since| *since + patience <= now) {
+            self.missing.clear();
+            self.has_keyframe = false;
         }
     }
 
@@ -346,7 +383,9 @@ impl Peer {
     pub(crate) fn start_with(&mut self, audio: Codec, video: Codec, now: Instant) {
         let publisher = self.element.0 as u8;
         self.audio_source = Some(Source::audio(audio, publisher, now));
-        self.video_source = Some(Source::video(video, publisher, now));
+        let mut camera = Source::video(video, publisher, now);
+        camera.bps = self.appetite;
+        self.video_source = Some(camera);
     }
 
     pub(crate) fn stop(&mut self) {

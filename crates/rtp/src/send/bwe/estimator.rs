@@ -33,6 +33,8 @@ const PROBE_MAX_LOSS: f64 = 0.3;
 const HEADROOM: f64 = 1.2;
 /// Below this share of the estimate, what is sent says nothing about what could be.
 const LIMITED: f64 = 0.7;
+/// A path is squeezed when less than this share of what is sent gets through.
+const SQUEEZED: f64 = 0.6;
 /// Reported round trips count with this share.
 const ROUND_TRIP_SHARE: f64 = 0.2;
 const ROUND_TRIP_START_MS: f64 = 100.0;
@@ -80,6 +82,10 @@ pub struct SendEstimator {
     /// A queue or loss has shown where the path ends.
     was_congested: bool,
     has_started: bool,
+    /// Far less gets through than is sent.
+    was_squeezed: bool,
+    /// Received and lost, as the last feedback said.
+    last_feedback: (u32, u32),
 }
 
 impl Default for SendEstimator {
@@ -111,6 +117,8 @@ impl SendEstimator {
             feedbacks: 0,
             was_congested: false,
             has_started: false,
+            was_squeezed: false,
+            last_feedback: (0, 0),
         }
     }
 
@@ -174,6 +182,7 @@ impl SendEstimator {
             return false;
         }
         self.feedbacks = self.feedbacks.saturating_add(1);
+        self.last_feedback = (received, lost);
         if let Some(sent_us) = newest_sent {
             let sample = now_us.saturating_sub(sent_us) as f64 / 1_000.0;
             self.round_trip_ms += ROUND_TRIP_SHARE * (sample - self.round_trip_ms);
@@ -213,6 +222,22 @@ impl SendEstimator {
     /// be sent than the estimate says, which only stands for what has been tried.
     pub const fn was_limited(&self) -> bool {
         self.was_congested || self.remb.is_some()
+    }
+
+    /// Whether a queue builds up on the way, as far as is known.
+    pub fn is_overused(&self) -> bool {
+        self.trend.usage() == Usage::Over
+    }
+
+    /// Whether far less got through than was sent since this was asked last: so much is on its way then that nothing
+    /// of it arrives in time.
+    pub fn take_squeeze(&mut self) -> bool {
+        std::mem::take(&mut self.was_squeezed)
+    }
+
+    /// Packets that the last feedback reported for the first time: received and lost.
+    pub const fn last_feedback(&self) -> (u32, u32) {
+        self.last_feedback
     }
 
     /// Time to the peer and back, with what it takes to report.
@@ -264,9 +289,17 @@ impl SendEstimator {
         }
         let estimate = self.aimd.bps();
         let is_limited = self.sent_bps < estimate * LIMITED;
+        let throughput = self.throughput.bps();
+        let throughput = match (usage, self.throughput.latest_bps()) {
+            (Usage::Over, Some(latest)) => Some(throughput.map_or(latest, |bps| bps.min(latest))),
+            (Usage::Over | Usage::Normal | Usage::Under, _) => throughput,
+        };
+        if usage == Usage::Over && throughput.is_some_and(|bps| bps < self.sent_bps * SQUEEZED) {
+            self.was_squeezed = true;
+        }
         self.aimd.step(Step {
             usage,
-            throughput: self.throughput.bps(),
+            throughput,
             round_trip_ms: self.round_trip_ms,
             is_limited,
             now,

@@ -17,7 +17,8 @@ const MAX_JUMP_MS: f64 = 3_000.0;
 pub(super) struct Delta {
     pub(super) send_ms: f64,
     pub(super) arrival_ms: f64,
-    /// From sending to arrival of the later one; both clocks are arbitrary, so only differences mean anything.
+    /// From sending to arrival of the first packet after them, which no packet of its own group delays; both clocks
+    /// are arbitrary, so only differences mean anything.
     pub(super) delay_ms: f64,
 }
 
@@ -57,7 +58,7 @@ impl Groups {
         let delta = previous.map(|previous| Delta {
             send_ms: complete.last_send - previous.last_send,
             arrival_ms: complete.last_arrival - previous.last_arrival,
-            delay_ms: complete.last_arrival - complete.last_send,
+            delay_ms: arrival - send,
         });
         self.previous = Some(complete);
         self.current = Some(Group::of(send, arrival));
@@ -112,7 +113,7 @@ mod tests {
         }
         let delta = groups.packet(40.0, 99.0).expect("two groups are complete");
         assert_eq!((delta.send_ms, delta.arrival_ms), (21.0, 27.0));
-        assert_eq!(delta.delay_ms, 56.0);
+        assert_eq!(delta.delay_ms, 59.0);
         assert_eq!(groups.packet(10.0, 200.0), None, "reported late");
     }
 

@@ -1,5 +1,7 @@
 //! What arrives at the peer, in bits per second.
 
+use std::collections::VecDeque;
+
 /// Window of one sample, once there is an estimate.
 const WINDOW_MS: f64 = 150.0;
 /// Window of the first one.
@@ -10,6 +12,9 @@ const UNCERTAINTY: f64 = 10.0;
 const DRIFT: f64 = 5.0;
 const START_VARIANCE: f64 = 50.0;
 
+/// Packets of which the latest rate is made.
+const LATEST: usize = 16;
+
 /// A running estimate that believes samples the less, the farther they are from it.
 #[derive(Debug, Default)]
 pub(super) struct Throughput {
@@ -17,6 +22,8 @@ pub(super) struct Throughput {
     bytes: f64,
     /// Kilobits per second, and its variance.
     estimate: Option<(f64, f64)>,
+    /// Arrival and bytes of the latest packets.
+    latest: VecDeque<(f64, f64)>,
 }
 
 impl Throughput {
@@ -45,6 +52,19 @@ impl Throughput {
             self.bytes = 0.0;
         }
         self.bytes += f64::from(bytes);
+        if self.latest.len() >= LATEST {
+            self.latest.pop_front();
+        }
+        self.latest.push_back((arrival, f64::from(bytes)));
+    }
+
+    /// The rate of the latest packets alone, in bits per second: while a queue builds up they arrive as fast as the
+    /// path lets them, and show a change before the estimate does.
+    pub(super) fn latest_bps(&self) -> Option<f64> {
+        let (first, last) = (self.latest.front()?, self.latest.back()?);
+        let elapsed = last.0 - first.0;
+        let bytes: f64 = self.latest.iter().skip(1).map(|(_, bytes)| bytes).sum();
+        (self.latest.len() >= LATEST / 2 && elapsed > 0.0).then(|| bytes * 8_000.0 / elapsed)
     }
 
     /// Bits per second; `None` before half a second was seen.

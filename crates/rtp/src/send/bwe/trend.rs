@@ -2,7 +2,8 @@
 //! (draft-ietf-rmcat-gcc-02 §5.3 to §5.4; with a fitted line in place of the Kalman filter).
 //!
 //! A queue that is full does not grow, and has no slope; one that filled up before there was a line to fit would stay
-//! for good. So a delay that stays far above the least one that was seen is overuse as well.
+//! for good. So a delay that stays far above the least one that was seen is overuse as well. And one that rises far
+//! above it at once is: frames of video are few and far between, and a line takes many of them.
 
 use super::groups::Delta;
 use std::collections::VecDeque;
@@ -18,6 +19,9 @@ const FIRST_FIT: usize = 10;
 /// Delay above the least one that is a queue when so many groups in a row have it.
 const STANDING_MS: f64 = 150.0;
 const STANDING_GROUPS: u8 = 10;
+/// Delay above the least one that is a queue when it still rises after this time.
+const SUDDEN_MS: f64 = 60.0;
+const SUDDEN_FOR_MS: f64 = 30.0;
 /// The least delay ages by this much per millisecond: clocks drift and paths change.
 const AGING: f64 = 0.002;
 /// Groups from which the slope counts fully.
@@ -62,6 +66,9 @@ pub(super) struct Trend {
     /// The least delay, and groups in a row that were far above it.
     least_delay: Option<f64>,
     standing: u8,
+    /// The last delay, and for how long it has been rising above what is usual.
+    last_delay: f64,
+    rising_ms: f64,
     usage: Usage,
 }
 
@@ -80,6 +87,8 @@ impl Trend {
             over_groups: 0,
             least_delay: None,
             standing: 0,
+            last_delay: 0.0,
+            rising_ms: 0.0,
             usage: Usage::Normal,
         }
     }
@@ -103,10 +112,10 @@ impl Trend {
             self.slope = slope(&self.points).unwrap_or(before);
         }
         self.judge(before, delta.send_ms, arrival);
-        self.look_for_standing_queue(delta);
+        self.look_for_queue(delta);
     }
 
-    fn look_for_standing_queue(&mut self, delta: Delta) {
+    fn look_for_queue(&mut self, delta: Delta) {
         let aged = self
             .least_delay
             .map_or(f64::MAX, |least| least + AGING * delta.arrival_ms);
@@ -117,7 +126,16 @@ impl Trend {
         } else {
             self.standing = 0;
         }
-        if self.standing >= STANDING_GROUPS && self.usage == Usage::Normal {
+        let rises = delta.delay_ms > self.last_delay;
+        if rises && delta.delay_ms - least > SUDDEN_MS {
+            self.rising_ms += delta.send_ms;
+        } else {
+            self.rising_ms = 0.0;
+        }
+        self.last_delay = delta.delay_ms;
+        let is_sudden = self.rising_ms > SUDDEN_FOR_MS;
+        let stands = self.standing >= STANDING_GROUPS && self.usage == Usage::Normal;
+        if is_sudden || stands {
             self.usage = Usage::Over;
         }
     }

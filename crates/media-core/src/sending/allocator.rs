@@ -1,0 +1,394 @@
+//! Who gets how much of what the path to one viewer carries.
+//!
+//! Streams are served in order of their priority: first each gets its smallest quality, as far as
+//! that goes, then the most important one as much as there is, and so on. A quality that is sent
+//! stays until it clearly does not fit any more, and a better one has to fit clearly, so that an
+//! estimate that swings around a quality does not make the picture swing with it.
+//!
+//! A plain stream has one quality. It cannot be made smaller for one viewer, so its publisher is
+//! asked to, if nobody else watches; and else it is paused for the viewer whose path does not carry
+//! it, since one slow viewer must not degrade what others see.
+
+use crate::track::{Layer, Quality};
+use std::time::{Duration, Instant};
+
+/// A quality that is sent may take this much more than there is.
+const KEEP: f64 = 1.1;
+/// A better one has to leave this much.
+const CLIMB: f64 = 1.2;
+/// A plain stream is held to be too much from this multiple of what there is.
+const TOO_MUCH: f64 = 1.3;
+/// It is paused after so long: a publisher that adapts, or an estimate that recovers, comes first.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// A publisher is told what its only viewer can take from this share of it on, and up to the other.
+const NEAR: f64 = 1.5;
+const FAR: f64 = 2.0;
+/// The least that a publisher is asked for.
+const LEAST_BPS: u64 = 30_000;
+
+/// What a viewer wants of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Preference {
+    /// Lines of the picture that are enough; 0 is any number.
+    pub(crate) height: u16,
+    /// Streams with greater numbers are served first.
+    pub(crate) priority: u8,
+}
+
+/// What is known of one stream of a viewer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Demand<'a> {
+    /// Ascending by bitrate.
+    pub(crate) qualities: &'a [Quality],
+    pub(crate) preference: Preference,
+    /// Bound that was set for the endpoint, in bits per second; 0 is none.
+    pub(crate) max_bps: u64,
+    /// Nobody else watches, and the publisher can be asked to send less.
+    pub(crate) is_steerable: bool,
+    pub(crate) before: Grant,
+}
+
+/// What one stream gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Grant {
+    /// The highest layer that may be sent; `None` pauses the stream.
+    pub(crate) ceiling: Option<Layer>,
+    /// What the publisher is to be asked for on behalf of this viewer, in bits per second.
+    pub(crate) share: Option<u64>,
+    /// Since when a plain stream is too much.
+    pub(crate) short_since: Option<Instant>,
+}
+
+impl Default for Grant {
+    fn default() -> Self {
+        Self {
+            ceiling: Some(Layer::HIGHEST),
+            share: None,
+            short_since: None,
+        }
+    }
+}
+
+/// Divides `limit` (bits per second; `None` is no limit) among streams; one grant per demand.
+pub(crate) fn allocate(limit: Option<u64>, demands: &[Demand<'_>], now: Instant) -> Vec<Grant> {
+    let mut grants: Vec<Grant> = demands.iter().map(Demand::unlimited).collect();
+    let Some(limit) = limit else { return grants };
+    let mut order: Vec<usize> = (0..demands.len()).collect();
+    order.sort_by_key(|at| std::cmp::Reverse(demands.get(*at).map(|of| of.preference.priority)));
+    let mut left = limit as f64;
+    // What is chosen of each stream, as a place among its qualities.
+    let mut chosen: Vec<Option<usize>> = vec![None; demands.len()];
+    // The smallest of each.
+    for at in &order {
+        let Some(demand) = demands.get(*at) else {
+            continue;
+        };
+        let Some(lowest) = demand.qualities.first() else {
+            continue;
+        };
+        let cost = lowest.bitrate as f64;
+        if demand.qualities.len() == 1 || left * demand.slack(0) >= cost || chosen_none(&chosen) {
+            chosen[*at] = Some(0);
+            left -= cost;
+        }
+    }
+    // As much as there is of the most important one, and of the next.
+    for at in &order {
+        let Some((demand, Some(mut place))) = demands.get(*at).zip(chosen.get(*at).copied()) else {
+            continue;
+        };
+        let most = demand.most();
+        for better in place + 1..=most {
+            let extra = cost(demand, better) - cost(demand, place);
+            if (left + cost(demand, place)) * demand.slack(better) >= cost(demand, better) {
+                left -= extra;
+                place = better;
+            }
+        }
+        chosen[*at] = Some(place);
+    }
+    let plain: f64 = order
+        .iter()
+        .filter_map(|at| demands.get(*at))
+        .filter(|demand| demand.qualities.len() == 1)
+        .map(|demand| cost(demand, 0))
+        .sum();
+    // What plain streams together have: what the others left of it, theirs included.
+    let for_plain = (left + plain).max(0.0);
+    for at in order {
+        let (Some(demand), Some(grant)) = (demands.get(at), grants.get_mut(at)) else {
+            continue;
+        };
+        match demand.qualities {
+            [] => {}
+            [only] => *grant = plain_grant(demand, only, for_plain, plain, now),
+            _ => {
+                let place = chosen.get(at).copied().flatten();
+                grant.ceiling = place
+                    .and_then(|place| demand.qualities.get(place))
+                    .map(|quality| quality.layer);
+            }
+        }
+    }
+    grants
+}
+
+fn chosen_none(chosen: &[Option<usize>]) -> bool {
+    chosen.iter().all(Option::is_none)
+}
+
+fn cost(demand: &Demand<'_>, place: usize) -> f64 {
+    demand
+        .qualities
+        .get(place)
+        .map_or(0.0, |quality| quality.bitrate as f64)
+}
+
+/// A stream that cannot be made smaller for this viewer.
+fn plain_grant(
+    demand: &Demand<'_>,
+    quality: &Quality,
+    available: f64,
+    all: f64,
+    now: Instant,
+) -> Grant {
+    let bitrate = quality.bitrate as f64;
+    // A share by size; of nothing at all everything.
+    let share = if all > 0.0 {
+        available * (bitrate / all)
+    } else {
+        available
+    };
+    let was_told = demand.before.share.is_some();
+    let tells = share < bitrate * if was_told { FAR } else { NEAR };
+    let told = (tells && bitrate > 0.0).then_some((share as u64).max(LEAST_BPS));
+    let mut grant = Grant {
+        share: told,
+        ..Grant::default()
+    };
+    if demand.is_steerable {
+        return grant;
+    }
+    let was_paused = demand.before.ceiling.is_none();
+    let fits = if was_paused {
+        share >= bitrate * CLIMB
+    } else {
+        share * TOO_MUCH >= bitrate
+    };
+    if fits {
+        return grant;
+    }
+    let since = demand.before.short_since.unwrap_or(now);
+    grant.short_since = Some(since);
+    if was_paused || now.saturating_duration_since(since) >= PATIENCE {
+        grant.ceiling = None;
+    }
+    grant
+}
+
+impl Demand<'_> {
+    /// The grant where the path carries everything.
+    fn unlimited(&self) -> Grant {
+        let wants_all = self.preference.height == 0 && self.max_bps == 0;
+        let quality = self.qualities.get(self.most());
+        match quality.filter(|_| !wants_all && self.qualities.len() > 1) {
+            Some(quality) => Grant {
+                ceiling: Some(quality.layer),
+                ..Grant::default()
+            },
+            None => Grant::default(),
+        }
+    }
+
+    /// What the stream could make use of, in bits per second.
+    pub(crate) fn wanted(&self) -> u64 {
+        let quality = self.qualities.get(self.most());
+        quality.map_or(0, |quality| quality.bitrate)
+    }
+
+    /// The best quality that makes sense: within the bound, and no larger than what is enough.
+    fn most(&self) -> usize {
+        let last = self.qualities.len().saturating_sub(1);
+        let enough = self.qualities.iter().position(|quality| {
+            let height = quality.height.unwrap_or(0);
+            self.preference.height > 0 && height >= self.preference.height
+        });
+        // Of the same picture size, the highest frame rate.
+        let enough = enough.map_or(last, |first| {
+            let height = self.qualities.get(first).and_then(|of| of.height);
+            self.qualities
+                .iter()
+                .rposition(|quality| quality.height == height)
+                .unwrap_or(first)
+        });
+        let allowed = self
+            .qualities
+            .iter()
+            .rposition(|quality| self.max_bps == 0 || quality.bitrate <= self.max_bps)
+            .unwrap_or(0);
+        enough.min(allowed)
+    }
+
+    /// How far what is available may differ from what a quality takes.
+    fn slack(&self, place: usize) -> f64 {
+        let Some(quality) = self.qualities.get(place) else {
+            return 1.0;
+        };
+        let is_sent = self
+            .before
+            .ceiling
+            .is_some_and(|before| quality.layer <= before && before != Layer::HIGHEST);
+        if is_sent { KEEP } else { 1.0 / CLIMB }
+    }
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test may take the clock as its origin"
+)]
+mod tests {
+    use super::*;
+
+    fn layers(bitrates: &[u64]) -> Vec<Quality> {
+        bitrates
+            .iter()
+            .zip(0u8..)
+            .map(|(bitrate, spatial)| Quality {
+                layer: Layer {
+                    spatial,
+                    temporal: 0,
+                },
+                bitrate: *bitrate,
+                height: Some(180 << spatial),
+            })
+            .collect()
+    }
+
+    fn demand(qualities: &[Quality]) -> Demand<'_> {
+        Demand {
+            qualities,
+            preference: Preference::default(),
+            max_bps: 0,
+            is_steerable: false,
+            before: Grant::default(),
+        }
+    }
+
+    fn spatial(grant: &Grant) -> Option<u8> {
+        grant.ceiling.map(|layer| layer.spatial)
+    }
+
+    #[test]
+    fn without_a_limit_everything_is_sent_unless_less_is_enough() {
+        let three = layers(&[150_000, 500_000, 1_500_000]);
+        let now = Instant::now();
+        let all = allocate(None, &[demand(&three)], now);
+        assert_eq!(all, [Grant::default()]);
+        let mut small = demand(&three);
+        small.preference.height = 300;
+        assert_eq!(spatial(&allocate(None, &[small], now)[0]), Some(1));
+        let mut bounded = demand(&three);
+        bounded.max_bps = 200_000;
+        assert_eq!(spatial(&allocate(None, &[bounded], now)[0]), Some(0));
+    }
+
+    #[test]
+    fn the_most_important_stream_is_served_first_but_nobody_starves() {
+        let three = layers(&[150_000, 500_000, 1_500_000]);
+        let now = Instant::now();
+        let mut speaker = demand(&three);
+        speaker.preference.priority = 9;
+        let others = [demand(&three), speaker, demand(&three)];
+        let places: Vec<_> = allocate(Some(1_100_000), &others, now)
+            .iter()
+            .map(spatial)
+            .collect();
+        assert_eq!(places, [Some(0), Some(1), Some(0)]);
+        let places: Vec<_> = allocate(Some(2_300_000), &others, now)
+            .iter()
+            .map(spatial)
+            .collect();
+        assert_eq!(places, [Some(1), Some(2), Some(0)]);
+        let places: Vec<_> = allocate(Some(200_000), &others, now)
+            .iter()
+            .map(spatial)
+            .collect();
+        assert_eq!(places, [None, Some(0), None], "the speaker alone");
+    }
+
+    #[test]
+    fn a_quality_is_kept_and_left_at_different_limits() {
+        let two = layers(&[150_000, 500_000]);
+        let now = Instant::now();
+        let mut sent = demand(&two);
+        sent.before.ceiling = Some(two[1].layer);
+        let mut not_sent = demand(&two);
+        not_sent.before.ceiling = Some(two[0].layer);
+        for (limit, kept, reached) in [
+            (470_000, 1, 0),
+            (560_000, 1, 0),
+            (620_000, 1, 1),
+            (400_000, 0, 0),
+        ] {
+            assert_eq!(
+                spatial(&allocate(Some(limit), &[sent], now)[0]),
+                Some(kept),
+                "{limit}"
+            );
+            assert_eq!(
+                spatial(&allocate(Some(limit), &[not_sent], now)[0]),
+                Some(reached),
+                "{limit}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_plain_stream_is_paused_only_when_it_is_too_much_for_long_and_others_watch() {
+        let one = layers(&[1_500_000]);
+        let start = Instant::now();
+        let mut stream = demand(&one);
+        let mut paused_at = None;
+        for tenth in 0..60 {
+            let now = start + Duration::from_millis(tenth * 100);
+            stream.before = allocate(Some(400_000), &[stream], now)[0];
+            if stream.before.ceiling.is_none() {
+                paused_at.get_or_insert(tenth);
+            }
+        }
+        assert_eq!(paused_at, Some(20));
+        let later = start + Duration::from_secs(10);
+        assert_eq!(
+            allocate(Some(1_600_000), &[stream], later)[0].ceiling,
+            None,
+            "not clearly enough"
+        );
+        let resumed = allocate(Some(1_900_000), &[stream], later)[0];
+        assert_eq!(
+            (resumed.ceiling, resumed.short_since),
+            (Some(Layer::HIGHEST), None)
+        );
+        let mut steerable = demand(&one);
+        steerable.is_steerable = true;
+        for second in 0..10 {
+            let now = start + Duration::from_secs(second);
+            steerable.before = allocate(Some(400_000), &[steerable], now)[0];
+            assert_eq!(steerable.before.ceiling, Some(Layer::HIGHEST));
+            assert_eq!(steerable.before.share, Some(400_000));
+        }
+    }
+
+    #[test]
+    fn a_publisher_is_told_what_its_viewer_takes_only_near_the_limit() {
+        let one = layers(&[1_000_000]);
+        let now = Instant::now();
+        let mut stream = demand(&one);
+        assert_eq!(allocate(Some(1_600_000), &[stream], now)[0].share, None);
+        stream.before = allocate(Some(1_400_000), &[stream], now)[0];
+        assert_eq!(stream.before.share, Some(1_400_000));
+        stream.before = allocate(Some(1_800_000), &[stream], now)[0];
+        assert_eq!(stream.before.share, Some(1_800_000));
+        assert_eq!(allocate(Some(2_100_000), &[stream], now)[0].share, None);
+    }
+}

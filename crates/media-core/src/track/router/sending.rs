@@ -1,0 +1,144 @@
+//! The sending state of transports, what streams get of it, and what publishers hear of that.
+
+use super::{OutSlot, Router, TrackSlot};
+use crate::demux::EndpointSlot;
+use crate::egress::Egress;
+use crate::sending::{Caps, Grant, Sender, SenderSlot};
+use crate::track::{Inbound, Outbound};
+use salono_media_api::ShardMetrics;
+use std::time::Instant;
+
+impl Router {
+    pub(crate) fn add_sender(&mut self) -> SenderSlot {
+        self.senders.insert(Sender::default())
+    }
+
+    pub(crate) fn sender(&self, slot: SenderSlot) -> Option<&Sender> {
+        self.senders.get(slot)
+    }
+
+    pub(crate) fn sender_mut(&mut self, slot: SenderSlot) -> Option<&mut Sender> {
+        self.senders.get_mut(slot)
+    }
+
+    pub(crate) fn remove_sender(&mut self, slot: SenderSlot) {
+        self.senders.remove(slot);
+    }
+
+    /// A stream began to flow: if its packets can be sent again, there is something to probe with.
+    pub(crate) fn start_probing(&mut self, slot: OutSlot) {
+        if let Some((out, _, Some(sender))) = self.out_with_all(slot)
+            && out.can_pad()
+        {
+            sender.start_probing();
+        }
+    }
+
+    /// What the receivers of a track bound of what its publisher sends.
+    pub(crate) fn caps(&self, slot: TrackSlot) -> Caps {
+        let links = self.tracks.get(slot).map_or(&[][..], Inbound::links);
+        links
+            .iter()
+            .filter_map(|out| self.outs.get(*out))
+            .filter(|out| out.has_destination())
+            .map(Outbound::caps)
+            .chain(self.mirrored.get(slot).copied())
+            .reduce(Caps::join)
+            .unwrap_or_default()
+    }
+
+    /// Whether the publisher of what feeds a stream can be asked to send less for its sake: nobody
+    /// else is fed by it, and it understands.
+    pub(crate) fn is_steerable(&self, slot: OutSlot) -> bool {
+        let source = self.outs.get(slot).and_then(Outbound::source);
+        source
+            .filter(|track| !self.mirrored.contains_key(*track))
+            .and_then(|track| self.tracks.get(track))
+            .is_some_and(|track| track.links().len() == 1 && track.can_be_capped())
+    }
+
+    /// Gives a stream its part of what the path carries. The publisher hears of it soon when it is
+    /// less than before.
+    pub(crate) fn grant(&mut self, slot: OutSlot, grant: Grant) {
+        let Some(out) = self.outs.get_mut(slot) else {
+            return;
+        };
+        let before = out.grant();
+        if before == grant {
+            return;
+        }
+        out.set_grant(grant);
+        let source = out.source();
+        if before.ceiling != grant.ceiling {
+            self.set_ceiling(slot, grant.ceiling);
+        }
+        let falls = match (before.share, grant.share) {
+            (Some(before), Some(share)) => share < before,
+            (None, Some(_)) => true,
+            (_, None) => false,
+        };
+        if let (true, Some(track)) = (falls, source)
+            && !self.capped.contains(&track)
+        {
+            self.capped.push(track);
+        }
+    }
+
+    /// A track whose publisher shall send less than before, each once per batch.
+    pub(crate) fn next_capped(&mut self) -> Option<TrackSlot> {
+        self.capped.pop()
+    }
+
+    /// Leaves out everything up to the next keyframe of a stream's source, which is asked for.
+    pub(crate) fn resynchronise(&mut self, slot: OutSlot) {
+        let Some(out) = self.outs.get_mut(slot) else {
+            return;
+        };
+        let source = out.source();
+        if let (true, Some(track)) = (out.resynchronise(), source) {
+            self.want_keyframe(track);
+        }
+    }
+
+    /// A peer with packets that wait for their turn.
+    pub(crate) fn next_waiting(&mut self) -> Option<EndpointSlot> {
+        self.waiting.pop()
+    }
+
+    /// Sends what has waited and may go now.
+    pub(crate) fn release(
+        &mut self,
+        slot: OutSlot,
+        egress: &mut Egress,
+        metrics: &mut ShardMetrics,
+        now: Instant,
+    ) {
+        let Some(out) = self.outs.get_mut(slot).filter(|out| out.is_waiting()) else {
+            return;
+        };
+        let mut sender = out.sender().and_then(|slot| self.senders.get_mut(slot));
+        let mut wanted = None;
+        while !sender
+            .as_deref_mut()
+            .is_some_and(|sender| sender.must_wait(now))
+        {
+            let Some(waiting) = out.next_waiting() else {
+                break;
+            };
+            let Some(track) = self.tracks.get(waiting.track) else {
+                continue;
+            };
+            let Some(packet) = track.packet(waiting.seq) else {
+                continue;
+            };
+            let fresh = track.describe(&packet);
+            let sender = sender.as_deref_mut();
+            if out.forward_now(&fresh, track, sender, egress, metrics, now) {
+                wanted = Some(waiting.track);
+            }
+        }
+        if let Some(track) = wanted {
+            self.want_keyframe(track);
+        }
+    }
+}
