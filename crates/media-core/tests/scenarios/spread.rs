@@ -2,7 +2,11 @@
 
 use super::support::cluster::Cluster;
 use super::support::*;
-use salono_media_api::{ElementEvent, ElementKey, ElementSpec, MediaKind, Op, StreamDirection};
+use salono_media_api::{
+    ElementEvent, ElementKey, ElementSpec, Event, MediaKind, Op, SpeakerDetection, SpeakerEvent,
+    StreamDirection,
+};
+use str0m::media::Direction;
 use str0m::rtp::rtcp::Rtcp;
 
 /// A publisher on the first shard and viewers by turns on the second and the first.
@@ -364,4 +368,83 @@ fn a_shard_that_starts_again_is_mirrored_anew() {
     for viewer in joined {
         assert!(cluster.peers[viewer].video.decoded().len() > 50);
     }
+}
+
+#[test]
+fn the_loudest_of_all_shards_are_heard_on_every_shard_and_reported_once() {
+    let mut cluster = Cluster::new(2, 26);
+    cluster.op(Op::DetectSpeakers {
+        detection: Some(SpeakerDetection {
+            loudest: 1,
+            level_interval: None,
+        }),
+    });
+    let microphone = Wish {
+        audio: Some(Direction::SendOnly),
+        video: None,
+        ..Wish::publish()
+    };
+    let loudspeaker = Wish {
+        audio: Some(Direction::RecvOnly),
+        ..microphone
+    };
+    // Two on each shard; the fourth is heard by nobody at home.
+    let speakers: Vec<_> = (0..4).map(|_| cluster.join(microphone)).collect();
+    let mut pairs = Vec::new();
+    for (at, speaker) in speakers.iter().enumerate().take(3) {
+        for _ in 0..2 {
+            let listener = cluster.join(loudspeaker);
+            cluster.connect(cluster.element(*speaker), cluster.element(listener));
+            pairs.push((at, listener));
+        }
+    }
+    for speaker in &speakers {
+        cluster.start(*speaker);
+    }
+    let set = |cluster: &mut Cluster, loud: usize| {
+        for (at, speaker) in speakers.iter().enumerate() {
+            let level = if at == loud { -25 } else { -80 };
+            let source = cluster.peers[*speaker].audio_source.as_mut();
+            source.expect("a microphone").level = Some(level);
+        }
+    };
+    for loud in [0, 1, 2, 3, 1] {
+        set(&mut cluster, loud);
+        cluster.run(millis(2_500));
+        let heard = |cluster: &Cluster| -> Vec<usize> {
+            let count =
+                |(_, listener): &(usize, usize)| cluster.peers[*listener].audio.packets.len();
+            pairs.iter().map(count).collect()
+        };
+        let before = heard(&cluster);
+        cluster.run(secs(1));
+        for ((pair, before), after) in pairs.iter().zip(before).zip(heard(&cluster)) {
+            assert_eq!(
+                after > before,
+                pair.0 == loud,
+                "{pair:?} while {loud} speaks"
+            );
+        }
+    }
+    let active: Vec<_> = cluster
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Speakers {
+                event: SpeakerEvent::Active(element),
+                ..
+            } => *element,
+            _ => None,
+        })
+        .collect();
+    let expected: Vec<_> = [0, 1, 2, 3, 1]
+        .map(|at| cluster.element(speakers[at]))
+        .to_vec();
+    assert_eq!(active, expected);
+    for (_, listener) in pairs {
+        assert_eq!(cluster.peers[listener].audio.gaps(), [0u64; 0]);
+    }
+    cluster.op(Op::ReleasePipeline);
+    cluster.run(secs(1));
+    assert_nothing_left(&cluster);
 }
