@@ -47,7 +47,9 @@ pub(crate) type Answer = Result<Value, Error>;
 pub(crate) fn start_engine() -> EngineHandle {
     let certificates = Certificates::generate().expect("certificates");
     let mut settings = EngineConfig::new(certificates);
-    settings.shards = 2;
+    settings.shards = 3;
+    // Endpoints of a pipeline take turns on the shards.
+    settings.spreading.endpoints_per_part = 1;
     settings.ips = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
     let (events, reports) = sync_channel(4_096);
     let engine = Engine::start(&settings, move |event| match events.try_send(event) {
@@ -59,12 +61,16 @@ pub(crate) fn start_engine() -> EngineHandle {
     engine
 }
 
-/// What the engine holds: pipelines, elements, endpoints.
+/// What the engine holds: pipelines, elements, endpoints, and tracks with their copies on other
+/// shards.
 pub(crate) fn held(engine: &EngineHandle) -> u64 {
     let shards = engine.metrics();
     let held = shards.iter();
-    held.map(|shard| shard.pipelines + shard.elements + shard.endpoints)
-        .sum()
+    held.map(|shard| {
+        let tracks = shard.tracks + shard.mirrors + shard.mirrored;
+        shard.pipelines + shard.elements + shard.endpoints + tracks
+    })
+    .sum()
 }
 
 /// Forgets the engine.
