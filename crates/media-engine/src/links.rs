@@ -209,3 +209,6 @@ impl Links {
         self.ends.iter().any(|end| !end.receiver.is_empty())
     }
 }
+
+#[cfg(test)]
+mod tests;
