@@ -8,7 +8,7 @@ use crate::{
     ObjectModel,
     call::media_type,
     element::Element,
-    links::{DEFAULT, Link},
+    links::{DEFAULT, Link, Port},
     rtp_base::connection_state,
     tree::{Body, Object},
 };
@@ -139,14 +139,12 @@ impl ObjectModel {
             let _ = write!(label, "\n{codec}");
         }
         if details.states && kind != MediaKind::Data {
-            let flows = |key, outgoing| {
-                let element = self.tree.get(key).and_then(|object| object.element());
-                element.is_some_and(|element: &Element| element.flows(kind, outgoing))
+            let flows = |port: &Port, outgoing| {
+                let element = self.tree.get(port.element);
+                let element = element.and_then(|object| object.element());
+                element.is_some_and(|element: &Element| element.flows(port, outgoing))
             };
-            let state = if link.carries_media()
-                && flows(link.source.element, true)
-                && flows(link.sink.element, false)
-            {
+            let state = if flows(&link.source, true) && flows(&link.sink, false) {
                 "FLOWING"
             } else {
                 "NOT_FLOWING"

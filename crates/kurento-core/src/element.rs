@@ -11,18 +11,18 @@ use crate::{
     stats::Counted,
 };
 use salono_kurento_model::{Error, ErrorCode, KURENTO, Map, Value, tagged};
-use salono_media_api::{ElementKey, ElementSpec, MediaKind, Op};
-use std::collections::BTreeMap;
+use salono_media_api::{ElementSpec, MediaKind, Op};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// State of an element.
 #[derive(Debug)]
 pub(crate) struct Element {
     /// Target, least and most bits per second of encoders.
     encoder: EncoderBitrate,
-    /// Kinds that come in from connected elements now.
-    pub(crate) flowing_in: PerKind<bool>,
-    /// Kinds that go out to connected elements now.
-    pub(crate) flowing_out: PerKind<bool>,
+    /// Descriptions of the streams that come in from connected elements now.
+    pub(crate) flowing_in: PerKind<BTreeSet<String>>,
+    /// Descriptions of the streams that go out to connected elements now.
+    pub(crate) flowing_out: PerKind<BTreeSet<String>>,
     /// Codecs of what the peer sends.
     pub(crate) codecs: PerKind<Option<String>>,
     /// Kinds whose first connection has carried media.
@@ -119,14 +119,15 @@ impl Element {
         }
     }
 
-    /// Whether media of a kind leaves the element, or enters it.
-    pub(crate) fn flows(&self, kind: MediaKind, outgoing: bool) -> bool {
+    /// Whether media of a stream leaves the element, or enters it.
+    pub(crate) fn flows(&self, port: &Port, outgoing: bool) -> bool {
         let flow = if outgoing {
             &self.flowing_out
         } else {
             &self.flowing_in
         };
-        flow.get(kind).is_some_and(|flows| *flows)
+        let streams = flow.get(port.kind);
+        streams.is_some_and(|streams| streams.contains(&port.description))
     }
 
     /// Whether it talks to a peer.
@@ -239,14 +240,17 @@ impl ObjectModel {
     /// Says once per element and kind that nothing is transcoded: when the first of its connections
     /// carries media.
     pub(crate) fn note_carried(&mut self, source: u64, kind: MediaKind, now: Now) {
-        let flows = |key: u64, outgoing| {
-            let element = self.tree.get(key).and_then(|object| object.element());
-            element.is_some_and(|element| element.flows(kind, outgoing))
+        let flows = |port: &Port, outgoing| {
+            let element = self.tree.get(port.element);
+            let element = element.and_then(|object| object.element());
+            element.is_some_and(|element| element.flows(port, outgoing))
         };
-        let carries = flows(source, true)
-            && self.links.sinks_of(source).iter().any(|link| {
-                link.sink.kind == kind && link.carries_media() && flows(link.sink.element, false)
-            });
+        let carries = self.links.sinks_of(source).iter().any(|link| {
+            link.sink.kind == kind
+                && link.carries_media()
+                && flows(&link.source, true)
+                && flows(&link.sink, false)
+        });
         let element = self
             .tree
             .get_mut(source)
@@ -387,8 +391,7 @@ impl ObjectModel {
         let Some(pipeline) = pipeline else {
             return;
         };
-        let source = ElementKey(link.source.element);
-        let sink = ElementKey(link.sink.element);
+        let (source, sink) = (link.source.pad(), link.sink.pad());
         let kind = link.sink.kind;
         let op = if connect {
             Op::Connect { source, sink, kind }
@@ -455,11 +458,10 @@ impl ObjectModel {
                 format!("Media type DATA is not supported for {what}"),
             ));
         };
-        // Only the stream that elements provide can flow.
         let named = call
             .text("sinkMediaDescription")
             .or_else(|| call.text("sourceMediaDescription"))
             .unwrap_or(DEFAULT);
-        Outcome::value(*flowing && named == DEFAULT)
+        Outcome::value(flowing.contains(named))
     }
 }

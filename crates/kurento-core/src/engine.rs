@@ -12,6 +12,7 @@ use crate::{
 use salono_kurento_model::{Error, ErrorCode, KURENTO, Map, Value, tagged};
 use salono_media_api::{
     ConnectionState, ElementEvent, IceCandidate, MediaError, MediaErrorKind, MediaKind, Reply,
+    StreamName,
 };
 
 impl ObjectModel {
@@ -181,11 +182,21 @@ impl ObjectModel {
                     .map(|endpoint| std::mem::replace(&mut endpoint.media, state));
                 self.state_changed(key, "MediaStateChanged", before, state, now);
             }
-            ElementEvent::FlowIn { kind, flowing } => {
-                self.flow_changed(key, "MediaFlowInStateChanged", kind, flowing, now);
+            ElementEvent::FlowIn {
+                kind,
+                stream,
+                flowing,
+            } => {
+                let event = "MediaFlowInStateChanged";
+                self.flow_changed(key, event, kind, &stream, flowing, now);
             }
-            ElementEvent::FlowOut { kind, flowing } => {
-                self.flow_changed(key, "MediaFlowOutStateChanged", kind, flowing, now);
+            ElementEvent::FlowOut {
+                kind,
+                stream,
+                flowing,
+            } => {
+                let event = "MediaFlowOutStateChanged";
+                self.flow_changed(key, event, kind, &stream, flowing, now);
             }
             ElementEvent::Codec { kind, name } => {
                 let element = self
@@ -234,7 +245,15 @@ impl ObjectModel {
         self.raise_with(key, event, members, now);
     }
 
-    fn flow_changed(&mut self, key: u64, event: &str, kind: MediaKind, flowing: bool, now: Now) {
+    fn flow_changed(
+        &mut self,
+        key: u64,
+        event: &str,
+        kind: MediaKind,
+        stream: &StreamName,
+        flowing: bool,
+        now: Now,
+    ) {
         let element = self
             .tree
             .get_mut(key)
@@ -247,20 +266,31 @@ impl ObjectModel {
         } else {
             &mut element.flowing_out
         };
-        let Some(state) = flow.get_mut(kind).filter(|state| **state != flowing) else {
+        let name = match stream {
+            StreamName::Default => DEFAULT,
+            StreamName::Named(name) => name,
+        };
+        let Some(streams) = flow.get_mut(kind) else {
             return;
         };
-        *state = flowing;
+        let changed = if flowing {
+            streams.insert(name.to_owned())
+        } else {
+            streams.remove(name)
+        };
+        if !changed {
+            return;
+        }
         let state = if flowing { "FLOWING" } else { "NOT_FLOWING" };
         let members = [
             ("state", state.into()),
-            ("padName", DEFAULT.into()),
+            ("padName", name.into()),
             ("mediaType", media_type(kind).into()),
         ];
         self.raise_with(key, event, members, now);
         if flowing {
             let source = match event {
-                "MediaFlowInStateChanged" => self.links.source_of(key, kind),
+                "MediaFlowInStateChanged" => self.links.source_of_stream(key, kind, name),
                 _ => Some(key),
             };
             if let Some(source) = source {

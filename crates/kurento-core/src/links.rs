@@ -1,13 +1,14 @@
 //! Who sends what to whom.
 //!
 //! A sink input (kind and description) has at most one source; a source output feeds any number of
-//! sinks. Only links between inputs and outputs called [`DEFAULT`] carry media.
+//! sinks. What is called [`DEFAULT`] is the first stream of a kind, other descriptions are names of
+//! further ones; data has one stream only.
 
 use crate::call::media_type;
-use salono_media_api::MediaKind;
+use salono_media_api::{ElementKey, MediaKind, Pad, StreamName};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The description of the only stream per kind that elements provide.
+/// The description of the stream that counts where none is described.
 pub(crate) const DEFAULT: &str = "default";
 
 /// An output or an input of an element.
@@ -19,6 +20,19 @@ pub(crate) struct Port {
     pub(crate) kind: MediaKind,
     /// Which of several streams of the kind.
     pub(crate) description: String,
+}
+
+impl Port {
+    /// What the engine knows it by.
+    pub(crate) fn pad(&self) -> Pad {
+        Pad {
+            element: ElementKey(self.element),
+            stream: match self.description.as_str() {
+                DEFAULT => StreamName::Default,
+                name => StreamName::Named(name.into()),
+            },
+        }
+    }
 }
 
 /// A connection between two elements.
@@ -33,7 +47,8 @@ pub(crate) struct Link {
 impl Link {
     /// Whether media takes it.
     pub(crate) fn carries_media(&self) -> bool {
-        self.source.description == DEFAULT && self.sink.description == DEFAULT
+        self.sink.kind != MediaKind::Data
+            || (self.source.description == DEFAULT && self.sink.description == DEFAULT)
     }
 }
 
@@ -76,15 +91,24 @@ impl Links {
         self.by_sink.contains_key(sink)
     }
 
-    /// The element whose media of a kind comes in, by the only stream that carries media.
+    /// The element whose media of a kind comes in by the default stream.
     pub(crate) fn source_of(&self, element: u64, kind: MediaKind) -> Option<u64> {
+        self.source_of_stream(element, kind, DEFAULT)
+    }
+
+    /// The element whose media of a kind comes in by a stream.
+    pub(crate) fn source_of_stream(
+        &self,
+        element: u64,
+        kind: MediaKind,
+        description: &str,
+    ) -> Option<u64> {
         let sink = Port {
             element,
             kind,
-            description: DEFAULT.to_owned(),
+            description: description.to_owned(),
         };
-        let source = self.by_sink.get(&sink)?;
-        (source.description == DEFAULT).then_some(source.element)
+        self.by_sink.get(&sink).map(|source| source.element)
     }
 
     /// Links that bring something to the element, by kind and description.

@@ -11,7 +11,7 @@ use salono_media_api::{
     CodecStats, Command, ConnectionState, DataChannelState, DataChannelStats, DtlsState,
     ElementEvent, ElementKey, ElementStats, Event, IceCandidate, IceState, LatencyStats,
     MediaError, MediaErrorKind, MediaKind, Op, PipelineKey, Reply, SpeakerEvent, StreamDirection,
-    StreamStats, TransportStats,
+    StreamName, StreamStats, TransportStats,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -556,6 +556,10 @@ fn element_event(name: &str, arguments: &[&str]) -> ElementEvent {
         "VIDEO" => MediaKind::Video,
         _ => MediaKind::Data,
     };
+    let stream = || match arguments {
+        [_, name, _] => StreamName::Named((*name).into()),
+        _ => StreamName::Default,
+    };
     let flag = || arguments.last() == Some(&"true");
     let connected = || {
         if flag() {
@@ -591,10 +595,12 @@ fn element_event(name: &str, arguments: &[&str]) -> ElementEvent {
         "Media" => ElementEvent::Media(connected()),
         "FlowIn" => ElementEvent::FlowIn {
             kind: media(),
+            stream: stream(),
             flowing: flag(),
         },
         "FlowOut" => ElementEvent::FlowOut {
             kind: media(),
+            stream: stream(),
             flowing: flag(),
         },
         "Codec" => ElementEvent::Codec {

@@ -2,7 +2,7 @@
 
 use crate::{
     Bandwidth, DataChannelSpec, ElementKey, ElementSpec, IceCandidate, IceSettings, MediaKind,
-    OfferKinds, PipelineKey, RembParams, SpeakerDetection, Token,
+    OfferKinds, Pad, PipelineKey, RembParams, SpeakerDetection, Token,
 };
 
 /// One order for the shard, or shards, that carry a pipeline.
@@ -35,21 +35,22 @@ pub enum Op {
         /// The element.
         element: ElementKey,
     },
-    /// Sends one kind of media from `source` to `sink`, replacing the sink's previous source.
+    /// Sends one kind of media from `source` to `sink`, replacing the sink's previous source. A
+    /// stream that does not exist yet carries media once it does.
     Connect {
         /// Where media comes from.
-        source: ElementKey,
+        source: Pad,
         /// Where it goes to; may be `source` itself (loopback).
-        sink: ElementKey,
+        sink: Pad,
         /// Which kind.
         kind: MediaKind,
     },
     /// Ends a connection. Unknown connections are ignored.
     Disconnect {
         /// Where media came from.
-        source: ElementKey,
+        source: Pad,
         /// Where it went to.
-        sink: ElementKey,
+        sink: Pad,
         /// Which kind.
         kind: MediaKind,
     },

@@ -1,7 +1,8 @@
 //! Events: past tense, upwards.
 
 use crate::{
-    ElementKey, ElementStats, IceCandidate, MediaError, MediaKind, PipelineKey, SpeakerEvent, Token,
+    ElementKey, ElementStats, IceCandidate, MediaError, MediaKind, PipelineKey, SpeakerEvent,
+    StreamName, Token,
 };
 
 /// One report of a shard.
@@ -90,6 +91,8 @@ pub enum ElementEvent {
     FlowIn {
         /// Of this kind.
         kind: MediaKind,
+        /// The stream; [`StreamName::Default`] for the default one, whatever its mid.
+        stream: StreamName,
         /// Now flowing.
         flowing: bool,
     },
@@ -97,10 +100,12 @@ pub enum ElementEvent {
     FlowOut {
         /// Of this kind.
         kind: MediaKind,
+        /// The stream; [`StreamName::Default`] for the default one, whatever its mid.
+        stream: StreamName,
         /// Now flowing.
         flowing: bool,
     },
-    /// What comes from the peer is encoded like this, now for the first time or otherwise than
+    /// What comes from the peer by its default stream is encoded like this, now for the first time or otherwise than
     /// before.
     Codec {
         /// Audio or video.

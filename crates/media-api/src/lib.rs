@@ -25,8 +25,8 @@ pub use metrics::ShardMetrics;
 pub use speakers::{AudioLevel, SpeakerDetection, SpeakerEvent};
 pub use spec::{
     Bandwidth, CertificateKind, CryptoSuite, DataChannelSpec, ElementSpec, IceCandidate,
-    IceSettings, MediaKind, OfferDirection, OfferKinds, RembParams, RtpSpec, SdesKey,
-    ServerAddress, TurnServer, TurnTransport, WebRtcSpec,
+    IceSettings, MediaKind, OfferDirection, OfferKinds, Pad, RembParams, RtpSpec, SdesKey,
+    ServerAddress, StreamName, TurnServer, TurnTransport, WebRtcSpec,
 };
 pub use stats::{
     CandidatePairState, CandidatePairStats, CandidateStats, CertificateStats, CodecStats,

@@ -1,8 +1,9 @@
 //! What an element is made from and what is asked of it.
 
-use crate::Bitrate;
+use crate::{Bitrate, ElementKey};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 /// The kind of media that a connection carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,6 +19,37 @@ pub enum MediaKind {
 impl MediaKind {
     /// All kinds, in the order in which an untyped connect makes its connections.
     pub const ALL: [Self; 3] = [Self::Audio, Self::Video, Self::Data];
+}
+
+/// Which of several streams of one kind.
+///
+/// An endpoint has a stream per m-line. The first m-line of a kind is its default one; every m-line
+/// goes by its `a=mid`, too.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum StreamName {
+    /// The one that counts where none is named.
+    #[default]
+    Default,
+    /// The one of this name.
+    Named(Arc<str>),
+}
+
+/// Where a connection begins or ends: one stream of an element.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pad {
+    /// The element.
+    pub element: ElementKey,
+    /// Which of its streams of the kind that is connected.
+    pub stream: StreamName,
+}
+
+impl From<ElementKey> for Pad {
+    fn from(element: ElementKey) -> Self {
+        Self {
+            element,
+            stream: StreamName::Default,
+        }
+    }
 }
 
 /// Everything that is fixed when an element is created.

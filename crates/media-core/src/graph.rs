@@ -1,11 +1,11 @@
 //! The element graph of one pipeline, and the question that routing asks of it.
 //!
-//! Elements connect per media kind; a sink takes one source per kind. Endpoints make and use media,
-//! PassThroughs only hand it on, and hub ports hand on what another port of their hub took in, so a
-//! route is the nearest endpoint upstream. Cycles are legal (loopback); a ring without an endpoint
-//! carries nothing.
+//! Elements connect per media kind and stream; a stream of a sink takes one source. Endpoints make
+//! and use media, PassThroughs only hand it on, and hub ports hand on what another port of their hub
+//! took in, so a route is the nearest endpoint upstream. Cycles are legal (loopback); a ring without
+//! an endpoint carries nothing.
 
-use salono_media_api::{ElementKey, MediaKind};
+use salono_media_api::{ElementKey, MediaKind, Pad, StreamName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What routing needs to know about an element.
@@ -19,15 +19,47 @@ pub(crate) enum NodeKind {
     HubPort,
 }
 
+/// A stream of an element, as an input or as an output.
+type Stream = (MediaKind, StreamName);
+
 #[derive(Debug, Clone)]
 struct Node {
     kind: NodeKind,
-    sources: [Option<ElementKey>; 3],
-    sinks: [BTreeSet<ElementKey>; 3],
+    sources: BTreeMap<Stream, Pad>,
+    sinks: BTreeMap<Stream, BTreeSet<Pad>>,
     /// For hub ports: the port whose input leaves here.
     from: [Option<ElementKey>; 3],
     /// For hub ports: the ports that what comes in here leaves by.
     to: [BTreeSet<ElementKey>; 3],
+}
+
+impl Node {
+    fn source(&self, kind: MediaKind, stream: &StreamName) -> Option<&Pad> {
+        self.sources.get(&(kind, stream.clone()))
+    }
+
+    /// Where an output leads to.
+    fn sinks(&self, kind: MediaKind, stream: &StreamName) -> impl Iterator<Item = &Pad> {
+        self.sinks
+            .get(&(kind, stream.clone()))
+            .into_iter()
+            .flatten()
+    }
+
+    /// Where all outputs of a kind lead to.
+    fn all_sinks(&self, kind: MediaKind) -> impl Iterator<Item = &Pad> {
+        let of_kind = self.sinks.iter().filter(move |((of, _), _)| *of == kind);
+        of_kind.flat_map(|(_, sinks)| sinks)
+    }
+
+    fn forget_sink(&mut self, output: &Stream, sink: &Pad) {
+        if let Some(sinks) = self.sinks.get_mut(output) {
+            sinks.remove(sink);
+            if sinks.is_empty() {
+                self.sinks.remove(output);
+            }
+        }
+    }
 }
 
 /// The elements of one pipeline and their connections.
@@ -53,8 +85,8 @@ impl Graph {
             element,
             Node {
                 kind,
-                sources: [None; 3],
-                sinks: Default::default(),
+                sources: BTreeMap::new(),
+                sinks: BTreeMap::new(),
                 from: [None; 3],
                 to: Default::default(),
             },
@@ -71,16 +103,19 @@ impl Graph {
         let Some(node) = self.nodes.get(&element) else {
             return affected;
         };
-        let sources = node.sources;
+        let sources = node.sources.clone();
         let sinks = node.sinks.clone();
         let to = node.to.clone();
+        let pad = |stream: StreamName| Pad { element, stream };
+        for ((kind, stream), source) in sources {
+            affected.append(&mut self.disconnect(&source, &pad(stream), kind));
+        }
+        for ((kind, stream), sinks) in sinks {
+            for sink in sinks {
+                affected.append(&mut self.disconnect(&pad(stream.clone()), &sink, kind));
+            }
+        }
         for kind in MediaKind::ALL {
-            if let Some(source) = sources[slot(kind)] {
-                affected.append(&mut self.disconnect(source, element, kind));
-            }
-            for sink in &sinks[slot(kind)] {
-                affected.append(&mut self.disconnect(element, *sink, kind));
-            }
             for port in &to[slot(kind)] {
                 affected.append(&mut self.route(*port, None, kind));
             }
@@ -95,39 +130,38 @@ impl Graph {
     /// element is unknown.
     pub(crate) fn connect(
         &mut self,
-        source: ElementKey,
-        sink: ElementKey,
+        source: &Pad,
+        sink: &Pad,
         kind: MediaKind,
     ) -> Option<Affected> {
-        if !self.nodes.contains_key(&source) {
+        if !self.nodes.contains_key(&source.element) {
             return None;
         }
-        let previous = self.nodes.get_mut(&sink)?.sources[slot(kind)].replace(source);
+        let input = (kind, sink.stream.clone());
+        let sources = &mut self.nodes.get_mut(&sink.element)?.sources;
+        let previous = sources.insert(input, source.clone());
         if let Some(previous) = previous
-            && let Some(node) = self.nodes.get_mut(&previous)
+            && let Some(node) = self.nodes.get_mut(&previous.element)
         {
-            node.sinks[slot(kind)].remove(&sink);
+            node.forget_sink(&(kind, previous.stream), sink);
         }
-        self.nodes.get_mut(&source)?.sinks[slot(kind)].insert(sink);
+        let outputs = &mut self.nodes.get_mut(&source.element)?.sinks;
+        let sinks = outputs.entry((kind, source.stream.clone())).or_default();
+        sinks.insert(sink.clone());
         Some(self.downstream(sink, kind))
     }
 
     /// Ends a connection; nothing changes when there is none.
-    pub(crate) fn disconnect(
-        &mut self,
-        source: ElementKey,
-        sink: ElementKey,
-        kind: MediaKind,
-    ) -> Affected {
-        let Some(node) = self.nodes.get_mut(&sink) else {
+    pub(crate) fn disconnect(&mut self, source: &Pad, sink: &Pad, kind: MediaKind) -> Affected {
+        let Some(node) = self.nodes.get_mut(&sink.element) else {
             return Affected::new();
         };
-        if node.sources[slot(kind)] != Some(source) {
+        if node.source(kind, &sink.stream) != Some(source) {
             return Affected::new();
         }
-        node.sources[slot(kind)] = None;
-        if let Some(node) = self.nodes.get_mut(&source) {
-            node.sinks[slot(kind)].remove(&sink);
+        node.sources.remove(&(kind, sink.stream.clone()));
+        if let Some(node) = self.nodes.get_mut(&source.element) {
+            node.forget_sink(&(kind, source.stream.clone()), sink);
         }
         self.downstream(sink, kind)
     }
@@ -161,53 +195,61 @@ impl Graph {
         self.behind(port, kind)
     }
 
-    /// The endpoint whose media of this kind reaches `sink`.
+    /// The endpoint whose default stream of this kind reaches the default one of `sink`.
     pub(crate) fn source_of(&self, sink: ElementKey, kind: MediaKind) -> Option<ElementKey> {
+        let pad = self.pad_behind(sink, kind, &StreamName::Default)?;
+        (pad.stream == StreamName::Default).then_some(pad.element)
+    }
+
+    /// The stream of an endpoint that reaches a stream of `sink`. What elements in between hand on
+    /// keeps its name.
+    pub(crate) fn pad_behind(
+        &self,
+        sink: ElementKey,
+        kind: MediaKind,
+        stream: &StreamName,
+    ) -> Option<Pad> {
         let mut seen = BTreeSet::new();
-        let mut at = self.nodes.get(&sink)?.sources[slot(kind)]?;
+        let mut at = self.nodes.get(&sink)?.source(kind, stream)?;
         loop {
-            let node = self.nodes.get(&at)?;
-            match node.kind {
-                NodeKind::Endpoint => return Some(at),
-                NodeKind::PassThrough => {
-                    if !seen.insert(at) {
-                        return None;
-                    }
-                    at = node.sources[slot(kind)]?;
-                }
-                NodeKind::HubPort => {
-                    if !seen.insert(at) {
-                        return None;
-                    }
-                    let from = self.nodes.get(&node.from[slot(kind)]?)?;
-                    at = from.sources[slot(kind)]?;
-                }
+            let node = self.nodes.get(&at.element)?;
+            let input = match node.kind {
+                NodeKind::Endpoint => return Some(at.clone()),
+                NodeKind::PassThrough => node,
+                NodeKind::HubPort => self.nodes.get(&node.from[slot(kind)]?)?,
+            };
+            if !seen.insert(at) {
+                return None;
             }
+            at = input.source(kind, &at.stream)?;
         }
     }
 
     /// The endpoints that media of this kind leaving `source` reaches, in key order.
     pub(crate) fn sinks_of(&self, source: ElementKey, kind: MediaKind) -> Vec<ElementKey> {
-        self.behind(source, kind)
-            .into_iter()
-            .map(|(endpoint, _)| endpoint)
-            .collect()
+        let sinks = self.nodes.get(&source).into_iter();
+        let mut found = Affected::new();
+        for sink in sinks.flat_map(|node| node.all_sinks(kind)) {
+            found.append(&mut self.downstream(sink, kind));
+        }
+        found.into_iter().map(|(endpoint, _)| endpoint).collect()
     }
 
-    /// The endpoint whose media of this kind leaves `element`.
-    pub(crate) fn source_behind(&self, element: ElementKey, kind: MediaKind) -> Option<ElementKey> {
+    /// The stream of an endpoint that leaves `element` as its default one.
+    pub(crate) fn source_behind(&self, element: ElementKey, kind: MediaKind) -> Option<Pad> {
         let node = self.nodes.get(&element)?;
+        let stream = &StreamName::Default;
         match node.kind {
-            NodeKind::Endpoint => Some(element),
-            NodeKind::PassThrough => self.source_of(element, kind),
-            NodeKind::HubPort => self.source_of(node.from[slot(kind)]?, kind),
+            NodeKind::Endpoint => Some(element.into()),
+            NodeKind::PassThrough => self.pad_behind(element, kind, stream),
+            NodeKind::HubPort => self.pad_behind(node.from[slot(kind)]?, kind, stream),
         }
     }
 
-    /// Whether something is connected to the element, endpoint or not.
+    /// Whether something is connected to the element's default stream, endpoint or not.
     pub(crate) fn has_source(&self, element: ElementKey, kind: MediaKind) -> bool {
         let node = self.nodes.get(&element);
-        node.is_some_and(|node| node.sources[slot(kind)].is_some())
+        node.is_some_and(|node| node.source(kind, &StreamName::Default).is_some())
     }
 
     /// Elements that hand on what enters or leaves `start`, itself included if it does.
@@ -219,7 +261,7 @@ impl Graph {
             let Some(node) = self.nodes.get(&at).filter(|_| seen.insert(at)) else {
                 continue;
             };
-            let sinks = &node.sinks[slot(kind)];
+            let sinks = node.all_sinks(kind).map(|sink| sink.element);
             match node.kind {
                 NodeKind::Endpoint => {
                     if at == start {
@@ -238,8 +280,9 @@ impl Graph {
                     }
                     for port in &node.to[slot(kind)] {
                         found.insert(*port);
-                        let port = self.nodes.get(port);
-                        todo.extend(port.into_iter().flat_map(|port| &port.sinks[slot(kind)]));
+                        let port = self.nodes.get(port).into_iter();
+                        let sinks = port.flat_map(|port| port.all_sinks(kind));
+                        todo.extend(sinks.map(|sink| sink.element));
                     }
                 }
             }
@@ -249,34 +292,26 @@ impl Graph {
 
     /// Endpoints that what leaves an element reaches.
     fn behind(&self, source: ElementKey, kind: MediaKind) -> Affected {
-        let mut found = Affected::new();
-        for sink in self
-            .nodes
-            .get(&source)
-            .into_iter()
-            .flat_map(|node| &node.sinks[slot(kind)])
-        {
-            found.append(&mut self.downstream(*sink, kind));
-        }
-        found
+        let sinks = self.sinks_of(source, kind).into_iter();
+        sinks.map(|sink| (sink, kind)).collect()
     }
 
     /// Endpoints at or behind `sink`, not looking past any endpoint.
-    fn downstream(&self, sink: ElementKey, kind: MediaKind) -> Affected {
+    fn downstream<'a>(&'a self, sink: &'a Pad, kind: MediaKind) -> Affected {
         let mut found = Affected::new();
         let mut seen = BTreeSet::new();
         let mut todo = vec![sink];
         while let Some(at) = todo.pop() {
-            let Some(node) = self.nodes.get(&at) else {
+            let Some(node) = self.nodes.get(&at.element) else {
                 continue;
             };
             match node.kind {
                 NodeKind::Endpoint => {
-                    found.insert((at, kind));
+                    found.insert((at.element, kind));
                 }
                 NodeKind::PassThrough => {
                     if seen.insert(at) {
-                        todo.extend(&node.sinks[slot(kind)]);
+                        todo.extend(node.sinks(kind, &at.stream));
                     }
                 }
                 NodeKind::HubPort => {
@@ -284,7 +319,7 @@ impl Graph {
                         let outputs = node.to[slot(kind)].iter();
                         let sinks = outputs
                             .filter_map(|port| self.nodes.get(port))
-                            .flat_map(|port| &port.sinks[slot(kind)]);
+                            .flat_map(|port| port.sinks(kind, &at.stream));
                         todo.extend(sinks);
                     }
                 }
@@ -313,12 +348,48 @@ mod tests {
         graph
     }
 
+    fn connect(
+        graph: &mut Graph,
+        source: ElementKey,
+        sink: ElementKey,
+        kind: MediaKind,
+    ) -> Option<Affected> {
+        graph.connect(&source.into(), &sink.into(), kind)
+    }
+
+    fn pad(element: ElementKey, stream: &str) -> Pad {
+        let stream = StreamName::Named(stream.into());
+        Pad { element, stream }
+    }
+
+    #[test]
+    fn streams_are_connected_by_name_and_keep_it_on_the_way() {
+        let mut graph = graph();
+        connect(&mut graph, A, P, Video);
+        connect(&mut graph, P, B, Video);
+        graph.connect(&pad(A, "2"), &pad(P, "screen"), Video);
+        let affected = graph.connect(&pad(P, "screen"), &pad(B, "7"), Video);
+        assert_eq!(affected, Some(Affected::from([(B, Video)])));
+        let seven = StreamName::Named("7".into());
+        assert_eq!(graph.pad_behind(B, Video, &seven), Some(pad(A, "2")));
+        assert_eq!(graph.source_of(B, Video), Some(A));
+        assert_eq!(graph.sinks_of(A, Video), vec![B]);
+        graph.disconnect(&pad(P, "screen"), &pad(B, "7"), Video);
+        assert_eq!(graph.pad_behind(B, Video, &seven), None);
+        assert_eq!(graph.source_of(B, Video), Some(A), "the other one stays");
+        // The default input may be fed by a named stream, which is not the default one.
+        graph.connect(&pad(A, "2"), &B.into(), Video);
+        assert_eq!(graph.source_of(B, Video), None);
+        let default = graph.pad_behind(B, Video, &StreamName::Default);
+        assert_eq!(default, Some(pad(A, "2")));
+    }
+
     #[test]
     fn a_route_leads_through_pass_throughs_to_the_endpoint() {
         let mut graph = graph();
-        graph.connect(A, P, Video);
-        graph.connect(P, Q, Video);
-        let affected = graph.connect(Q, B, Video).unwrap();
+        connect(&mut graph, A, P, Video);
+        connect(&mut graph, P, Q, Video);
+        let affected = connect(&mut graph, Q, B, Video).unwrap();
         assert_eq!(affected, Affected::from([(B, Video)]));
         assert_eq!(graph.source_of(B, Video), Some(A));
         assert_eq!(graph.source_of(B, Audio), None);
@@ -328,10 +399,10 @@ mod tests {
     #[test]
     fn a_new_source_replaces_the_old_one_for_everything_behind_it() {
         let mut graph = graph();
-        graph.connect(A, P, Video);
-        graph.connect(P, A, Video);
-        graph.connect(P, B, Video);
-        let affected = graph.connect(B, P, Video).unwrap();
+        connect(&mut graph, A, P, Video);
+        connect(&mut graph, P, A, Video);
+        connect(&mut graph, P, B, Video);
+        let affected = connect(&mut graph, B, P, Video).unwrap();
         assert_eq!(affected, Affected::from([(A, Video), (B, Video)]));
         assert_eq!(graph.source_of(A, Video), Some(B));
         assert_eq!(graph.sinks_of(A, Video), vec![]);
@@ -340,7 +411,7 @@ mod tests {
     #[test]
     fn an_endpoint_may_feed_itself() {
         let mut graph = graph();
-        graph.connect(A, A, Audio);
+        connect(&mut graph, A, A, Audio);
         assert_eq!(graph.source_of(A, Audio), Some(A));
         assert!(graph.remove(A).is_empty());
     }
@@ -348,9 +419,9 @@ mod tests {
     #[test]
     fn a_ring_of_pass_throughs_carries_nothing_and_ends() {
         let mut graph = graph();
-        graph.connect(P, Q, Video);
-        graph.connect(Q, P, Video);
-        graph.connect(P, B, Video);
+        connect(&mut graph, P, Q, Video);
+        connect(&mut graph, Q, P, Video);
+        connect(&mut graph, P, B, Video);
         assert_eq!(graph.source_of(B, Video), None);
     }
 
@@ -362,8 +433,8 @@ mod tests {
         graph.add(B, NodeKind::Endpoint);
         graph.add(one, NodeKind::HubPort);
         graph.add(two, NodeKind::HubPort);
-        graph.connect(A, one, Video);
-        graph.connect(two, B, Video);
+        connect(&mut graph, A, one, Video);
+        connect(&mut graph, two, B, Video);
         assert_eq!(graph.source_of(B, Video), None);
         assert_eq!(
             graph.route(two, Some(one), Video),
@@ -372,10 +443,10 @@ mod tests {
         assert_eq!(graph.source_of(B, Video), Some(A));
         assert_eq!(graph.sinks_of(A, Video), vec![B]);
         assert_eq!(
-            graph.disconnect(A, one, Video),
+            graph.disconnect(&A.into(), &one.into(), Video),
             Affected::from([(B, Video)])
         );
-        graph.connect(A, one, Video);
+        connect(&mut graph, A, one, Video);
         assert_eq!(graph.remove(one), Affected::from([(B, Video)]));
         assert_eq!(graph.source_of(B, Video), None);
     }
@@ -391,10 +462,10 @@ mod tests {
     #[test]
     fn removing_an_element_affects_what_is_behind_it() {
         let mut graph = graph();
-        graph.connect(A, P, Video);
-        graph.connect(P, B, Video);
+        connect(&mut graph, A, P, Video);
+        connect(&mut graph, P, B, Video);
         assert_eq!(graph.remove(P), Affected::from([(B, Video)]));
         assert_eq!(graph.source_of(B, Video), None);
-        assert!(graph.disconnect(A, P, Video).is_empty());
+        assert!(graph.disconnect(&A.into(), &P.into(), Video).is_empty());
     }
 }

@@ -15,7 +15,7 @@ use crate::track::{Outbound, Router, TrackSlot};
 use lines::Lines;
 use receive::Source;
 use salono_media_api::{
-    Bandwidth, ConnectionState, ElementEvent, ElementKey, Event, MediaKind, RembParams,
+    Bandwidth, ConnectionState, ElementEvent, ElementKey, Event, MediaKind, RembParams, StreamName,
 };
 use salono_sdp::MediaKind as SdpKind;
 use salono_sdp::negotiate::NegotiatedMedia;
@@ -63,7 +63,12 @@ impl Peer {
         }
     }
 
-    /// The track of a kind that this peer sends.
+    /// The track of a stream that this peer sends.
+    pub(crate) fn inbound_of(&self, kind: MediaKind, name: &StreamName) -> Option<TrackSlot> {
+        self.lines.named(kind, name).and_then(|line| line.inbound)
+    }
+
+    /// The track of a kind that this peer sends by its default stream.
     pub(crate) fn inbound(&self, kind: MediaKind) -> Option<TrackSlot> {
         self.lines.first(kind).and_then(|line| line.inbound)
     }

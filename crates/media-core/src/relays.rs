@@ -6,7 +6,7 @@
 
 use crate::peer::FLOW_INTERVAL;
 use crate::track::Clock;
-use salono_media_api::{ElementEvent, ElementKey, Event, MediaKind};
+use salono_media_api::{ElementEvent, ElementKey, Event, MediaKind, StreamName};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Instant;
 
@@ -66,11 +66,13 @@ impl Relays {
         } = flow;
         let event = if outgoing {
             ElementEvent::FlowOut {
+                stream: StreamName::Default,
                 kind,
                 flowing: flows,
             }
         } else {
             ElementEvent::FlowIn {
+                stream: StreamName::Default,
                 kind,
                 flowing: flows,
             }

@@ -13,6 +13,7 @@ mod neighbours;
 mod ports;
 mod servers;
 mod speakers;
+mod streams;
 
 use crate::config::ShardConfig;
 use crate::context::Context;
@@ -250,10 +251,13 @@ impl Shard {
             // What a peer does not take is not fetched from other shards.
             let takes = self.peers.get(slot).is_some_and(|peer| peer.takes(*kind));
             let elsewhere = self.mirror_for((*sink, *kind), source.filter(|_| takes));
+            let named = self.named_track(*sink, *kind);
             let Some(peer) = self.peers.get(slot) else {
                 continue;
             };
-            peer.route(*kind, here.or(elsewhere), &mut self.router);
+            let track = named.or(here).or(elsewhere);
+            peer.route(*kind, track, &mut self.router);
+            self.reroute_streams(*sink, *kind);
         }
     }
 

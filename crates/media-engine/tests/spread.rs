@@ -147,8 +147,8 @@ fn every_viewer_on_either_shard_gets_every_packet() {
         let (socket, _) = world.endpoint(key);
         viewers.push(socket);
         world.op(Op::Connect {
-            source: ElementKey(0),
-            sink: ElementKey(key),
+            source: ElementKey(0).into(),
+            sink: ElementKey(key).into(),
             kind: MediaKind::Audio,
         });
     }

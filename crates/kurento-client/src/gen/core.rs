@@ -1146,7 +1146,8 @@ impl MediaElement {
     /// As [`MediaElement::connect`], with optional parameters: those after the first `None` do not count.
     ///
     /// - `media_type`: The only type to connect; all three unless given.
-    /// - `source_media_description`: Which output of this type; `default` unless given.
+    /// - `source_media_description`: Which output of this type; `default`, the first stream,
+    ///   unless given. Further streams of an endpoint go by the `mid` of their media section.
     /// - `sink_media_description`: Which input of this type; `default` unless given.
     ///
     /// # Errors
@@ -1182,7 +1183,8 @@ impl MediaElement {
     /// As [`MediaElement::disconnect`], with optional parameters: those after the first `None` do not count.
     ///
     /// - `media_type`: The only type to disconnect; all three unless given.
-    /// - `source_media_description`: Which output of this type; `default` unless given.
+    /// - `source_media_description`: Which output of this type; `default`, the first stream,
+    ///   unless given. Further streams of an endpoint go by the `mid` of their media section.
     /// - `sink_media_description`: Which input of this type; `default` unless given.
     ///
     /// # Errors

@@ -1765,14 +1765,29 @@ pub struct OfferOptions {
     )]
     pub offer_to_receive_video: Option<bool>,
     /// Beyond Kurento, for an endpoint that is negotiated already: `true` offers what was
-    /// negotiated once more and restarts ICE, `false` offers it once more. Without this member a
-    /// second offer fails.
+    /// negotiated once more and restarts ICE, `false` offers it once more. Without this member or
+    /// one of the next two a second offer fails.
     #[serde(
         rename = "iceRestart",
         default,
         skip_serializing_if = "Option::is_none"
     )]
     pub ice_restart: Option<bool>,
+    /// Beyond Kurento: how many audio sections the offer has, 0 to 32. On an endpoint that is
+    /// negotiated already: how many are in use at least; what is missing is added.
+    #[serde(
+        rename = "numAudioMedias",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub num_audio_medias: Option<i32>,
+    /// Beyond Kurento: how many video sections the offer has, as `numAudioMedias`.
+    #[serde(
+        rename = "numVideoMedias",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub num_video_medias: Option<i32>,
 }
 
 impl Serialize for OfferOptions {
@@ -1786,6 +1801,12 @@ impl Serialize for OfferOptions {
         }
         if let Some(value) = &self.ice_restart {
             members.serialize_entry("iceRestart", value)?;
+        }
+        if let Some(value) = &self.num_audio_medias {
+            members.serialize_entry("numAudioMedias", value)?;
+        }
+        if let Some(value) = &self.num_video_medias {
+            members.serialize_entry("numVideoMedias", value)?;
         }
         members.serialize_entry("__module__", "kurento")?;
         members.serialize_entry("__type__", "OfferOptions")?;

@@ -3,14 +3,15 @@
 use super::lines::Line;
 use super::{FLOW_INTERVAL, Peer, report};
 use crate::track::{Clock, OutSlot, Router, TrackSlot};
-use salono_media_api::{ConnectionState, ElementEvent, ElementKey, Event, MediaKind};
+use salono_media_api::{ConnectionState, ElementEvent, ElementKey, Event, MediaKind, StreamName};
 use std::collections::VecDeque;
 use std::time::Instant;
 
 impl Peer {
-    /// Whether media of a kind comes from the peer.
-    pub(crate) fn sends(&self, kind: MediaKind) -> bool {
-        self.lines.first(kind).is_some_and(|line| line.flows_out)
+    /// Whether media of a stream comes from the peer.
+    pub(crate) fn sends(&self, kind: MediaKind, name: &StreamName) -> bool {
+        let line = self.lines.named(kind, name);
+        line.is_some_and(|line| line.flows_out)
     }
 
     /// Whether media began or ceased to come from the peer since this was asked last.
@@ -121,8 +122,12 @@ impl Line {
         let changed = self.flows_out != flowing;
         if changed {
             self.flows_out = flowing;
-            let kind = self.kind;
-            report(events, element, ElementEvent::FlowOut { kind, flowing });
+            let event = ElementEvent::FlowOut {
+                kind: self.kind,
+                stream: self.told_name(),
+                flowing,
+            };
+            report(events, element, event);
         }
         changed
     }
@@ -130,17 +135,21 @@ impl Line {
     fn set_flow_in(&mut self, flowing: bool, element: ElementKey, events: &mut VecDeque<Event>) {
         if self.flows_in != flowing {
             self.flows_in = flowing;
-            let kind = self.kind;
-            report(events, element, ElementEvent::FlowIn { kind, flowing });
+            let event = ElementEvent::FlowIn {
+                kind: self.kind,
+                stream: self.told_name(),
+                flowing,
+            };
+            report(events, element, event);
         }
     }
 
-    /// Reports what the peer sends with when that is news.
+    /// Reports what the peer sends with by its default stream when that is news.
     fn note_codec(&mut self, router: &Router, element: ElementKey, events: &mut VecDeque<Event>) {
         let Some(codec) = self
             .inbound
             .and_then(|track| router.track(track)?.current_codec())
-            .filter(|codec| self.codec != Some(codec.kind))
+            .filter(|codec| self.is_default() && self.codec != Some(codec.kind))
         else {
             return;
         };

@@ -1,7 +1,7 @@
 //! The audio and video m-lines of a peer, each in both directions.
 
 use crate::track::{OutSlot, TrackSlot};
-use salono_media_api::MediaKind;
+use salono_media_api::{MediaKind, StreamName};
 use salono_sdp::CodecKind;
 
 /// One m-line of audio or video in both directions.
@@ -10,8 +10,10 @@ pub(crate) struct Line {
     /// Position among the m-lines of the session.
     pub(crate) index: usize,
     pub(crate) kind: MediaKind,
-    /// `a=mid`, if any.
-    pub(crate) mid: Option<Box<str>>,
+    /// Its `a=mid`; the default name without one.
+    pub(crate) name: StreamName,
+    /// The first of its kind.
+    is_default: bool,
     pub(crate) transport: usize,
     pub(crate) inbound: Option<TrackSlot>,
     pub(crate) outbound: Option<OutSlot>,
@@ -21,6 +23,29 @@ pub(crate) struct Line {
     pub(super) flows_in: bool,
     /// What was reported of what comes.
     pub(super) codec: Option<CodecKind>,
+}
+
+impl Line {
+    /// What it is called in reports: by its mid when it is not the first of its kind.
+    pub(super) fn told_name(&self) -> StreamName {
+        if self.is_default {
+            StreamName::Default
+        } else {
+            self.name.clone()
+        }
+    }
+
+    /// Whether this is its `a=mid`, as packets carry it.
+    pub(super) fn is_named(&self, mid: &[u8]) -> bool {
+        match &self.name {
+            StreamName::Default => false,
+            StreamName::Named(name) => name.as_bytes() == mid,
+        }
+    }
+
+    pub(super) fn is_default(&self) -> bool {
+        self.is_default
+    }
 }
 
 /// The lines of a peer, in the order of their m-lines. There are no more than a session description
@@ -39,7 +64,8 @@ impl Lines {
                 let line = Line {
                     index,
                     kind,
-                    mid: None,
+                    name: StreamName::Default,
+                    is_default: false,
                     transport: 0,
                     inbound: None,
                     outbound: None,
@@ -58,6 +84,23 @@ impl Lines {
     /// The line that counts where only the kind is named: the first one.
     pub(crate) fn first(&self, kind: MediaKind) -> Option<&Line> {
         self.lines.iter().find(|line| line.kind == kind)
+    }
+
+    /// The line of a name.
+    pub(crate) fn named(&self, kind: MediaKind, name: &StreamName) -> Option<&Line> {
+        match name {
+            StreamName::Default => self.first(kind),
+            StreamName::Named(_) => self.of(kind).find(|line| line.name == *name),
+        }
+    }
+
+    /// Notes which lines are the first of their kind.
+    pub(super) fn mark_defaults(&mut self) {
+        let mut seen = [false; 2];
+        for line in &mut self.lines {
+            let seen = &mut seen[usize::from(line.kind == MediaKind::Video)];
+            line.is_default = !std::mem::replace(seen, true);
+        }
     }
 
     /// The line by which a track comes in.

@@ -45,7 +45,7 @@ impl Peer {
         let Some(packet) = datagram.get_mut(..opened.plain_len) else {
             return false;
         };
-        let Some(source) = self.source(transport, &header, router) else {
+        let Some(source) = self.source(transport, &header, packet, router) else {
             return true;
         };
         let Some(track) = router.track_mut(source.track) else {
@@ -77,8 +77,15 @@ impl Peer {
         SPARE_SOURCES + SOURCES_PER_LINE * self.lines.len()
     }
 
-    /// What an SSRC is: as announced, or by its payload type when it was not.
-    fn source(&mut self, transport: usize, header: &Header, router: &Router) -> Option<Source> {
+    /// What an SSRC is: as announced; when it was not, what its packet says of its m-line
+    /// (RFC 8843 §9.2), or else the first m-line of its payload type.
+    fn source(
+        &mut self,
+        transport: usize,
+        header: &Header,
+        packet: &[u8],
+        router: &Router,
+    ) -> Option<Source> {
         if let Some(source) = self
             .sources
             .iter()
@@ -91,8 +98,12 @@ impl Peer {
             .iter()
             .filter(|line| line.transport == transport)
             .find_map(|line| {
-                let track = line.inbound?;
-                Some((track, router.track(track)?.owns(header.payload_type)?))
+                let slot = line.inbound?;
+                let track = router.track(slot)?;
+                let mid = header.extensions(packet).find(track.extensions().mid);
+                let is_other = mid.is_some_and(|mid| !line.is_named(mid));
+                let is_rtx = track.owns(header.payload_type).filter(|_| !is_other)?;
+                Some((slot, is_rtx))
             })?;
         if self.sources.len() >= self.max_sources() {
             // A sender that begins anew picks another SSRC each time; one that is still in use is

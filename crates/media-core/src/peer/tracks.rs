@@ -7,7 +7,7 @@ use crate::config::Limits;
 use crate::demux::EndpointSlot;
 use crate::track::{Destination, Inbound, Outbound, Router, TrackSlot};
 use rand::{Rng, rngs::StdRng};
-use salono_media_api::MediaKind;
+use salono_media_api::{MediaKind, StreamName};
 use salono_sdp::MediaKind as SdpKind;
 
 impl Peer {
@@ -34,14 +34,18 @@ impl Peer {
             };
             let (ssrc, rtx) = (ssrcs.media, ssrcs.rtx);
             let line = self.lines.open(media.index, kind);
-            if line.kind != kind || line.mid.as_deref() != media.mid.as_deref() {
+            let name = match media.mid.as_deref() {
+                Some(mid) => StreamName::Named(mid.into()),
+                None => StreamName::Default,
+            };
+            if line.kind != kind || line.name != name {
                 // Another m-line took the place of one that was stopped (RFC 8829 §5.2.2).
                 stop_receiving(line, &mut self.sources, router);
                 if let Some(out) = line.outbound.take() {
                     router.remove_out(out);
                 }
                 line.kind = kind;
-                line.mid = media.mid.as_deref().map(Into::into);
+                line.name = name;
             }
             line.transport = transport;
             line.sends = media.send;
@@ -91,6 +95,7 @@ impl Peer {
                 stop_receiving(line, &mut self.sources, router);
             }
         }
+        self.lines.mark_defaults();
         self.feedback.set_up(negotiated);
         self.set_up_senders(router);
     }

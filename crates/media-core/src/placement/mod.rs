@@ -314,10 +314,10 @@ impl Placement {
                 }
             }
             Op::Connect { source, sink, kind } => {
-                place.graph.connect(*source, *sink, *kind);
+                place.graph.connect(source, sink, *kind);
             }
             Op::Disconnect { source, sink, kind } => {
-                place.graph.disconnect(*source, *sink, *kind);
+                place.graph.disconnect(source, sink, *kind);
             }
             Op::Route { port, from, kind } => {
                 place.graph.route(*port, *from, *kind);

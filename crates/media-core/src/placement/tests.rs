@@ -84,7 +84,15 @@ fn parts_learn_what_was_before_and_what_comes() {
     for element in 0..4 {
         place(&mut placement, BIG, element);
     }
-    order(&mut placement, BIG, Op::Connect { source, sink, kind });
+    order(
+        &mut placement,
+        BIG,
+        Op::Connect {
+            source: source.into(),
+            sink: sink.into(),
+            kind,
+        },
+    );
     let command = Command {
         pipeline: BIG,
         op: endpoint(4),
@@ -118,7 +126,16 @@ fn parts_learn_what_was_before_and_what_comes() {
         panic!("{orders:?}")
     };
     assert_eq!(
-        order(&mut placement, BIG, Op::Disconnect { source, sink, kind }).len(),
+        order(
+            &mut placement,
+            BIG,
+            Op::Disconnect {
+                source: source.into(),
+                sink: sink.into(),
+                kind
+            }
+        )
+        .len(),
         2
     );
     let element = ElementKey(4);

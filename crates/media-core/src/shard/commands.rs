@@ -54,20 +54,20 @@ impl Shard {
                 let affected = self
                     .pipelines
                     .get_mut(&pipeline)
-                    .and_then(|graph| graph.connect(source, sink, kind))
+                    .and_then(|graph| graph.connect(&source, &sink, kind))
                     .unwrap_or_default();
                 self.reroute(&affected);
-                let relays = self.relays_behind(pipeline, sink, kind);
+                let relays = self.relays_behind(pipeline, sink.element, kind);
                 self.look_at(pipeline, &relays, kind, Ending::Later, now);
             }
             Op::Disconnect { source, sink, kind } => {
                 let affected = self
                     .pipelines
                     .get_mut(&pipeline)
-                    .map(|graph| graph.disconnect(source, sink, kind))
+                    .map(|graph| graph.disconnect(&source, &sink, kind))
                     .unwrap_or_default();
                 self.reroute(&affected);
-                let relays = self.relays_behind(pipeline, sink, kind);
+                let relays = self.relays_behind(pipeline, sink.element, kind);
                 self.look_at(pipeline, &relays, kind, Ending::Later, now);
             }
             Op::Route { port, from, kind } => {

@@ -3,7 +3,9 @@
 use super::Shard;
 use crate::demux::EndpointSlot;
 use crate::relays::{Ending, Flow};
-use salono_media_api::{ElementKey, ElementStats, LatencyStats, MediaKind, PipelineKey};
+use salono_media_api::{
+    ElementKey, ElementStats, LatencyStats, MediaKind, PipelineKey, StreamName,
+};
 use std::time::Instant;
 
 /// Kinds whose flow is watched.
@@ -87,16 +89,16 @@ impl Shard {
         let source = if flow.outgoing {
             graph.source_behind(flow.element, flow.kind)
         } else {
-            graph.source_of(flow.element, flow.kind)
+            graph.pad_behind(flow.element, flow.kind, &StreamName::Default)
         };
         let Some(source) = source else { return false };
         let peer = self
             .elements
-            .get(&source)
+            .get(&source.element)
             .and_then(|home| self.peers.get(home.endpoint?));
         match peer {
-            Some(peer) => peer.sends(flow.kind),
-            None => self.links.flows.contains_key(&(source, flow.kind)),
+            Some(peer) => peer.sends(flow.kind, &source.stream),
+            None => self.links.flows.contains_key(&(source.element, flow.kind)),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::links::{
 use crate::placement::{Elsewhere, Joined};
 use crate::relays::Ending;
 use crate::track::{Inbound, Taken, TrackSlot};
-use salono_media_api::{ElementKey, MediaKind, PipelineKey};
+use salono_media_api::{ElementKey, MediaKind, PipelineKey, StreamName};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -445,7 +445,7 @@ impl Shard {
             .and_then(|home| self.peers.get(home.endpoint?));
         for kind in KINDS {
             let flow = Flow {
-                flows: peer.is_some_and(|peer| peer.sends(kind)),
+                flows: peer.is_some_and(|peer| peer.sends(kind, &StreamName::Default)),
                 is_news,
                 latency: self
                     .router

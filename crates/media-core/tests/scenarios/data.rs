@@ -176,7 +176,11 @@ fn disconnected_data_goes_nowhere() {
     let (mut world, left, right) = two_peers(54);
     let (source, sink) = (world.element(left), world.element(right));
     let kind = MediaKind::Data;
-    world.op(Op::Disconnect { source, sink, kind });
+    world.op(Op::Disconnect {
+        source: source.into(),
+        sink: sink.into(),
+        kind,
+    });
     send(&mut world, left, "first", false, b"into the void");
     world.run(secs(1));
     assert!(world.peers[right].messages.is_empty());

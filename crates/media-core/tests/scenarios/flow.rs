@@ -11,10 +11,12 @@ fn told(world: &World, element: ElementKey) -> Vec<&'static str> {
             ElementEvent::FlowIn {
                 kind: MediaKind::Video,
                 flowing,
+                ..
             } => Some(if *flowing { "in+" } else { "in-" }),
             ElementEvent::FlowOut {
                 kind: MediaKind::Video,
                 flowing,
+                ..
             } => Some(if *flowing { "out+" } else { "out-" }),
             _ => None,
         })
@@ -76,7 +78,11 @@ fn a_changed_way_ends_a_flow_only_when_nothing_comes_back_in_time() {
     let cut = |world: &mut World, peer: usize| {
         let (source, sink) = (world.element(peer), relay);
         for kind in MediaKind::ALL {
-            world.op(Op::Disconnect { source, sink, kind });
+            world.op(Op::Disconnect {
+                source: source.into(),
+                sink: sink.into(),
+                kind,
+            });
         }
     };
     cut(&mut world, first);

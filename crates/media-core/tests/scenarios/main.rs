@@ -29,6 +29,7 @@ mod renegotiation;
 mod speakers;
 mod spread;
 mod spread_graphs;
+mod streams;
 mod support;
 mod switching;
 mod two_shards;

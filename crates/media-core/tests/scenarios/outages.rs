@@ -25,8 +25,8 @@ fn states(world: &World, peer: usize) -> Vec<String> {
             ElementEvent::IceState { state, .. } => format!("ice {state:?}"),
             ElementEvent::DtlsState { state, .. } => format!("dtls {state:?}"),
             ElementEvent::CandidatePairSelected { .. } => "pair".to_owned(),
-            ElementEvent::FlowIn { kind, flowing } => format!("in {kind:?} {flowing}"),
-            ElementEvent::FlowOut { kind, flowing } => format!("out {kind:?} {flowing}"),
+            ElementEvent::FlowIn { kind, flowing, .. } => format!("in {kind:?} {flowing}"),
+            ElementEvent::FlowOut { kind, flowing, .. } => format!("out {kind:?} {flowing}"),
             _ => return None,
         })
     });

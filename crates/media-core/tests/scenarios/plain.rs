@@ -161,7 +161,11 @@ impl Bench {
         self.answer(TO, to);
         for kind in [MediaKind::Audio, MediaKind::Video] {
             let (source, sink) = (FROM, TO);
-            self.op(Op::Connect { source, sink, kind });
+            self.op(Op::Connect {
+                source: source.into(),
+                sink: sink.into(),
+                kind,
+            });
         }
     }
 
@@ -333,7 +337,11 @@ fn an_active_peer_is_learned_and_kept_while_it_sends() {
     assert!(answer.contains("a=direction:passive\r\n"), "{answer}");
     for kind in [MediaKind::Audio, MediaKind::Video] {
         let (source, sink) = (FROM, FROM);
-        bench.op(Op::Connect { source, sink, kind });
+        bench.op(Op::Connect {
+            source: source.into(),
+            sink: sink.into(),
+            kind,
+        });
     }
     bench.receive(30_000, host(9, 7_000), &packet(0, 1));
     bench.receive(30_000, host(9, 7_000), &packet(0, 2));

@@ -5,23 +5,9 @@ use salono_media_api::*;
 use str0m::change::{SdpAnswer, SdpApi, SdpOffer};
 use str0m::media::{Direction, MediaKind as RtcKind};
 
-/// The description of a peer with another version: its library always writes 2.
-fn with_version(sdp: &str, version: u32) -> String {
-    let lines = sdp.lines().map(|line| match line.strip_prefix("o=") {
-        Some(origin) => {
-            let mut fields: Vec<&str> = origin.split(' ').collect();
-            let version = version.to_string();
-            fields[2] = &version;
-            format!("o={}", fields.join(" "))
-        }
-        None => line.to_owned(),
-    });
-    lines.map(|line| line + "\r\n").collect()
-}
-
 impl World {
     /// The peer changes something and offers it.
-    fn renegotiate<T>(
+    pub(crate) fn renegotiate<T>(
         &mut self,
         index: usize,
         version: u32,
@@ -31,7 +17,7 @@ impl World {
         let mut api = self.peers[index].rtc.sdp_api();
         let result = change(&mut api);
         let (offer, pending) = api.apply().expect("something to offer");
-        let sdp = with_version(&offer.to_sdp_string(), version);
+        let sdp = sdp::with_version(&offer.to_sdp_string(), version);
         let answer = self.ask_sdp(|token| Op::ProcessOffer {
             token,
             element,
@@ -190,6 +176,7 @@ fn a_direction_changes_and_changes_back() {
     let element = world.element(publisher);
     let flow = |flowing| ElementEvent::FlowOut {
         kind: MediaKind::Video,
+        stream: StreamName::Default,
         flowing,
     };
     assert!(world.has(element, &flow(false)), "{:?}", world.events);
@@ -280,10 +267,10 @@ fn offers_that_are_no_continuation_are_refused_and_change_nothing() {
     }) else {
         panic!("negotiated");
     };
-    let stranger = with_version(&first, 9).replace("o=str0m-", "o=str0m-x ");
+    let stranger = sdp::with_version(&first, 9).replace("o=str0m-", "o=str0m-x ");
     let fields: Vec<&str> = first.lines().nth(1).expect("o=").split(' ').collect();
-    let other_session = with_version(&first, 9).replace(fields[1], "1234567890");
-    let other_peer = with_version(&first, 9);
+    let other_session = sdp::with_version(&first, 9).replace(fields[1], "1234567890");
+    let other_peer = sdp::with_version(&first, 9);
     let other_peer = sdp::with_wrong_fingerprint(&other_peer);
     for (sdp, kind) in [
         (first.clone(), MediaErrorKind::AlreadyNegotiated),

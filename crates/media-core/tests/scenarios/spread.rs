@@ -268,7 +268,11 @@ fn messages_reach_sinks_on_every_shard_once() {
     for sink in &peers[1..] {
         let sink = cluster.element(*sink);
         let kind = MediaKind::Data;
-        cluster.op(Op::Connect { source, sink, kind });
+        cluster.op(Op::Connect {
+            source: source.into(),
+            sink: sink.into(),
+            kind,
+        });
     }
     cluster.run(secs(1));
     let (channel, _) = cluster.peers[peers[0]].channels[0].clone();
@@ -302,6 +306,7 @@ fn media_flow_of_elements_in_between_follows_sources_on_other_shards() {
     cluster.run(secs(3));
     let flowing = |flowing| ElementEvent::FlowIn {
         kind: MediaKind::Video,
+        stream: salono_media_api::StreamName::Default,
         flowing,
     };
     assert!(cluster.has(relay, &flowing(true)) && !cluster.has(relay, &flowing(false)));
@@ -330,8 +335,8 @@ fn a_publisher_that_negotiates_late_or_anew_is_found() {
     let next = ElementKey(3);
     for kind in MediaKind::ALL {
         cluster.op(Op::Connect {
-            source: late,
-            sink: cluster.element(viewer),
+            source: late.into(),
+            sink: cluster.element(viewer).into(),
             kind,
         });
     }

@@ -181,11 +181,11 @@ impl World {
             return;
         };
         match event {
-            ElementEvent::FlowIn { kind, flowing } => {
+            ElementEvent::FlowIn { kind, flowing, .. } => {
                 self.flows
                     .insert((element, format!("in {kind:?}")), flowing);
             }
-            ElementEvent::FlowOut { kind, flowing } => {
+            ElementEvent::FlowOut { kind, flowing, .. } => {
                 self.flows
                     .insert((element, format!("out {kind:?}")), flowing);
             }
@@ -261,11 +261,19 @@ impl World {
             }
             Step::Connect(source, sink, kind) => {
                 let (source, sink, kind) = (ElementKey(source), ElementKey(sink), KINDS[kind]);
-                self.op(Op::Connect { source, sink, kind });
+                self.op(Op::Connect {
+                    source: source.into(),
+                    sink: sink.into(),
+                    kind,
+                });
             }
             Step::Disconnect(source, sink, kind) => {
                 let (source, sink, kind) = (ElementKey(source), ElementKey(sink), KINDS[kind]);
-                self.op(Op::Disconnect { source, sink, kind });
+                self.op(Op::Disconnect {
+                    source: source.into(),
+                    sink: sink.into(),
+                    kind,
+                });
             }
             Step::Route(port, from, kind) => {
                 let (port, from, kind) = (ElementKey(port), from.map(ElementKey), KINDS[kind]);

@@ -143,7 +143,11 @@ fn a_source_that_comes_back_goes_on_with_a_keyframe() {
     world.connect(source, sink);
     world.run(secs(2));
     for kind in MediaKind::ALL {
-        world.op(Op::Disconnect { source, sink, kind });
+        world.op(Op::Disconnect {
+            source: source.into(),
+            sink: sink.into(),
+            kind,
+        });
     }
     world.run(millis(100));
     let before = world.peers[viewer].video.packets.len();
@@ -171,12 +175,20 @@ fn muted_audio_leaves_video_alone() {
     world.connect(source, sink);
     world.run(secs(1));
     let kind = MediaKind::Audio;
-    world.op(Op::Disconnect { source, sink, kind });
+    world.op(Op::Disconnect {
+        source: source.into(),
+        sink: sink.into(),
+        kind,
+    });
     world.run(millis(100));
     let before = world.peers[viewer].audio.packets.len();
     world.run(secs(1));
     assert_eq!(world.peers[viewer].audio.packets.len(), before);
-    world.op(Op::Connect { source, sink, kind });
+    world.op(Op::Connect {
+        source: source.into(),
+        sink: sink.into(),
+        kind,
+    });
     world.run(secs(1));
     assert!(world.peers[viewer].audio.packets.len() > before + 40);
     let until = world.now - millis(100);

@@ -144,13 +144,21 @@ impl Cluster {
 
     pub(crate) fn connect(&mut self, source: ElementKey, sink: ElementKey) {
         for kind in MediaKind::ALL {
-            self.op(Op::Connect { source, sink, kind });
+            self.op(Op::Connect {
+                source: source.into(),
+                sink: sink.into(),
+                kind,
+            });
         }
     }
 
     pub(crate) fn disconnect(&mut self, source: ElementKey, sink: ElementKey) {
         for kind in MediaKind::ALL {
-            self.op(Op::Disconnect { source, sink, kind });
+            self.op(Op::Disconnect {
+                source: source.into(),
+                sink: sink.into(),
+                kind,
+            });
         }
     }
 

@@ -282,6 +282,23 @@ impl Received {
         self.packets.windows(2).all(|two| two[0].seq < two[1].seq)
     }
 
+    /// Keyframes that came.
+    pub(crate) fn keyframes(&self) -> usize {
+        let frames = self.frames();
+        frames.iter().filter(|frame| frame.is_key).count()
+    }
+
+    /// Whose frames came, each once in the order of its first.
+    pub(crate) fn publishers(&self) -> Vec<u8> {
+        let mut publishers = Vec::new();
+        for frame in self.frames() {
+            if !publishers.contains(&frame.publisher) {
+                publishers.push(frame.publisher);
+            }
+        }
+        publishers
+    }
+
     pub(crate) fn ssrcs(&self) -> Vec<u32> {
         let mut ssrcs: Vec<u32> = self.packets.iter().map(|packet| packet.ssrc).collect();
         ssrcs.sort_unstable();

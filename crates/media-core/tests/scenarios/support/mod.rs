@@ -151,7 +151,11 @@ impl World {
 
     pub(crate) fn connect(&mut self, source: ElementKey, sink: ElementKey) {
         for kind in MediaKind::ALL {
-            self.op(Op::Connect { source, sink, kind });
+            self.op(Op::Connect {
+                source: source.into(),
+                sink: sink.into(),
+                kind,
+            });
         }
     }
 

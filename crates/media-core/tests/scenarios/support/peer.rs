@@ -88,10 +88,14 @@ pub(crate) struct Peer {
     pub(crate) wake: Instant,
     pub(crate) audio_mid: Option<Mid>,
     pub(crate) video_mid: Option<Mid>,
+    /// A second m-line of video.
+    pub(crate) screen_mid: Option<Mid>,
     pub(crate) audio_source: Option<Source>,
     pub(crate) video_source: Option<Source>,
+    pub(crate) screen_source: Option<Source>,
     pub(crate) audio: Received,
     pub(crate) video: Received,
+    pub(crate) screen: Received,
     pub(crate) is_connected: bool,
     pub(crate) is_closed: bool,
     pub(crate) ice: IceConnectionState,
@@ -131,10 +135,13 @@ impl Peer {
             wake: now,
             audio_mid: None,
             video_mid: None,
+            screen_mid: None,
             audio_source: None,
             video_source: None,
+            screen_source: None,
             audio: Received::default(),
             video: Received::default(),
+            screen: Received::default(),
             is_connected: false,
             is_closed: false,
             ice: IceConnectionState::New,
@@ -161,7 +168,7 @@ impl Peer {
         if self.is_closed {
             return None;
         }
-        let sources = [&self.audio_source, &self.video_source];
+        let sources = [&self.audio_source, &self.video_source, &self.screen_source];
         sources
             .into_iter()
             .flatten()
@@ -230,11 +237,11 @@ impl Peer {
 
     /// Takes the frames that are due and puts them into packets.
     fn capture(&mut self, now: Instant, datagrams: &mut Vec<(SocketAddr, Vec<u8>)>) {
-        for is_video in [false, true] {
-            let (source, mid) = if is_video {
-                (self.video_source.take(), self.video_mid)
-            } else {
-                (self.audio_source.take(), self.audio_mid)
+        for line in 0..3 {
+            let (source, mid) = match line {
+                0 => (self.audio_source.take(), self.audio_mid),
+                1 => (self.video_source.take(), self.video_mid),
+                _ => (self.screen_source.take(), self.screen_mid),
             };
             let (Some(mut source), Some(mid)) = (source, mid) else {
                 continue;
@@ -249,11 +256,11 @@ impl Peer {
                     self.advance(now, datagrams);
                 }
             }
-            if is_video {
-                self.video_source = Some(source);
-            } else {
-                self.audio_source = Some(source);
-            }
+            *match line {
+                0 => &mut self.audio_source,
+                1 => &mut self.video_source,
+                _ => &mut self.screen_source,
+            } = Some(source);
         }
     }
 
@@ -284,10 +291,18 @@ impl Peer {
             Event::MediaAdded(added) if added.kind == RtcKind::Audio => {
                 self.audio_mid = Some(added.mid);
             }
-            Event::MediaAdded(added) => self.video_mid = Some(added.mid),
-            Event::KeyframeRequest(_) => {
+            Event::MediaAdded(added) if self.video_mid.is_none_or(|mid| mid == added.mid) => {
+                self.video_mid = Some(added.mid);
+            }
+            Event::MediaAdded(added) => self.screen_mid = Some(added.mid),
+            Event::KeyframeRequest(request) => {
                 self.keyframe_requests.push(now);
-                if let Some(source) = self.video_source.as_mut() {
+                let source = if self.screen_mid == Some(request.mid) {
+                    &mut self.screen_source
+                } else {
+                    &mut self.video_source
+                };
+                if let Some(source) = source {
                     source.keyframe_wanted = true;
                 }
             }
@@ -298,10 +313,13 @@ impl Peer {
                     return;
                 };
                 let codec = params.spec().codec;
-                let received = if codec.is_audio() {
-                    &mut self.audio
-                } else {
-                    &mut self.video
+                let ssrc = packet.header.ssrc;
+                let stream = self.rtc.direct_api().stream_rx(&ssrc).map(|it| it.mid());
+                let is_screen = stream.is_some() && stream == self.screen_mid;
+                let received = match codec.is_audio() {
+                    true => &mut self.audio,
+                    false if is_screen => &mut self.screen,
+                    false => &mut self.video,
                 };
                 let packet = Packet {
                     at: now,
@@ -315,7 +333,7 @@ impl Peer {
                 let is_key = codec.is_audio() || packet.starts_keyframe();
                 let seq = packet.seq;
                 received.packets.push(packet);
-                if !codec.is_audio() {
+                if !codec.is_audio() && !is_screen {
                     self.look_for_gaps(seq, is_key, now);
                     self.look_for_keyframe(is_key, now);
                 }

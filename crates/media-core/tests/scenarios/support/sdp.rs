@@ -71,6 +71,44 @@ pub(crate) fn with_wrong_fingerprint(sdp: &str) -> String {
     join(lines)
 }
 
+/// With one m-line stopped and out of its group.
+pub(crate) fn with_port_zero(sdp: &str, mid: &str) -> String {
+    let (session, media) = sdp.split_once("m=").expect("a session and media");
+    let session = session
+        .lines()
+        .map(|line| match line.strip_prefix("a=group:BUNDLE") {
+            Some(mids) => {
+                let kept = mids.split(' ').filter(|known| *known != mid);
+                format!("a=group:BUNDLE{}", kept.collect::<Vec<_>>().join(" "))
+            }
+            None => line.to_owned(),
+        });
+    let media = media.split("\r\nm=").map(|section| {
+        let is_meant = section.lines().any(|line| line == format!("a=mid:{mid}"));
+        let mut words: Vec<&str> = section.split(' ').collect();
+        if is_meant {
+            words[1] = "0";
+        }
+        format!("m={}", words.join(" ").trim_end())
+    });
+    let lines: Vec<String> = session.chain(media).collect();
+    lines.join("\r\n") + "\r\n"
+}
+
+/// The description of a peer with another version: its library always writes 2.
+pub(crate) fn with_version(sdp: &str, version: u32) -> String {
+    let lines = sdp.lines().map(|line| match line.strip_prefix("o=") {
+        Some(origin) => {
+            let mut fields: Vec<&str> = origin.split(' ').collect();
+            let version = version.to_string();
+            fields[2] = &version;
+            format!("o={}", fields.join(" "))
+        }
+        None => line.to_owned(),
+    });
+    lines.map(|line| line + "\r\n").collect()
+}
+
 fn join(lines: impl Iterator<Item = String>) -> String {
     lines.map(|line| line + "\r\n").collect()
 }
