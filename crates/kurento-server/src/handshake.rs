@@ -144,6 +144,24 @@ fn judge(head: &str, origins: &[String]) -> Verdict {
 mod tests {
     use super::*;
 
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_comes_byte_by_byte_is_given_up() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let began = tokio::time::Instant::now();
+        let trickle = async {
+            for byte in b"GET /kurento HTTP/1.1\r\nHost: ".iter().cycle() {
+                if client.write_all(&[*byte]).await.is_err() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(900)).await;
+            }
+        };
+        let (accepted, ()) = tokio::join!(accept(server, &[]), trickle);
+        let error = accepted.err().expect("it is given up");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(began.elapsed() < HEAD_TIME * 2);
+    }
+
     const UPGRADE: &str = "GET /kurento?x=1 HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\n\
         upgrade: websocket\r\nsec-websocket-version: 13\r\n\
         sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\norigin: 127.0.0.1:8888\r\n\r\n";

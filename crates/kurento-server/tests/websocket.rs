@@ -14,7 +14,14 @@ use tokio::{
 };
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Message, client::IntoClientRequest as _, protocol::frame::coding::CloseCode},
+    tungstenite::{
+        Message,
+        client::IntoClientRequest as _,
+        protocol::frame::{
+            Frame,
+            coding::{CloseCode, Data, OpCode},
+        },
+    },
 };
 
 struct Server {
@@ -229,6 +236,33 @@ async fn too_long_frames_end_their_connection_only_and_binary_ones_count_as_text
         other.ask(1, "ping", json!({})).await["result"]["value"],
         "pong"
     );
+}
+
+#[tokio::test]
+async fn a_request_in_single_bytes_is_answered_and_fragments_without_end_are_not_kept() {
+    let listener = ListenerConfig {
+        frames: Limits {
+            max_bytes: 1_000,
+            max_depth: 64,
+        },
+        ..ListenerConfig::default()
+    };
+    let server = start(listener).await;
+    let fragment = |byte: u8, first: bool, last: bool| {
+        let code = OpCode::Data(if first { Data::Text } else { Data::Continue });
+        Message::Frame(Frame::message(vec![byte], code, last))
+    };
+    let mut client = Client::connect(&server, "/kurento").await;
+    let request = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    for (at, byte) in request.iter().enumerate() {
+        let message = fragment(*byte, at == 0, at + 1 == request.len());
+        client.0.send(message).await.unwrap();
+    }
+    assert_eq!(client.next().await.unwrap()["result"]["value"], "pong");
+    for at in 0..1_001 {
+        client.0.send(fragment(b' ', at == 0, false)).await.unwrap();
+    }
+    assert_eq!(client.next().await, Err(Some(CloseCode::Size)));
 }
 
 #[tokio::test]

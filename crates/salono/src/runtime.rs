@@ -7,7 +7,11 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{FilterFn, filter_fn};
+use tracing_subscriber::layer::{Layered, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, fmt, registry};
 
 use crate::config::{Loaded, Log, LogFormat};
 use crate::failure::Failure;
@@ -76,30 +80,51 @@ pub(crate) fn block_on(
 
 /// Sends logs to standard error.
 pub(crate) fn start_logging(config: &Log) -> Result<(), Failure> {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter(config)?)
-        .with_writer(io::stderr);
-    match config.format {
-        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).init(),
-        LogFormat::Json => builder.json().init(),
-    }
-    Ok(())
+    let lines = fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
+    start_logging_by(config, lines)
 }
 
 /// Sends logs to files.
 pub(crate) fn start_logging_to(config: &Log, files: LogFiles) -> Result<(), Failure> {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter(config)?)
-        .with_writer(Mutex::new(files));
+    let lines = fmt::layer().with_writer(Mutex::new(files)).with_ansi(false);
+    start_logging_by(config, lines)
+}
+
+fn start_logging_by<W>(
+    config: &Log,
+    lines: fmt::Layer<Logged, fmt::format::DefaultFields, fmt::format::Format, W>,
+) -> Result<(), Failure>
+where
+    W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::try_new(&config.filter)
+        .map_err(|error| Failure::LogFilter(error.to_string()))?;
+    let fit: fn(&Metadata<'_>) -> bool = fit_to_be_seen;
+    let logged = registry().with(filter).with(filter_fn(fit));
     match config.format {
-        LogFormat::Text => builder.with_ansi(false).init(),
-        LogFormat::Json => builder.json().init(),
+        LogFormat::Text => logged.with(lines).init(),
+        LogFormat::Json => logged
+            .with(lines.json().fmt_fields(fmt::format::JsonFields::new()))
+            .init(),
     }
     Ok(())
 }
 
-fn filter(config: &Log) -> Result<EnvFilter, Failure> {
-    EnvFilter::try_new(&config.filter).map_err(|error| Failure::LogFilter(error.to_string()))
+/// What lines are made from.
+type Logged = Layered<FilterFn, Layered<EnvFilter, Registry>>;
+
+/// Whether something may be logged at all. The WebSocket library traces whole messages, and with
+/// them the passwords and keys of descriptions and addresses; the ICE library tells credentials to
+/// those who debug.
+fn fit_to_be_seen(about: &Metadata<'_>) -> bool {
+    let most = match about.target().split("::").next().unwrap_or_default() {
+        "tungstenite" | "tokio_tungstenite" => Level::DEBUG,
+        "is" => Level::INFO,
+        _ => Level::TRACE,
+    };
+    *about.level() <= most
 }
 
 /// Says what happened while the configuration was read.

@@ -71,6 +71,15 @@ fn sections_follow_each_other_so_that_the_listing_is_a_file() {
 }
 
 #[test]
+fn what_knows_no_authentication_is_reached_from_this_machine_only() {
+    let Listen::At(address) = Config::default().kurento.listen else {
+        panic!("the Kurento Protocol is served");
+    };
+    assert!(address.ip().is_loopback(), "{address}");
+    assert!(matches!(Config::default().kurento.tls_listen, Listen::Off));
+}
+
+#[test]
 fn defaults_are_a_valid_configuration() {
     let defaults = Config::default();
     let again: Config = Figment::from(Serialized::defaults(&defaults))

@@ -11,6 +11,7 @@ mod leak;
 mod process;
 mod programs;
 mod rtp;
+mod secrets;
 mod serving;
 mod sfu;
 mod shutdown;
