@@ -19,5 +19,5 @@ export {
 export { Participant } from "./participant.js";
 export { WebRtcPeer } from "./peer.js";
 export { Room, type RoomOptions } from "./room.js";
-export type { RoomEvents, StreamEvents } from "./room-events.js";
+export type { AudioLevel, RoomEvents, StreamEvents } from "./room-events.js";
 export { DEFAULT_STREAM_ID, Stream, type StreamOptions } from "./stream.js";

@@ -136,6 +136,10 @@ export class KurentoRoomClient {
         return room.onRoomClosed(params);
       case "mediaError":
         return room.onMediaError(params);
+      case "activeSpeakerChanged":
+        return room.onActiveSpeakerChanged(params);
+      case "audioLevels":
+        return room.onAudioLevels(params);
       case "custonNotification":
         return room.onCustomNotification(params);
       default:

@@ -4,6 +4,15 @@ import type { JsonObject } from "./jsonrpc.js";
 import type { Participant } from "./participant.js";
 import type { Stream } from "./stream.js";
 
+/** How loud somebody is. */
+export interface AudioLevel {
+  participant: Participant;
+  /** What is heard; null if it is not known here. */
+  stream: Stream | null;
+  /** Level in dBov: 0 is the loudest there can be, -127 is silence. */
+  level: number;
+}
+
 /** Events of a `Room`: the name and the list of arguments that a listener receives. */
 export interface RoomEvents {
   /** Joined: everybody who was there already, and what they publish. */
@@ -48,6 +57,16 @@ export interface RoomEvents {
   "stream-speaking": [{ participantId: string }];
   /** Somebody stopped speaking, by global stream id. */
   "stream-stopped-speaking": [{ participantId: string }];
+  /**
+   * Who speaks, as the server hears it: somebody else than before, or nobody (null) any more. Only with the option
+   * `activeSpeaker`, and only from a server that can tell.
+   */
+  "active-speaker": [{ participant: Participant | null; stream: Stream | null }];
+  /**
+   * How loud everybody is who is to be heard now, the loudest first; empty once nobody is. Five times a second, only
+   * with the option `audioLevels`, and only from a server that can tell.
+   */
+  "audio-levels": [{ levels: AudioLevel[] }];
   /** The application's own message from the server. */
   "custom-message-received": [{ params: JsonObject }];
 }

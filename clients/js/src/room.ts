@@ -8,7 +8,7 @@
 import { Emitter, type Listener } from "./events.js";
 import { ServerError, type JsonObject, type JsonRpcClient, type ResponseCallback } from "./jsonrpc.js";
 import { Participant } from "./participant.js";
-import type { RoomEvents } from "./room-events.js";
+import type { AudioLevel, RoomEvents } from "./room-events.js";
 import { SpeakerMonitor } from "./speaker.js";
 import type { Stream, StreamOptions } from "./stream.js";
 
@@ -29,6 +29,10 @@ export interface RoomOptions {
   updateSpeakerInterval?: number;
   /** Level in dB above which somebody speaks: default -50. */
   thresholdSpeaker?: number;
+  /** Ask the server who speaks (`active-speaker`): default false. Servers that cannot tell ignore it. */
+  activeSpeaker?: boolean;
+  /** Ask the server how loud everybody is (`audio-levels`): default false. Servers that cannot tell ignore it. */
+  audioLevels?: boolean;
 }
 
 /** A room that we are in, or about to join. */
@@ -40,6 +44,8 @@ export class Room {
   readonly #rpc: JsonRpcClient;
   readonly #subscribeToStreams: boolean;
   readonly #updateSpeakerInterval: number;
+  /** Members of `joinRoom` that ask for more than everybody gets. */
+  readonly #wishes: JsonObject = {};
   readonly #events = new Emitter<RoomEvents>();
   readonly #participants = new Map<string, Participant>();
   readonly #streams = new Map<string, Stream>();
@@ -57,6 +63,11 @@ export class Room {
     this.#rpc = rpc;
     this.#subscribeToStreams = options.subscribeToStreams ?? true;
     this.#updateSpeakerInterval = options.updateSpeakerInterval ?? 1500;
+    for (const wish of ["activeSpeaker", "audioLevels"] as const) {
+      if (options[wish] === true) {
+        this.#wishes[wish] = true;
+      }
+    }
     this.#speakers = new SpeakerMonitor({
       threshold: options.thresholdSpeaker ?? -50,
       onSpeaking: (id) => this.addParticipantSpeaking(id),
@@ -68,7 +79,7 @@ export class Room {
 
   /** Joins the room. Ends in `room-connected` or `error-room`. */
   connect(): void {
-    const params: JsonObject = { user: this.#localParticipant.getID(), room: this.name };
+    const params: JsonObject = { user: this.#localParticipant.getID(), room: this.name, ...this.#wishes };
     if (this.#wantsDataChannel()) {
       params["dataChannels"] = true;
     }
@@ -247,6 +258,27 @@ export class Room {
     this.emitEvent("error-media", [{ error: params["error"] }]);
   }
 
+  /** Applies an `activeSpeakerChanged` notification. */
+  onActiveSpeakerChanged(params: JsonObject): void {
+    const heard = this.#heard(params);
+    // Somebody whom we do not know yet is nobody; whoever speaks on will be known at the next change.
+    this.emitEvent("active-speaker", [heard ?? { participant: null, stream: null }]);
+  }
+
+  /** Applies an `audioLevels` notification; levels of unknown participants are left out. */
+  onAudioLevels(params: JsonObject): void {
+    const entries = Array.isArray(params["levels"]) ? (params["levels"] as unknown[]) : [];
+    const levels: AudioLevel[] = [];
+    for (const entry of entries) {
+      const members = (entry ?? {}) as JsonObject;
+      const heard = this.#heard(members);
+      if (heard !== undefined && typeof members["level"] === "number") {
+        levels.push({ ...heard, level: members["level"] });
+      }
+    }
+    this.emitEvent("audio-levels", [{ levels }]);
+  }
+
   /** Applies a `custonNotification` (the protocol's own spelling). */
   onCustomNotification(params: JsonObject): void {
     this.emitEvent("custom-message-received", [{ params }]);
@@ -380,6 +412,16 @@ export class Room {
       this.emitEvent("stream-removed", [{ stream }]);
       stream.dispose();
     }
+  }
+
+  /** Whom `id` and `stream` of a notification mean. */
+  #heard({ id, stream }: JsonObject): { participant: Participant; stream: Stream | null } | undefined {
+    const participant = typeof id === "string" ? this.#participants.get(id) : undefined;
+    if (participant === undefined) {
+      return undefined;
+    }
+    const known = typeof stream === "string" ? participant.getStreams()[stream] : undefined;
+    return { participant, stream: known ?? null };
   }
 
   #remoteParticipant(name: unknown): Participant | undefined {

@@ -479,6 +479,40 @@ test("a session that is gone after a reconnect is a lost connection", async () =
   assert.deepEqual(await lost, { room: "r1" });
 });
 
+test("who speaks is asked for on joining, and told with the participant", async () => {
+  const plain = await join();
+  assert.deepEqual(server.requests.at(-1)?.params, { user: "ann", room: "r1" });
+  plain.leave(true);
+  const room = await join([{ id: "bob", streams: WEBCAM }], { activeSpeaker: true, audioLevels: true });
+  const asked = server.requests.filter(({ method }) => method === "joinRoom").at(-1);
+  assert.deepEqual(asked?.params, { user: "ann", room: "r1", activeSpeaker: true, audioLevels: true });
+  const bob = room.getParticipants()["bob"];
+  const stream = bob?.getStreams()["webcam"];
+  assert.ok(bob !== undefined && stream !== undefined);
+  const heard = async (params: JsonObject): Promise<RoomEvents["active-speaker"][0]> => {
+    const event = next(room, "active-speaker");
+    server.notify("activeSpeakerChanged", params);
+    return event;
+  };
+  assert.deepEqual(await heard({ id: "bob", stream: "webcam" }), { participant: bob, stream });
+  assert.deepEqual(await heard({}), { participant: null, stream: null });
+  assert.deepEqual(await heard({ id: "ann", stream: "webcam" }), {
+    participant: room.getLocalParticipant(),
+    stream: null,
+  });
+  for (const params of [{ id: "nobody", stream: "webcam" }, { id: 5 }]) {
+    assert.deepEqual(await heard(params), { participant: null, stream: null });
+  }
+  const levels = next(room, "audio-levels");
+  server.notify("audioLevels", {
+    levels: [{ id: "bob", stream: "webcam", level: -20 }, { id: "nobody", level: -1 }, { id: "bob" }, null, 7],
+  });
+  assert.deepEqual(await levels, { levels: [{ participant: bob, stream, level: -20 }] });
+  const silence = next(room, "audio-levels");
+  server.notify("audioLevels", {});
+  assert.deepEqual(await silence, { levels: [] });
+});
+
 test("speakers are told by global id, the main one at intervals, and no timer outlives the room", async () => {
   const room = await join([], { updateSpeakerInterval: 5 });
   const speaking = next(room, "stream-speaking");

@@ -58,7 +58,12 @@ export class Call {
   async enter(progress) {
     progress("Connecting to the server…");
     this.kurento = await connect();
-    this.room = this.kurento.Room({ room: this.#roomName, user: this.#user, subscribeToStreams: false });
+    this.room = this.kurento.Room({
+      room: this.#roomName,
+      user: this.#user,
+      subscribeToStreams: false,
+      activeSpeaker: true,
+    });
     this.#stream = this.kurento.Stream(this.room, { id: "webcam" });
     progress("Waiting for your camera and microphone. Please allow both.");
     if (!(await this.#openDevices("Enter without"))) {
@@ -177,6 +182,7 @@ export class Call {
     on("stream-connection", ({ stream, state }) => this.#connectionChanged(stream, state));
     on("stream-speaking", ({ participantId }) => this.#stage.showing(participantId)?.setSpeaking(true));
     on("stream-stopped-speaking", ({ participantId }) => this.#stage.showing(participantId)?.setSpeaking(false));
+    on("active-speaker", ({ participant }) => this.#stage.setSpeaker(participant?.getID() ?? null));
     on("newMessage", ({ user, message }) => this.#chat.add(user, message));
     on("error-media", ({ error, stream }) => this.#mediaFailed(error, stream));
     on("reconnecting", () => setConnection("reconnecting"));

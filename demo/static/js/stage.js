@@ -79,6 +79,13 @@ export class Stage {
     this.#changed();
   }
 
+  /** Marks the person of this name as the one who speaks; null: nobody does. */
+  setSpeaker(name) {
+    for (const tile of this.#tiles.values()) {
+      tile.setActive(tile.name === name);
+    }
+  }
+
   /** Starts every picture, after a click. */
   playAll() {
     for (const tile of this.#tiles.values()) {

@@ -18,6 +18,7 @@ export class Tile {
   stream = null;
   /** True while camera of our own is off. */
   hidden = false;
+  #title;
   #face = document.createElement("div");
   #note = document.createElement("p");
   #again = document.createElement("button");
@@ -42,7 +43,8 @@ export class Tile {
     this.element.className = own ? "tile tile-own" : "tile";
     this.element.dataset.testid = "tile";
     this.element.dataset.user = name;
-    this.element.setAttribute("aria-label", own ? `${name} (you)` : name);
+    this.#title = own ? `${name} (you)` : name;
+    this.element.setAttribute("aria-label", this.#title);
     this.element.style.setProperty("--hue", String(hueOf(name)));
     this.actions = actions;
     this.#build();
@@ -112,6 +114,12 @@ export class Tile {
   /** Marks the person as speaking. */
   setSpeaking(speaking) {
     this.element.classList.toggle("tile-speaking", speaking);
+  }
+
+  /** Marks the person as the one who has the floor, for eyes and for screen readers. */
+  setActive(active) {
+    this.element.classList.toggle("tile-active", active);
+    this.element.setAttribute("aria-label", active ? `${this.#title}, speaking` : this.#title);
   }
 
   /** Marks our own microphone as off. */
@@ -184,7 +192,7 @@ export class Tile {
 
     const name = document.createElement("span");
     name.className = "tile-name";
-    name.textContent = this.own ? `${this.name} (you)` : this.name;
+    name.textContent = this.#title;
     this.#tag.className = "tile-tag";
     this.#micOff.setAttribute("hidden", "");
     this.#tag.append(name, this.#micOff);
