@@ -10,6 +10,7 @@ pub mod header;
 pub mod munge;
 pub mod rate;
 pub mod recv;
+pub mod red;
 pub mod ring;
 pub mod rtcp;
 pub mod rtx;

@@ -5,8 +5,8 @@ use crate::h264;
 
 /// A codec that endpoints forward.
 ///
-/// Retransmission (`rtx`) is a property of its codec, not a codec of its own; `red`, `ulpfec` and
-/// comfort noise are not negotiated.
+/// Retransmission (`rtx`) is a property of its codec, not a codec of its own; `ulpfec` and comfort
+/// noise are not negotiated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CodecKind {
     /// VP8 (RFC 7741)
@@ -37,12 +37,14 @@ pub enum CodecKind {
     Amr,
     /// AMR wideband (RFC 4867)
     AmrWb,
+    /// Redundant Opus (RFC 2198); accompanies Opus, whose payload type its parameters name.
+    OpusRed,
     /// DTMF digits (RFC 4733); accompanies an audio codec of the same clock rate.
     TelephoneEvent,
 }
 
 impl CodecKind {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Vp8,
         Self::Vp9,
         Self::H264,
@@ -57,6 +59,7 @@ impl CodecKind {
         Self::Pcma,
         Self::Amr,
         Self::AmrWb,
+        Self::OpusRed,
         Self::TelephoneEvent,
     ];
 
@@ -82,7 +85,8 @@ impl CodecKind {
                     | Self::Pcmu
                     | Self::Pcma
                     | Self::Amr
-                    | Self::AmrWb => kind.clock() == codec.clock,
+                    | Self::AmrWb
+                    | Self::OpusRed => kind.clock() == codec.clock,
                 }
         })
     }
@@ -104,6 +108,7 @@ impl CodecKind {
             Self::Pcma => "PCMA",
             Self::Amr => "AMR",
             Self::AmrWb => "AMR-WB",
+            Self::OpusRed => "red",
             Self::TelephoneEvent => "telephone-event",
         }
     }
@@ -120,7 +125,7 @@ impl CodecKind {
             | Self::H263v1998
             | Self::H263v2000
             | Self::Mp4vEs => 90_000,
-            Self::Opus => 48_000,
+            Self::Opus | Self::OpusRed => 48_000,
             Self::AmrWb => 16_000,
             Self::Pcmu | Self::Pcma | Self::Amr | Self::TelephoneEvent => 8_000,
         }
@@ -129,7 +134,7 @@ impl CodecKind {
     /// Channels in `a=rtpmap`; Opus always says 2 (RFC 7587 §7).
     pub fn channels(self) -> u8 {
         match self {
-            Self::Opus => 2,
+            Self::Opus | Self::OpusRed => 2,
             Self::Vp8
             | Self::Vp9
             | Self::H264
@@ -164,6 +169,7 @@ impl CodecKind {
             | Self::Opus
             | Self::Amr
             | Self::AmrWb
+            | Self::OpusRed
             | Self::TelephoneEvent => None,
         }
     }
@@ -185,6 +191,7 @@ impl CodecKind {
             | Self::Pcma
             | Self::Amr
             | Self::AmrWb
+            | Self::OpusRed
             | Self::TelephoneEvent => MediaKind::Audio,
         }
     }
@@ -211,6 +218,7 @@ impl CodecKind {
             | Self::Opus
             | Self::Pcmu
             | Self::Pcma
+            | Self::OpusRed
             | Self::TelephoneEvent => true,
         }
     }
@@ -236,6 +244,7 @@ impl CodecKind {
             | Self::Pcma
             | Self::Amr
             | Self::AmrWb
+            | Self::OpusRed
             | Self::TelephoneEvent => self.compatible(from, to),
         }
     }
@@ -264,6 +273,12 @@ pub(crate) fn rtx_apt(codec: &Codec) -> Option<u8> {
         return None;
     }
     fmtp_value(codec.fmtp.as_deref()?, "apt")?.parse().ok()
+}
+
+/// The payload type of the data that redundant audio with these parameters carries, as `111/111`
+/// (RFC 2198 §5): that of its first block.
+pub fn red_primary(fmtp: Option<&str>) -> Option<u8> {
+    fmtp?.split('/').next()?.trim().parse().ok()
 }
 
 /// Encoding name and clock rate that RFC 3551 §6 gives a payload type without `a=rtpmap`.

@@ -43,7 +43,7 @@ mod parse;
 mod write;
 
 pub use attribute::{Direction, Fingerprint, HashFunction, IceCredentials, Setup};
-pub use codec::{CodecKind, fmtp_value};
+pub use codec::{CodecKind, fmtp_value, red_primary};
 pub use description::{Codec, Description, Media, MediaKind, Origin, TransportAttributes};
 pub use extension::ExtensionKind;
 pub use limits::Limits;

@@ -3,7 +3,8 @@
 mod support;
 
 use salono_sdp::negotiate::{
-    DtlsRole, Local, LocalCodec, Negotiated, NegotiationError, Rejection, RemoteSource, answer,
+    DtlsRole, Local, LocalCodec, Negotiated, NegotiatedCodec, NegotiationError, Rejection,
+    RemoteSource, answer,
 };
 use salono_sdp::{CodecKind, Direction, ExtensionKind, HashFunction, MediaKind, Setup};
 use support::{local, parse, text};
@@ -504,4 +505,36 @@ fn every_acceptable_m_line_is_accepted_whatever_stands_before_it() {
             (5, MediaKind::Application)
         ]
     );
+}
+
+#[test]
+fn redundant_audio_is_taken_only_beside_the_opus_that_it_carries() {
+    let kinds = |from: &str, to: &str| -> Vec<u8> {
+        let answered = answer_edited("chromium", from, to);
+        let codecs = answered.media[0].codecs.iter();
+        codecs
+            .filter(|codec| codec.kind == CodecKind::OpusRed)
+            .map(|codec| codec.send_pt)
+            .collect()
+    };
+    let fmtp = "a=fmtp:63 111/111";
+    assert_eq!(kinds(fmtp, fmtp), [63]);
+    // Of G.711, of nothing that is offered, of nothing at all, or not redundant audio.
+    for other in [
+        "a=fmtp:63 0/0",
+        "a=fmtp:63 99/99",
+        "a=fmtp:63 x",
+        "a=ptime:20",
+    ] {
+        assert_eq!(kinds(fmtp, other), [0_u8; 0], "{other}");
+    }
+    let map = "a=rtpmap:63 red/48000/2";
+    assert_eq!(kinds(map, "a=rtpmap:63 red/8000"), [0_u8; 0]);
+    let without_opus = Local {
+        audio_codecs: vec![LocalCodec::new(CodecKind::Pcmu, None)],
+        ..local()
+    };
+    let answered = answer_with("chromium", "a=mid:0", "a=mid:0", &without_opus);
+    let is_red = |codec: &NegotiatedCodec| codec.kind == CodecKind::OpusRed;
+    assert!(!answered.media[0].codecs.iter().any(is_red));
 }

@@ -43,8 +43,10 @@ impl Shard {
             return;
         };
         let (element, pipeline) = (peer.endpoint.key(), peer.endpoint.pipeline());
-        if let Some(track) = peer.inbound(MediaKind::Audio) {
-            self.router.join_detector(track, pipeline, element);
+        for line in peer.lines.of(MediaKind::Audio) {
+            if let Some(track) = line.inbound {
+                self.router.join_detector(track, pipeline, element);
+            }
         }
     }
 

@@ -516,6 +516,7 @@ fn look_into(kind: CodecKind) -> Codec {
         | CodecKind::Pcma
         | CodecKind::Amr
         | CodecKind::AmrWb
+        | CodecKind::OpusRed
         | CodecKind::TelephoneEvent => Codec::Opaque,
     }
 }

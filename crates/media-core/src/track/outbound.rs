@@ -2,6 +2,7 @@
 
 mod feedback;
 mod pacing;
+mod redundancy;
 mod retransmission;
 
 use super::inbound::{Extensions, Fresh, Inbound};
@@ -14,6 +15,7 @@ use crate::sending::{
     Grant, Numbers, PacedQueue, Preference, Repairs, RetransmissionBudget, Sender, SenderSlot,
 };
 use crate::webrtc::Path;
+use redundancy::Content;
 use salono_media_api::{Bitrate, MediaKind, ShardMetrics};
 use salono_rtp::codec::{Codec, Descriptor, Rewrite};
 use salono_rtp::header::{ExtensionWriter, Fields};
@@ -47,7 +49,8 @@ pub(crate) struct Destination {
 struct Mapping {
     source: TrackSlot,
     source_pt: u8,
-    pt: Option<u8>,
+    /// Payload type, and what of the payload goes out.
+    pt: Option<(u8, Content)>,
 }
 
 pub(crate) struct Outbound {
@@ -316,7 +319,8 @@ impl Outbound {
             (_, Some(source)) => {
                 let pt = track
                     .codec(packet.header.payload_type)
-                    .and_then(|codec| send_pt(&self.codecs, codec));
+                    .and_then(|codec| redundancy::agree(&self.codecs, codec, |pt| track.codec(pt)))
+                    .map(|(codec, content)| (codec.send_pt, content));
                 let source_pt = packet.header.payload_type;
                 self.mapping = Some(Mapping {
                     source,
@@ -328,7 +332,11 @@ impl Outbound {
             (_, None) => None,
         };
         // Nothing the peer can decode, or nothing at all (padding): the peer must not miss it.
-        let (Some(pt), false) = (pt, fresh.is_empty) else {
+        let part = pt.filter(|_| !fresh.is_empty).and_then(|(pt, content)| {
+            let payload = content.part(packet.payload())?;
+            Some((pt, content, payload))
+        });
+        let Some((pt, content, payload)) = part else {
             self.munger.skip(ssrc, fresh.seq);
             return false;
         };
@@ -354,10 +362,9 @@ impl Outbound {
             timestamp: out.timestamp,
             ssrc: self.ssrc,
         };
-        let payload = packet.payload();
         // The first source of a stream usually goes on unchanged, and then needs no copy.
-        let rewrites =
-            track.codec_kind().rewrites_payload() && changes(out.rewrite, &fresh.descriptor);
+        let rewrites = content.changes()
+            || (track.codec_kind().rewrites_payload() && changes(out.rewrite, &fresh.descriptor));
         let extensions = self.extensions;
         let number = number(extensions, sender, payload.len(), now);
         if let Some((numbers, number)) = self.numbers.as_mut().zip(number) {
@@ -380,6 +387,7 @@ impl Outbound {
                     track
                         .codec_kind()
                         .rewrite(&mut buf[header..plain], out.rewrite);
+                    content.change(&mut buf[header..plain]);
                     destination.sealer.seal_rtp(roc, header, buf, plain)
                 } else {
                     destination.sealer.seal_rtp_from(roc, header, payload, buf)
@@ -462,22 +470,4 @@ fn changes(numbers: Rewrite, descriptor: &Descriptor) -> bool {
     numbers.picture_id != descriptor.picture_id.map(|id| id.value)
         || numbers.tl0_picture_index != descriptor.tl0_picture_index
         || numbers.key_index != descriptor.key_index
-}
-
-/// The codec that the receiver agreed to and the sender's packets fit.
-fn agreed<'a>(
-    codecs: &'a [NegotiatedCodec],
-    source: &NegotiatedCodec,
-) -> Option<&'a NegotiatedCodec> {
-    codecs.iter().find(|codec| {
-        codec.kind == source.kind
-            && codec.clock == source.clock
-            && codec
-                .kind
-                .forwards(source.fmtp.as_deref(), codec.fmtp.as_deref())
-    })
-}
-
-fn send_pt(codecs: &[NegotiatedCodec], source: &NegotiatedCodec) -> Option<u8> {
-    agreed(codecs, source).map(|codec| codec.send_pt)
 }

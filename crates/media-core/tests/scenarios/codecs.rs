@@ -112,3 +112,47 @@ fn a_receiver_without_the_codec_gets_nothing_until_there_is_something_for_it() {
             .all(|packet| packet.codec == Codec::H264)
     );
 }
+
+#[test]
+fn redundant_sound_goes_to_those_who_know_it_and_plain_sound_to_others() {
+    let mut world = World::new(95);
+    let publisher = world.join_connected(Wish {
+        configure: |config| config.enable_opus(true, true),
+        ..Wish::publish()
+    });
+    let knows = world.join_connected(Wish {
+        configure: |config| config.enable_opus(true, true),
+        ..Wish::subscribe()
+    });
+    let plain = world.join_connected(Wish {
+        configure: |config| config.enable_opus(true, false),
+        ..Wish::subscribe()
+    });
+    for viewer in [knows, plain] {
+        world.connect(world.element(publisher), world.element(viewer));
+    }
+    world.start(publisher);
+    world.run(secs(1));
+    assert_eq!(world.peers[knows].redundant, 0, "sent without so far");
+    world.peers[publisher].is_redundant = true;
+    world.run(secs(2));
+    world.peers[publisher].is_redundant = false;
+    world.run(secs(1));
+    let until = world.now - millis(100);
+    let sender = &world.peers[publisher];
+    let source = sender.audio_source.as_ref().expect("a source");
+    for viewer in [knows, plain] {
+        let peer = &world.peers[viewer];
+        // The checksums of the frames tell whether each is the one of its packet, and whole.
+        assert_eq!(
+            peer.audio.missing(sender.element.0 as u8, source, until),
+            [0u32; 0]
+        );
+        assert_eq!(peer.audio.gaps(), [0u64; 0]);
+        assert_eq!(peer.audio.repeats(), 0);
+        assert_eq!(peer.errors, 0);
+    }
+    let redundant = world.peers[knows].redundant;
+    assert!((99..=101).contains(&redundant), "{redundant}");
+    assert_eq!(world.peers[plain].redundant, 0);
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::attribute::{Direction, Extension, Rid, RidDirection, Simulcast, SimulcastRid};
-use crate::codec::{CodecKind, fmtp_value, rtx_apt};
+use crate::codec::{CodecKind, fmtp_value, red_primary, rtx_apt};
 use crate::description::{Codec, Description, Media, MediaKind, Origin};
 use crate::extension::ExtensionKind;
 
@@ -351,6 +351,14 @@ fn accept_primaries(offered: &Media, local: &Local) -> Vec<(u8, CodecKind, Optio
                 return clocks
                     .contains(&codec.clock)
                     .then_some((codec.pt, kind, None));
+            }
+            if kind == CodecKind::OpusRed {
+                // What it carries must be what we take by itself, for those who do not know it.
+                let carried =
+                    red_primary(codec.fmtp.as_deref()).and_then(|pt| offered.codec(pt))?;
+                let is_taken = CodecKind::of(carried) == Some(CodecKind::Opus)
+                    && matching(carried, CodecKind::Opus).is_some();
+                return is_taken.then_some((codec.pt, kind, None));
             }
             matching(codec, kind).map(|our| (codec.pt, kind, our.fmtp.clone()))
         })

@@ -34,7 +34,8 @@ pub struct Local {
     /// m-lines that have none are rejected.
     pub sources: Vec<LocalSource>,
     /// Audio codecs in the order of our offers. `telephone-event` needs no entry: it is accepted
-    /// beside an accepted codec of its clock rate.
+    /// beside an accepted codec of its clock rate. Nor does redundant Opus: it is accepted beside
+    /// Opus, and never offered.
     pub audio_codecs: Vec<LocalCodec>,
     /// Video codecs in the order of our offers.
     pub video_codecs: Vec<LocalCodec>,

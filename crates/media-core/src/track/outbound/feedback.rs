@@ -113,7 +113,7 @@ impl Outbound {
 
     /// What packets go out as now.
     fn current_codec(&self) -> Option<&NegotiatedCodec> {
-        let pt = self.mapping?.pt?;
+        let (pt, _) = self.mapping?.pt?;
         self.codecs.iter().find(|codec| codec.send_pt == pt)
     }
 

@@ -1,7 +1,7 @@
 //! Packets that are sent again: because the receiver missed them, or as padding that probes what
 //! the path carries.
 
-use super::{Inbound, MAX_HEADER, Outbound, agreed, number, write_header};
+use super::{Inbound, MAX_HEADER, Outbound, number, redundancy, write_header};
 use crate::egress::Egress;
 use crate::sending::Sender;
 use salono_media_api::ShardMetrics;
@@ -97,10 +97,13 @@ impl Outbound {
         let Some(codec) = track.codec(packet.header.payload_type) else {
             return 0;
         };
-        let Some(agreed) = agreed(&self.codecs, codec) else {
+        let all = |pt| track.codec(pt);
+        let Some((agreed, content)) = redundancy::agree(&self.codecs, codec, all) else {
             return 0;
         };
-        let payload = packet.payload();
+        let Some(payload) = content.part(packet.payload()) else {
+            return 0;
+        };
         let rtx = self.rtx.as_mut().zip(agreed.send_rtx_pt);
         let is_affordable = match purpose {
             Purpose::Repair => {
@@ -165,6 +168,7 @@ impl Outbound {
                 track
                     .codec_kind()
                     .rewrite(&mut buf[start..plain], out.rewrite);
+                content.change(&mut buf[start..plain]);
                 wire = destination
                     .sealer
                     .seal_rtp(roc, header, buf, plain)

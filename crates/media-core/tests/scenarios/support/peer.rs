@@ -114,6 +114,11 @@ pub(crate) struct Peer {
     pub(crate) channels: Vec<(ChannelId, String)>,
     pub(crate) closed_channels: Vec<ChannelId>,
     pub(crate) messages: Vec<ChannelData>,
+    /// Sends sound with that of the packet before (RFC 2198).
+    pub(crate) is_redundant: bool,
+    previous: Vec<u8>,
+    /// Packets of redundant sound that came.
+    pub(crate) redundant: usize,
     /// Datagrams that came from the shard.
     pub(crate) datagrams: u64,
     pub(crate) errors: u64,
@@ -156,6 +161,9 @@ impl Peer {
             channels: Vec::new(),
             closed_channels: Vec::new(),
             messages: Vec::new(),
+            is_redundant: false,
+            previous: Vec::new(),
+            redundant: 0,
             datagrams: 0,
             errors: 0,
             is_taped: false,
@@ -267,10 +275,15 @@ impl Peer {
     fn write(&mut self, mid: Mid, codec: Codec, packet: OutPacket, now: Instant) {
         let negotiated = self.rtc.media(mid).expect("a media").remote_pts().to_vec();
         let params = self.rtc.codec_config();
-        let pt = params
+        let params = params
             .find(|params| params.spec().codec == codec && negotiated.contains(&params.pt()))
-            .expect("the codec was negotiated")
-            .pt();
+            .expect("the codec was negotiated");
+        let (mut pt, mut packet) = (params.pt(), packet);
+        if self.is_redundant && codec.is_audio() {
+            let previous = std::mem::replace(&mut self.previous, packet.payload.clone());
+            packet.payload = redundant(*pt, &previous, &packet.payload);
+            pt = params.red().expect("redundant sound was negotiated");
+        }
         let write = RtpWrite::new(pt, packet.seq.into(), packet.timestamp, now, packet.payload)
             .marker(packet.marker)
             .nackable(true)
@@ -309,9 +322,16 @@ impl Peer {
             Event::RtpPacket(packet) => {
                 let pt = packet.header.payload_type;
                 let codecs = self.rtc.codec_config();
-                let Some(params) = codecs.find(|params| params.pt() == pt) else {
+                let Some(params) =
+                    codecs.find(|params| params.pt() == pt || params.red() == Some(pt))
+                else {
                     return;
                 };
+                let mut payload = packet.payload.to_vec();
+                if params.red() == Some(pt) {
+                    self.redundant += 1;
+                    payload = primary(*params.pt(), &payload);
+                }
                 let codec = params.spec().codec;
                 let ssrc = packet.header.ssrc;
                 let stream = self.rtc.direct_api().stream_rx(&ssrc).map(|it| it.mid());
@@ -328,7 +348,7 @@ impl Peer {
                     seq: *packet.seq_no,
                     timestamp: packet.header.timestamp,
                     marker: packet.header.marker,
-                    payload: packet.payload.to_vec(),
+                    payload,
                 };
                 let is_key = codec.is_audio() || packet.starts_keyframe();
                 let seq = packet.seq;
@@ -414,4 +434,30 @@ impl Peer {
     pub(crate) fn rtcp_count(&self, is: impl Fn(&Rtcp) -> bool) -> usize {
         self.rtcp.iter().filter(|(_, rtcp)| is(rtcp)).count()
     }
+}
+
+/// A payload with that of the packet before, 20 ms ago (RFC 2198 §3).
+fn redundant(pt: u8, previous: &[u8], payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if !previous.is_empty() {
+        let word = (960_u32 << 10) | previous.len() as u32;
+        bytes.push(0x80 | pt);
+        bytes.extend_from_slice(&word.to_be_bytes()[1..]);
+    }
+    bytes.push(pt);
+    bytes.extend_from_slice(previous);
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// What is not redundant of a payload, all of whose blocks must be of this payload type.
+fn primary(pt: u8, payload: &[u8]) -> Vec<u8> {
+    let (mut at, mut skip) = (0, 0);
+    while payload[at] & 0x80 != 0 {
+        assert_eq!(payload[at], 0x80 | pt);
+        skip += usize::from(payload[at + 2] & 3) << 8 | usize::from(payload[at + 3]);
+        at += 4;
+    }
+    assert_eq!(payload[at], pt);
+    payload[at + 1 + skip..].to_vec()
 }

@@ -318,6 +318,7 @@ fn fits(kind: CodecKind, ours: Option<&str>, theirs: Option<&str>) -> bool {
         | CodecKind::Opus
         | CodecKind::Pcmu
         | CodecKind::Pcma
+        | CodecKind::OpusRed
         | CodecKind::TelephoneEvent => kind.compatible(ours, theirs),
     }
 }
@@ -348,6 +349,7 @@ fn negotiated_codec(
             | CodecKind::Pcma
             | CodecKind::Amr
             | CodecKind::AmrWb
+            | CodecKind::OpusRed
             | CodecKind::TelephoneEvent => theirs.fmtp.clone(),
         },
         send_pt: theirs.pt,
