@@ -7,6 +7,7 @@ pub mod codec;
 pub mod ext;
 pub mod guard;
 pub mod header;
+pub mod layers;
 pub mod munge;
 pub mod rate;
 pub mod recv;

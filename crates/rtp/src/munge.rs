@@ -19,7 +19,15 @@ use crate::time;
 
 /// Runs of constant offset that are remembered besides the current one. Each switch and each deliberately dropped
 /// packet begins a run; NACKs for packets of forgotten runs go unanswered.
-const MAX_RUNS: usize = 16;
+/// Where every other picture is left out, this is a second's worth.
+const MAX_RUNS: usize = 64;
+
+/// How far the clocks of two sources may disagree with the time that passed, as a part of a second; beyond, the time
+/// that passed is believed.
+const CLOCK_TOLERANCE: u32 = 5;
+
+/// No spatial layer.
+const NO_LAYER: u8 = u8::MAX;
 
 /// How far behind the newest packet a late one may be and still be forwarded; duplicates are known that far back.
 const LATE_WINDOW: u32 = 128;
@@ -49,6 +57,8 @@ pub struct Outgoing {
     pub timestamp: u32,
     /// Numbers for the payload, to give to [`Codec::rewrite`].
     pub rewrite: Rewrite,
+    /// The packet ends a picture whose upper layers are left out: it takes the marker.
+    pub ends_picture: bool,
 }
 
 /// Why a packet is not forwarded.
@@ -65,12 +75,26 @@ pub enum Drop {
 }
 
 /// Offsets from source to outgoing numbers, each modulo its width.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offsets {
     timestamp: u32,
     picture_id: u16,
     tl0_picture_index: u8,
     key_index: u8,
+    /// The highest spatial layer that is forwarded, if upper ones are left out.
+    top: u8,
+}
+
+impl Default for Offsets {
+    fn default() -> Self {
+        Self {
+            timestamp: 0,
+            picture_id: 0,
+            tl0_picture_index: 0,
+            key_index: 0,
+            top: NO_LAYER,
+        }
+    }
 }
 
 impl Offsets {
@@ -91,6 +115,9 @@ impl Offsets {
                     .key_index
                     .map(|index| index.wrapping_add(self.key_index) & 0x1F),
             },
+            ends_picture: descriptor.is_frame_end
+                && descriptor.spatial_layer.unwrap_or(NO_LAYER) == self.top
+                && self.top != NO_LAYER,
         }
     }
 }
@@ -160,6 +187,14 @@ pub struct Munger {
     last: Option<Last>,
     /// Earlier runs, oldest first.
     earlier: VecDeque<Run>,
+    /// The picture that was left out last.
+    left_out: Option<u16>,
+    /// The highest spatial layer of what comes next.
+    top: u8,
+    /// The timestamp that the clocks of the sources give the next first packet.
+    aligned: Option<u32>,
+    /// How many ticks the current source is ahead of its clock, because numbers never go back.
+    ahead: u32,
 }
 
 impl Munger {
@@ -177,7 +212,11 @@ impl Munger {
             seen: 0,
             first: (ExtSeq::from_parts(0, first_seq & 0x7FFF), first_timestamp),
             last: None,
-            earlier: VecDeque::with_capacity(MAX_RUNS),
+            earlier: VecDeque::new(),
+            left_out: None,
+            top: NO_LAYER,
+            aligned: None,
+            ahead: 0,
         }
     }
 
@@ -202,10 +241,17 @@ impl Munger {
         if self.ssrc != Some(packet.ssrc) {
             return Err(Drop::OtherSource);
         }
-        let run = match self.run {
+        let mut run = match self.run {
             Some(run) if !self.is_pending => run,
             Some(_) | None => self.begin(packet, now)?,
         };
+        if run.offsets.top != self.top && packet.seq > self.newest {
+            let offsets = Offsets {
+                top: self.top,
+                ..run.offsets
+            };
+            run = self.cut(run, packet.seq, run.map(packet.seq), offsets);
+        }
         let out_seq = self.place(&run, packet.seq)?;
         let offsets = run.offsets;
         let out = offsets.apply(out_seq, packet.timestamp, packet.descriptor);
@@ -217,6 +263,12 @@ impl Munger {
     /// Leaves out a packet of the current source on purpose and closes the gap, so that the subscriber does not take
     /// it for lost. A packet that is not the newest one leaves its gap.
     pub fn skip(&mut self, ssrc: u32, seq: ExtSeq) {
+        self.leave_out(ssrc, seq, None);
+    }
+
+    /// As [`skip`](Self::skip), for a packet of a picture that is left out as a whole. Where picture numbers must not
+    /// have gaps, `picture` is its number.
+    pub fn leave_out(&mut self, ssrc: u32, seq: ExtSeq, picture: Option<u16>) {
         let Some(run) = self
             .run
             .filter(|_| !self.is_pending && self.ssrc == Some(ssrc))
@@ -229,17 +281,45 @@ impl Munger {
             }
             return;
         }
+        let mut offsets = run.offsets;
+        if picture.is_some() && picture != self.left_out {
+            self.left_out = picture;
+            offsets.picture_id = offsets.picture_id.wrapping_sub(1) & PICTURE_MASK;
+        }
+        self.cut(run, seq.next(), run.map(seq), offsets);
+        self.mark(seq);
+    }
+
+    /// Ends a run where another begins.
+    fn cut(&mut self, run: Run, source_start: ExtSeq, out_start: ExtSeq, offsets: Offsets) -> Run {
         let next = Run {
-            source_start: seq.next(),
-            out_start: run.map(seq),
-            ..run
+            ssrc: run.ssrc,
+            offsets,
+            source_start,
+            out_start,
         };
         // Only a run with room for a packet in it is worth remembering.
-        if next.out_start > run.out_start {
+        if out_start > run.out_start {
             self.remember(run);
         }
         self.run = Some(next);
-        self.mark(seq);
+        next
+    }
+
+    /// Whether a packet of the source is newer than all before it, so that it can be left out without a gap.
+    pub fn is_newest(&self, seq: ExtSeq) -> bool {
+        self.is_pending || self.run.is_none() || seq > self.newest
+    }
+
+    /// From the next packet on, pictures end with this spatial layer; with `None` where the source's marker says.
+    pub fn set_top(&mut self, spatial: Option<u8>) {
+        self.top = spatial.unwrap_or(NO_LAYER);
+    }
+
+    /// The outgoing timestamp that the next source's first packet has by the clocks of both sources, in terms of the
+    /// current run. It is taken for what it is within a fifth of a second of the time that passed.
+    pub const fn align(&mut self, timestamp: Option<u32>) {
+        self.aligned = timestamp;
     }
 
     /// Closes the gap that packets of the current source leave, up to and with `seq`, that were held back without
@@ -321,15 +401,13 @@ impl Munger {
                     seq,
                     Offsets {
                         timestamp,
+                        top: self.top,
                         ..Offsets::default()
                     },
                 )
             }
             Some(last) => {
-                let elapsed = now.saturating_duration_since(last.at);
-                // At least one tick, since equal timestamps mean the same frame.
-                let ticks = time::ticks(elapsed, self.clock_rate).max(1) as u32;
-                let timestamp = last.timestamp.wrapping_add(ticks);
+                let timestamp = self.first_timestamp(last, now);
                 let next_picture = last.picture_id.wrapping_add(1);
                 let offsets = Offsets {
                     timestamp: timestamp.wrapping_sub(packet.timestamp),
@@ -342,6 +420,7 @@ impl Munger {
                     key_index: descriptor.key_index.map_or(0, |index| {
                         last.key_index.wrapping_add(1).wrapping_sub(index)
                     }),
+                    top: self.top,
                 };
                 (last.seq.next(), offsets)
             }
@@ -359,10 +438,34 @@ impl Munger {
             }
         }
         self.is_pending = false;
+        self.left_out = None;
         self.floor = packet.seq;
         self.newest = packet.seq;
         self.seen = 0;
         Ok(run)
+    }
+
+    /// The outgoing timestamp of a source's first packet: by the clocks of the sources where they are known and
+    /// plausible, else by the time that passed. At least one tick on, since equal timestamps mean the same frame.
+    fn first_timestamp(&mut self, last: Last, now: Instant) -> u32 {
+        let elapsed = now.saturating_duration_since(last.at);
+        let passed = last
+            .timestamp
+            .wrapping_add(time::ticks(elapsed, self.clock_rate) as u32);
+        let tolerance = self.clock_rate.checked_div(CLOCK_TOLERANCE).unwrap_or(0);
+        let ideal = self
+            .aligned
+            .take()
+            .map(|aligned| aligned.wrapping_sub(self.ahead))
+            .filter(|ideal| time::distance(*ideal, passed).unsigned_abs() <= tolerance);
+        let wanted = ideal.unwrap_or(passed);
+        let timestamp = if time::distance(wanted, last.timestamp) > 0 {
+            wanted
+        } else {
+            last.timestamp.wrapping_add(1)
+        };
+        self.ahead = ideal.map_or(0, |ideal| timestamp.wrapping_sub(ideal));
+        timestamp
     }
 
     /// The outgoing number of `seq`, in the current run or in an earlier one since the switch.

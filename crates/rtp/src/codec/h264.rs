@@ -43,6 +43,85 @@ pub(super) fn describe(payload: &[u8]) -> Descriptor {
     }
 }
 
+/// Height that the sequence parameter set at the start of a keyframe tells, without cropping: it is 16 lines too
+/// much at most.
+pub(super) fn height(payload: &[u8]) -> Option<u16> {
+    let first = *payload.first()? & 0x1F;
+    let unit = match first {
+        SEQUENCE_PARAMETER_SET => payload,
+        STAP_A => payload.get(3..)?,
+        _ => return None,
+    };
+    (*unit.first()? & 0x1F == SEQUENCE_PARAMETER_SET)
+        .then(|| sps_height(unit.get(1..)?))
+        .flatten()
+}
+
+/// Height in a sequence parameter set (ITU-T H.264 §7.3.2.1.1) of the profiles without scaling lists, which are those
+/// of WebRTC.
+fn sps_height(sps: &[u8]) -> Option<u16> {
+    let profile = *sps.first()?;
+    if !matches!(profile, 66 | 77 | 88) {
+        return None;
+    }
+    let mut bits = Bits {
+        bytes: sps.get(3..)?,
+        at: 0,
+    };
+    bits.exp_golomb()?;
+    // log2_max_frame_num_minus4
+    bits.exp_golomb()?;
+    match bits.exp_golomb()? {
+        0 => {
+            bits.exp_golomb()?;
+        }
+        1 => {
+            bits.bit()?;
+            bits.exp_golomb()?;
+            bits.exp_golomb()?;
+            for _ in 0..bits.exp_golomb()?.min(255) {
+                bits.exp_golomb()?;
+            }
+        }
+        _ => {}
+    }
+    // max_num_ref_frames, gaps_in_frame_num_value_allowed_flag, pic_width_in_mbs_minus1
+    bits.exp_golomb()?;
+    bits.bit()?;
+    bits.exp_golomb()?;
+    let units = bits.exp_golomb()?.checked_add(1)?;
+    let fields = if bits.bit()? == 1 { 1 } else { 2 };
+    u16::try_from(units.checked_mul(16)?.checked_mul(fields)?).ok()
+}
+
+/// Reads bits, highest first.
+struct Bits<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Bits<'_> {
+    fn bit(&mut self) -> Option<u32> {
+        let byte = *self.bytes.get(self.at >> 3)?;
+        let shift = 7usize.saturating_sub(self.at & 7) as u32;
+        self.at = self.at.checked_add(1)?;
+        Some(u32::from(byte.wrapping_shr(shift) & 1))
+    }
+
+    /// An unsigned Exp-Golomb code (§9.1) of at most 31 bits.
+    fn exp_golomb(&mut self) -> Option<u32> {
+        let mut zeros = 0u32;
+        while self.bit()? == 0 {
+            zeros = zeros.checked_add(1).filter(|zeros| *zeros < 16)?;
+        }
+        let mut value = 1u32;
+        for _ in 0..zeros {
+            value = value.wrapping_shl(1) | self.bit()?;
+        }
+        value.checked_sub(1)
+    }
+}
+
 /// What the NAL units of one payload are.
 #[derive(Debug, Default)]
 struct Found {
@@ -68,6 +147,21 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parameter_sets_tell_the_height() {
+        // Baseline, level 3.1, 640 × 480 as OpenH264 writes it: 40 × 30 macroblocks.
+        let sps = [0x67, 0x42, 0xC0, 0x1F, 0x8C, 0x8D, 0x40, 0x50, 0x1E, 0xD0];
+        assert_eq!(height(&sps), Some(480));
+        let mut aggregate = vec![0x78, 0, sps.len() as u8];
+        aggregate.extend(sps);
+        aggregate.extend([0, 2, 0x68, 0xCE]);
+        assert_eq!(height(&aggregate), Some(480));
+        for len in 0..6 {
+            assert_eq!(height(&sps[..len]), None);
+        }
+        assert_eq!(height(&[0x65, 0x88]), None);
+    }
 
     #[test]
     fn keyframes_are_found_in_every_packetisation() {

@@ -50,7 +50,21 @@ pub struct Descriptor {
     pub is_switching_point: bool,
     /// Running number of the keyframe (VP8).
     pub key_index: Option<u8>,
+    /// The last packet of a frame, which with several spatial layers is not the last of its picture (VP9, AV1).
+    pub is_frame_end: bool,
+    /// The frame is predicted from earlier pictures (VP9).
+    pub is_inter_predicted: bool,
+    /// The frame is predicted from the spatial layer below (VP9).
+    pub is_inter_layer: bool,
+    /// Upper spatial layers of this picture are not predicted from the frame (VP9).
+    pub is_unused_above: bool,
 }
+
+/// Spatial layers that are told apart.
+pub const MAX_SPATIAL: usize = 4;
+
+/// Lines of the picture by spatial layer, 0 where not known.
+pub type Heights = [u16; MAX_SPATIAL];
 
 /// A picture number with its width on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +123,25 @@ impl Codec {
         }
     }
 
+    /// Heights of the picture, which keyframes tell: the first packet of one, or all zeros.
+    pub fn heights(self, payload: &[u8]) -> Heights {
+        match self {
+            Self::Vp8 => single(vp8::height(payload)),
+            Self::H264 => single(h264::height(payload)),
+            Self::Vp9 => vp9::heights(payload).unwrap_or_default(),
+            Self::Opaque | Self::Av1 => Heights::default(),
+        }
+    }
+
+    /// Whether pictures that are left out must not leave a gap in the picture numbers. The numbers of VP9 say which
+    /// pictures a frame is predicted from, so they stay.
+    pub const fn closes_picture_gaps(self) -> bool {
+        match self {
+            Self::Vp8 => true,
+            Self::Opaque | Self::Vp9 | Self::H264 | Self::Av1 => false,
+        }
+    }
+
     /// Whether [`rewrite`](Self::rewrite) can change payloads of this codec.
     pub const fn rewrites_payload(self) -> bool {
         match self {
@@ -125,6 +158,11 @@ impl Codec {
             Self::Opaque | Self::H264 | Self::Av1 => {}
         }
     }
+}
+
+/// The heights of a codec without spatial layers.
+fn single(height: Option<u16>) -> Heights {
+    [height.unwrap_or(0), 0, 0, 0]
 }
 
 /// Reads a picture number of 7 or 15 bits at `at`; returns it with the offset behind it.

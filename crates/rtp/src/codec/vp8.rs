@@ -64,7 +64,21 @@ pub(super) fn describe(payload: &[u8]) -> Option<Descriptor> {
         spatial_layer: None,
         is_switching_point: layers.is_some_and(|(byte, tid, _)| tid && byte & 0x20 != 0),
         key_index: layers.and_then(|(byte, _, key)| key.then_some(byte & 0x1F)),
+        ..Descriptor::default()
     })
+}
+
+/// Height of a keyframe (RFC 6386 §9.1): behind the frame tag, the start code and the width.
+pub(super) fn height(payload: &[u8]) -> Option<u16> {
+    let descriptor = describe(payload).filter(|read| read.is_keyframe_start);
+    let at = descriptor.and_then(|_| layout(payload))?.payload;
+    let header = payload.get(at..at.checked_add(10)?)?;
+    match *header {
+        [_, _, _, 0x9D, 0x01, 0x2A, _, _, low, high] => {
+            Some(u16::from_le_bytes([low, high]) & 0x3FFF)
+        }
+        _ => None,
+    }
 }
 
 pub(super) fn rewrite(payload: &mut [u8], numbers: Rewrite) -> Option<()> {
@@ -110,6 +124,19 @@ mod tests {
         };
         rewrite(&mut payload, numbers).unwrap();
         assert_eq!(payload, [0x90, 0xF0, 0xFF, 0xFF, 0, 0x7F, 0x10, 0, 0]);
+    }
+
+    #[test]
+    fn keyframes_tell_their_height() {
+        let key = [
+            0x10, 0x00, 0x00, 0x00, 0x9D, 0x01, 0x2A, 0x80, 0x02, 0x68, 0x41,
+        ];
+        assert_eq!(height(&key), Some(360));
+        assert_eq!(height(&key[..10]), None);
+        assert_eq!(
+            height(&[0x10, 0x01, 0, 0, 0x9D, 0x01, 0x2A, 1, 1, 1, 1]),
+            None
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The VP9 payload descriptor (RFC 9628 §4.2).
 
-use super::{Descriptor, PictureId, Rewrite, picture_id_at, put_picture_id};
+use super::{Descriptor, Heights, PictureId, Rewrite, picture_id_at, put_picture_id};
 use crate::wire;
 
 /// Flag bits of the first byte.
@@ -9,6 +9,11 @@ const INTER_PREDICTED: u8 = 0x40;
 const HAS_LAYERS: u8 = 0x20;
 const FLEXIBLE: u8 = 0x10;
 const FRAME_START: u8 = 0x08;
+const FRAME_END: u8 = 0x04;
+const HAS_STRUCTURE: u8 = 0x02;
+const UNUSED_ABOVE: u8 = 0x01;
+/// Most reference pictures that flexible mode names.
+const MAX_REFERENCES: usize = 3;
 
 /// Offsets of the optional fields of a descriptor.
 #[derive(Debug, Default)]
@@ -18,6 +23,8 @@ struct Layout {
     /// The byte with TID, U, SID and D.
     layers: Option<u8>,
     tl0_picture_index: Option<usize>,
+    /// Offset of the scalability structure.
+    structure: Option<usize>,
 }
 
 fn layout(payload: &[u8]) -> Option<Layout> {
@@ -38,8 +45,20 @@ fn layout(payload: &[u8]) -> Option<Layout> {
         if flags & FLEXIBLE == 0 {
             payload.get(at)?;
             layout.tl0_picture_index = Some(at);
+            at = at.checked_add(1)?;
         }
     }
+    if flags & FLEXIBLE != 0 && flags & INTER_PREDICTED != 0 {
+        // Differences of picture numbers; the lowest bit says that another follows.
+        for _ in 0..MAX_REFERENCES {
+            let difference = *payload.get(at)?;
+            at = at.checked_add(1)?;
+            if difference & 1 == 0 {
+                break;
+            }
+        }
+    }
+    layout.structure = (flags & HAS_STRUCTURE != 0).then_some(at);
     Some(layout)
 }
 
@@ -61,7 +80,28 @@ pub(super) fn describe(payload: &[u8]) -> Option<Descriptor> {
         spatial_layer,
         is_switching_point: layout.layers.is_some_and(|byte| byte & 0x10 != 0),
         key_index: None,
+        is_frame_end: layout.flags & FRAME_END != 0,
+        is_inter_predicted: layout.flags & INTER_PREDICTED != 0,
+        is_inter_layer: layout.layers.is_some_and(|byte| byte & 1 != 0),
+        is_unused_above: layout.flags & UNUSED_ABOVE != 0,
     })
+}
+
+/// Heights of the scalability structure: N_S, Y and G, then width and height of each layer.
+pub(super) fn heights(payload: &[u8]) -> Option<Heights> {
+    let mut at = layout(payload)?.structure?;
+    let flags = *payload.get(at)?;
+    if flags & 0x10 == 0 {
+        return None;
+    }
+    let mut heights = Heights::default();
+    at = at.checked_add(3)?;
+    let layers = usize::from(flags >> 5).saturating_add(1);
+    for height in heights.iter_mut().take(layers) {
+        *height = wire::u16_at(payload, at)?;
+        at = at.checked_add(4)?;
+    }
+    Some(heights)
 }
 
 pub(super) fn rewrite(payload: &mut [u8], numbers: Rewrite) -> Option<()> {
@@ -104,6 +144,26 @@ mod tests {
         };
         rewrite(&mut payload, numbers).unwrap();
         assert_eq!(payload, [0xE8, 0x80, 0x03, 0x50, 8, 0xAA]);
+    }
+
+    #[test]
+    fn structures_tell_heights_behind_whatever_precedes_them() {
+        // I, L, F, B, V; picture id; sid 0; two layers with sizes.
+        let plain = [0xBA, 1, 0x00, 0x30, 1, 0x40, 0, 180, 2, 0x80, 1, 0x68, 0xAA];
+        assert_eq!(heights(&plain), Some([180, 360, 0, 0]));
+        // With P there are differences of picture numbers in between.
+        let flexible = [0xFA, 1, 0x00, 3, 2, 0x10, 1, 0x40, 0, 180];
+        assert_eq!(heights(&flexible), Some([180, 0, 0, 0]));
+        assert_eq!(heights(&[0xB8, 1, 0x00, 0x10]), None);
+        assert_eq!(heights(&[0xBA, 1, 0x00, 0x10, 1]), None);
+    }
+
+    #[test]
+    fn flags_of_prediction_are_read() {
+        // I, P, L, E, Z; sid 1 with D.
+        let read = describe(&[0xE5, 1, 0x03, 0]).unwrap();
+        assert!(read.is_frame_end && read.is_inter_predicted);
+        assert!(read.is_inter_layer && read.is_unused_above);
     }
 
     #[test]

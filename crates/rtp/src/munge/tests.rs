@@ -277,3 +277,84 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn pictures_that_are_left_out_leave_no_gap_in_the_picture_numbers() {
+    let now = crate::virtual_time::origin();
+    let mut munger = Munger::new(Codec::Vp8, 90_000, 10, 0);
+    munger.switch(1);
+    let (first, left, next) = (key(5), delta(6), delta(7));
+    munger.forward(&input(1, 100, 0, &first), now).unwrap();
+    assert!(munger.is_newest(ExtSeq::new(101)));
+    for seq in [101, 102] {
+        munger.leave_out(1, ExtSeq::new(seq), left.picture_id.map(|id| id.value));
+    }
+    let out = munger.forward(&input(1, 103, 6_000, &next), now).unwrap();
+    assert_eq!((out.seq.wire(), out.rewrite.picture_id), (11, Some(6)));
+    // What was sent is sent again as it was.
+    let origin = munger.origin(10).unwrap();
+    let again = origin.offsets.apply(origin.outgoing, 0, &first);
+    assert_eq!(again.rewrite.picture_id, Some(5));
+}
+
+#[test]
+fn the_marker_goes_to_the_highest_layer_that_is_forwarded() {
+    let now = crate::virtual_time::origin();
+    let mut munger = Munger::new(Codec::Vp9, 90_000, 0, 0);
+    let part = |spatial, is_keyframe_start| Descriptor {
+        is_keyframe_start,
+        is_frame_start: true,
+        is_frame_end: true,
+        spatial_layer: Some(spatial),
+        ..Descriptor::default()
+    };
+    munger.switch(1);
+    let (low, high) = (part(0, true), part(1, false));
+    let first = munger.forward(&input(1, 1, 0, &low), now).unwrap();
+    let second = munger.forward(&input(1, 2, 0, &high), now).unwrap();
+    assert!(!first.ends_picture && !second.ends_picture);
+    munger.set_top(Some(0));
+    let third = munger
+        .forward(&input(1, 3, 3_000, &part(0, false)), now)
+        .unwrap();
+    munger.leave_out(1, ExtSeq::new(4), None);
+    assert!(third.ends_picture);
+    // Each is sent again with the marker that it had.
+    for (out, ends) in [(0, false), (1, false), (2, true)] {
+        let origin = munger.origin(out).unwrap();
+        let again = origin
+            .offsets
+            .apply(origin.outgoing, 0, if out == 1 { &high } else { &low });
+        assert_eq!(again.ends_picture, ends, "{out}");
+    }
+}
+
+#[test]
+fn sources_with_one_clock_keep_to_it_and_never_go_back() {
+    let start = crate::virtual_time::origin();
+    let at = |ms| start + Duration::from_millis(ms);
+    let mut munger = Munger::new(Codec::Vp8, 90_000, 0, 0);
+    munger.switch(1);
+    munger.forward(&input(1, 1, 0, &key(1)), start).unwrap();
+    // By the clocks the frame is of 33 ms later, although it came after 40.
+    munger.switch(2);
+    munger.align(Some(3_000));
+    let out = munger.forward(&input(2, 9, 77, &key(1)), at(40)).unwrap();
+    assert_eq!(out.timestamp, 3_000);
+    // The same frame in another layer: one tick on, and back in step at the next switch.
+    munger.switch(1);
+    munger.align(Some(3_000));
+    let out = munger.forward(&input(1, 3, 5, &key(1)), at(41)).unwrap();
+    assert_eq!(out.timestamp, 3_001);
+    munger.switch(2);
+    munger.align(Some(6_001));
+    let out = munger
+        .forward(&input(2, 10, 3_077, &key(1)), at(70))
+        .unwrap();
+    assert_eq!(out.timestamp, 6_000);
+    // Clocks that make no sense are not believed.
+    munger.switch(3);
+    munger.align(Some(900_000));
+    let out = munger.forward(&input(3, 1, 0, &key(1)), at(103)).unwrap();
+    assert_eq!(out.timestamp, 6_000 + 33 * 90);
+}
