@@ -207,6 +207,7 @@ impl ObjectModel {
                     *codec = Some(name);
                 }
             }
+            ElementEvent::LayerChanged { .. } => {}
             ElementEvent::DataChannelOpened { channel } => {
                 let members = [("channelId", channel.into())];
                 self.raise_with(key, "DataChannelOpened", members, now);

@@ -442,6 +442,7 @@ impl World {
             | Op::DetectSpeakers { .. }
             | Op::SetBandwidth { .. }
             | Op::SetRembParams { .. }
+            | Op::WishVideo { .. }
             | Op::Route { .. }
             | Op::SetIce { .. } => return,
         };
@@ -633,6 +634,8 @@ fn statistics() -> ElementStats {
         frames: 30,
         transport: Some(1),
         payload_type,
+        rid: None,
+        frame_height: None,
     };
     let codec = |kind, payload_type, name: &str, clock_rate, channels| CodecStats {
         kind,

@@ -142,6 +142,14 @@ pub enum Op {
         /// All parameters; they replace the former ones.
         params: RembParams,
     },
+    /// Says which quality of its video an endpoint wishes, where the source has several. From then on
+    /// [`ElementEvent::LayerChanged`](crate::ElementEvent::LayerChanged) tells what it gets.
+    WishVideo {
+        /// The endpoint that receives.
+        element: ElementKey,
+        /// What it wishes.
+        wish: VideoWish,
+    },
     /// Says how candidates are gathered from now on; what was gathered stays.
     SetIce {
         /// The endpoint.
@@ -207,10 +215,20 @@ impl Op {
             | Self::DetectSpeakers { .. }
             | Self::SetBandwidth { .. }
             | Self::SetRembParams { .. }
+            | Self::WishVideo { .. }
             | Self::Route { .. }
             | Self::SetIce { .. } => None,
         }
     }
+}
+
+/// What a receiver wishes of video that comes in several qualities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct VideoWish {
+    /// Lines of the picture that are enough; 0 for as many as there are.
+    pub height: u16,
+    /// Where not everything fits, streams with a higher number come first.
+    pub priority: u8,
 }
 
 /// Where commands go: a bounded, lossless queue per shard.

@@ -113,6 +113,16 @@ pub enum ElementEvent {
         /// Encoding name as in SDP.
         name: String,
     },
+    /// The endpoint is sent another quality of its video; told after an
+    /// [`Op::WishVideo`](crate::Op::WishVideo).
+    LayerChanged {
+        /// Rank by picture size, 0 is the smallest.
+        spatial: u8,
+        /// Rank by frame rate, 0 is the lowest; 255 for all that there is.
+        temporal: u8,
+        /// Lines of the picture, where known.
+        height: Option<u16>,
+    },
     /// A data channel is open.
     DataChannelOpened {
         /// SCTP stream id.

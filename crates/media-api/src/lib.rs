@@ -15,7 +15,7 @@ mod spec;
 mod stats;
 mod units;
 
-pub use command::{Command, CommandSink, Op};
+pub use command::{Command, CommandSink, Op, VideoWish};
 pub use error::{MediaError, MediaErrorKind};
 pub use event::{
     ConnectionState, DtlsState, ElementEvent, Event, IceState, Reply, SessionDescription,

@@ -174,6 +174,10 @@ pub struct StreamStats {
     pub transport: Option<u16>,
     /// Payload type of the codec in use, as in [`CodecStats::payload_type`].
     pub payload_type: Option<u8>,
+    /// Identifier of a simulcast layer (RFC 8851), inbound.
+    pub rid: Option<String>,
+    /// Lines of the picture, where known; inbound.
+    pub frame_height: Option<u16>,
 }
 
 /// Counters of one data channel.

@@ -146,9 +146,9 @@ impl Peer {
         metrics: &mut ShardMetrics,
         now: Instant,
     ) {
-        for at in 0..self.lines.len() {
-            let slot = self.lines.get(at).and_then(|line| line.inbound);
-            let Some(track) = slot.and_then(|slot| router.track_mut(slot)) else {
+        let mut next = (0, 0);
+        while let Some(slot) = self.next_track(&mut next, router) {
+            let Some(track) = router.track_mut(slot) else {
                 continue;
             };
             if track.poll_timeout().is_none_or(|due| due > now) {
@@ -164,6 +164,20 @@ impl Peer {
                 nacks > 0 || asked
             });
         }
+    }
+
+    /// The tracks of all lines one by one, each layer by itself; `next` begins with zeros.
+    fn next_track(&self, next: &mut (usize, usize), router: &Router) -> Option<TrackSlot> {
+        while let Some(line) = self.lines.get(next.0) {
+            let tracks = line.inbound.map(|source| router.layer_tracks(source));
+            let track = tracks.and_then(|tracks| tracks.get(next.1).copied().flatten());
+            if track.is_some() {
+                next.1 += 1;
+                return track;
+            }
+            *next = (next.0 + 1, 0);
+        }
+        None
     }
 
     fn send_reports(
@@ -211,8 +225,10 @@ impl Peer {
         self.send_rtcp(transport, egress, |writer| {
             let mut blocks: Vec<ReportBlock> = Vec::new();
             for slot in tracks.clone() {
-                let track = router.track_mut(*slot);
-                blocks.extend(track.and_then(|track| track.report_block(now)));
+                for layer in router.layer_tracks(*slot).into_iter().flatten() {
+                    let track = router.track_mut(layer);
+                    blocks.extend(track.and_then(|track| track.report_block(now)));
+                }
             }
             let mut reported = false;
             for slot in outs {
@@ -361,8 +377,9 @@ impl Peer {
                     .feedback
                     .clock_offset
                     .get_or_insert(ours.wrapping_sub(theirs));
-                for line in &self.lines {
-                    if let Some(track) = line.inbound.and_then(|slot| router.track_mut(slot)) {
+                let mut next = (0, 0);
+                while let Some(slot) = self.next_track(&mut next, router) {
+                    if let Some(track) = router.track_mut(slot) {
                         track.take_sender_report(report, offset, now);
                     }
                 }
@@ -378,11 +395,12 @@ impl Peer {
             Packet::Nack(nack) => {
                 for line in &self.lines {
                     let Some(slot) = line.outbound else { continue };
-                    let Some((out, track, sender)) = router.out_with_all(slot) else {
-                        continue;
-                    };
-                    if out.ssrc() == nack.media_ssrc {
-                        out.retransmit(nack.lost, track, sender, egress, metrics, now);
+                    let is_it = router
+                        .out(slot)
+                        .is_some_and(|out| out.ssrc() == nack.media_ssrc);
+                    if is_it {
+                        router.retransmit(slot, nack.lost, egress, metrics, now);
+                        break;
                     }
                 }
             }
@@ -448,9 +466,8 @@ impl Peer {
                 true
             }
         };
-        let source = out.source();
-        if let (true, Some(track)) = (fresh, source) {
-            router.want_keyframe(track);
+        if let (true, Some(slot)) = (fresh, slot) {
+            router.want_keyframe_for(slot);
         }
     }
 }

@@ -11,11 +11,12 @@ use crate::demux::EndpointSlot;
 use crate::endpoint::Endpoint;
 use crate::feedback::Feedback;
 use crate::timers::{Alarm, Timers};
-use crate::track::{Outbound, Router, TrackSlot};
+use crate::track::{Router, TrackSlot};
 use lines::Lines;
 use receive::Source;
 use salono_media_api::{
     Bandwidth, ConnectionState, ElementEvent, ElementKey, Event, MediaKind, RembParams, StreamName,
+    VideoWish,
 };
 use salono_sdp::MediaKind as SdpKind;
 use salono_sdp::negotiate::NegotiatedMedia;
@@ -41,6 +42,7 @@ pub(crate) struct Peer {
     /// Least and most.
     video_send_bps: (u64, u64),
     remb_params: RembParams,
+    video_wish: Option<VideoWish>,
 }
 
 impl Peer {
@@ -60,6 +62,7 @@ impl Peer {
             max_video_recv_bps: 0,
             video_send_bps: (0, 0),
             remb_params: RembParams::default(),
+            video_wish: None,
         }
     }
 
@@ -122,14 +125,24 @@ impl Peer {
         self.set_sender_bounds(router);
     }
 
+    /// Notes which quality of video the peer wishes, also for lines to come.
+    pub(crate) fn set_video_wish(&mut self, wish: VideoWish, router: &mut Router) {
+        self.video_wish = Some(wish);
+        for out in self
+            .lines
+            .of(MediaKind::Video)
+            .filter_map(|line| line.outbound)
+        {
+            router.set_wish(out, wish);
+        }
+    }
+
     /// Asks the senders of what this peer sees for keyframes; false when it sees nothing.
     pub(crate) fn ask_source_for_keyframe(&self, router: &mut Router) -> bool {
         let mut sees = false;
         for line in self.lines.of(MediaKind::Video) {
-            let out = line.outbound.and_then(|out| router.out(out));
-            if let Some(track) = out.and_then(Outbound::source) {
-                router.want_keyframe(track);
-                sees = true;
+            if let Some(out) = line.outbound {
+                sees |= router.want_keyframe_for(out);
             }
         }
         sees
@@ -160,7 +173,7 @@ impl Peer {
             .lines
             .iter()
             .filter(|line| can_send(line.transport))
-            .filter_map(|line| router.track(line.inbound?)?.poll_timeout())
+            .filter_map(|line| router.requests_due(line.inbound?))
             .min();
         let feedback = self.feedback.poll_timeout(can_send);
         let senders = self.senders_timeout(can_send, router);

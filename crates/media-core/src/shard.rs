@@ -114,6 +114,12 @@ impl Shard {
                 peer.arm_media(&mut self.timers, slot, &self.router);
             }
         }
+        while let Some((slot, event)) = self.router.next_layer_change() {
+            if let Some(peer) = self.peers.get(slot) {
+                let element = peer.endpoint.key();
+                self.events.push_back(Event::Element { element, event });
+            }
+        }
         while let Some(slot) = self.dirty.pop() {
             self.drain(slot, now);
         }

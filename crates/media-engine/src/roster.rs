@@ -48,6 +48,7 @@ impl Roster {
             | Op::AddIceCandidate { .. }
             | Op::SetBandwidth { .. }
             | Op::SetRembParams { .. }
+            | Op::WishVideo { .. }
             | Op::Route { .. }
             | Op::MeasureLatency { .. }
             | Op::DetectSpeakers { .. }

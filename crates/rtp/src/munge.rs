@@ -369,6 +369,11 @@ impl Munger {
         self.ssrc
     }
 
+    /// Whether the first packet of the source is still to come.
+    pub const fn is_pending(&self) -> bool {
+        self.is_pending
+    }
+
     /// Whether a keyframe of the source is needed to go on.
     pub const fn is_awaiting_keyframe(&self) -> bool {
         self.is_pending && self.codec.needs_keyframe()

@@ -420,6 +420,7 @@ fn sources_of_plan_b_keep_their_layers_and_retransmissions_together() {
         ssrc,
         rtx_ssrc: Some(rtx_ssrc),
         cname: Some("planb".to_owned()),
+        is_layer: true,
     };
     let expected = [source(5001, 5002), source(5003, 5004)];
     assert_eq!(answered.media[1].remote_sources, expected);

@@ -50,6 +50,7 @@ impl CommandSink for FakeEngine {
             | Op::Disconnect { .. }
             | Op::SetBandwidth { .. }
             | Op::SetRembParams { .. }
+            | Op::WishVideo { .. }
             | Op::Route { .. }
             | Op::MeasureLatency { .. }
             | Op::DetectSpeakers { .. }

@@ -70,9 +70,7 @@ impl Peer {
         let element = self.endpoint.key();
         let mut receives = false;
         for line in self.lines.iter_mut() {
-            let last = line
-                .inbound
-                .and_then(|track| router.track(track)?.last_packet());
+            let last = line.inbound.and_then(|track| router.last_packet(track));
             let comes = is_recent(last);
             let out = line.outbound.and_then(|out| router.out_mut(out));
             let goes = out.is_some_and(|out| {
@@ -148,7 +146,7 @@ impl Line {
     fn note_codec(&mut self, router: &Router, element: ElementKey, events: &mut VecDeque<Event>) {
         let Some(codec) = self
             .inbound
-            .and_then(|track| router.track(track)?.current_codec())
+            .and_then(|track| router.current_codec(track))
             .filter(|codec| self.is_default() && self.codec != Some(codec.kind))
         else {
             return;

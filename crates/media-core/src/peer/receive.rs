@@ -46,6 +46,7 @@ impl Peer {
             return false;
         };
         let Some(source) = self.source(transport, &header, packet, router) else {
+            self.note_stray(transport, &header, packet, router, now);
             return true;
         };
         let Some(track) = router.track_mut(source.track) else {
@@ -68,8 +69,29 @@ impl Peer {
         if taken == Taken::First {
             router.mark_dirty(source.track);
         }
-        self.note_media(source.track, router, events, now);
+        self.note_media(router.source_of(source.track), router, events, now);
         true
+    }
+
+    /// Counts a packet that is of no track for congestion control, which would miss it.
+    fn note_stray(
+        &mut self,
+        transport: usize,
+        header: &Header,
+        packet: &[u8],
+        router: &Router,
+        now: Instant,
+    ) {
+        let mut lines = self.lines.iter().filter(|line| line.transport == transport);
+        let Some(track) = lines.find_map(|line| router.track(line.inbound?)) else {
+            return;
+        };
+        let value = header
+            .extensions(packet)
+            .find(track.extensions().transport_cc);
+        if let Some(seq) = value.and_then(ext::transport_sequence) {
+            self.feedback.record(transport, seq, header.ssrc, now);
+        }
     }
 
     /// How many SSRCs are remembered.
@@ -105,6 +127,7 @@ impl Peer {
                 let is_rtx = track.owns(header.payload_type).filter(|_| !is_other)?;
                 Some((slot, is_rtx))
             })?;
+        let track = router.layer_named(track, header, packet, is_rtx)?;
         if self.sources.len() >= self.max_sources() {
             // A sender that begins anew picks another SSRC each time; one that is still in use is
             // found again by its payload type.

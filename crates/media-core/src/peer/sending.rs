@@ -188,7 +188,9 @@ impl Peer {
         outs.any(|out| {
             router
                 .out_with_all(out)
-                .is_some_and(|(out, track, sender)| out.pad(track, sender, egress, now) > 0)
+                .is_some_and(|(out, track, sender)| {
+                    out.pad(&[Some(track)], sender, egress, now) > 0
+                })
         })
     }
 

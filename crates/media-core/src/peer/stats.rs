@@ -11,8 +11,11 @@ impl Peer {
     pub(crate) fn stats(&self, router: &mut Router, now: Instant) -> ElementStats {
         let mut stats = ElementStats::default();
         for line in &self.lines {
-            if let Some(track) = line.inbound.and_then(|track| router.track_mut(track)) {
-                stats.streams.push(track.stats(now));
+            let Some(source) = line.inbound else { continue };
+            for layer in router.layer_tracks(source).into_iter().flatten() {
+                if let Some(track) = router.track_mut(layer) {
+                    stats.streams.push(track.stats(now));
+                }
             }
         }
         for line in &self.lines {
@@ -53,7 +56,7 @@ impl Peer {
                 let Some(out) = self.lines.first(kind).and_then(|line| line.outbound) else {
                     continue;
                 };
-                let source = router.out(out).and_then(|out| out.source());
+                let source = router.out(out).and_then(|out| out.followed());
                 let average = router.latency_of(source);
                 stats.input_latency.push(LatencyStats { kind, average });
                 let average = router
@@ -72,8 +75,11 @@ impl Peer {
     pub(crate) fn measure_latency(&mut self, on: bool, router: &mut Router) {
         self.measures_latency = on;
         for line in &self.lines {
-            if let Some(track) = line.inbound.and_then(|track| router.track_mut(track)) {
-                track.measure_latency(on);
+            let layers = line.inbound.map(|source| router.layer_tracks(source));
+            for layer in layers.into_iter().flatten().flatten() {
+                if let Some(track) = router.track_mut(layer) {
+                    track.measure_latency(on);
+                }
             }
             if let Some(out) = line.outbound.and_then(|out| router.out_mut(out)) {
                 out.measure_latency(on);

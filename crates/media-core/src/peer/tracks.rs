@@ -65,7 +65,15 @@ impl Peer {
                     }
                 };
                 line.inbound = Some(track);
-                for source in media.remote_sources.iter().take(1) {
+                let layers = router.set_up_layers(track, media, || {
+                    Inbound::new(slot, kind, media, ssrc, limits)
+                });
+                // Layers with identifiers are found by those.
+                let announced = media
+                    .remote_sources
+                    .iter()
+                    .filter(|_| media.rids.is_empty());
+                for (source, track) in announced.zip(layers) {
                     note_source(&mut self.sources, source.ssrc, track, false);
                     if let Some(ssrc) = source.rtx_ssrc {
                         note_source(&mut self.sources, ssrc, track, true);
@@ -82,7 +90,11 @@ impl Peer {
                     if kind == MediaKind::Video {
                         out.set_send_bounds(self.video_send_bps.0, self.video_send_bps.1);
                     }
-                    line.outbound = Some(router.add_out(out));
+                    let out = router.add_out(out);
+                    line.outbound = Some(out);
+                    if let Some(wish) = self.video_wish.filter(|_| kind == MediaKind::Video) {
+                        router.set_wish(out, wish);
+                    }
                 }
                 None => {}
             }
@@ -140,10 +152,9 @@ impl Peer {
                 continue;
             };
             let starts = destination.is_some() && !stream.has_destination();
-            let source = stream.source();
             stream.set_destination(destination);
-            if let (true, Some(track)) = (starts, source) {
-                router.want_keyframe(track);
+            if starts {
+                router.want_keyframe_for(out);
             }
         }
     }
@@ -152,8 +163,9 @@ impl Peer {
 /// Nothing comes by this line any more.
 fn stop_receiving(line: &mut Line, sources: &mut Vec<Source>, router: &mut Router) {
     if let Some(track) = line.inbound.take() {
+        let layers = router.layer_tracks(track);
         router.remove_track(track);
-        sources.retain(|source| source.track != track);
+        sources.retain(|source| !layers.contains(&Some(source.track)));
     }
 }
 

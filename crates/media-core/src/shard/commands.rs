@@ -163,6 +163,12 @@ impl Shard {
                     peer.set_remb_params(params, &mut self.router);
                 }
             }
+            Op::WishVideo { element, wish } => {
+                let slot = self.slot_of(element).ok();
+                if let Some(peer) = slot.and_then(|slot| self.peers.get_mut(slot)) {
+                    peer.set_video_wish(wish, &mut self.router);
+                }
+            }
             Op::SetIce { element, settings } => {
                 let _ = self.with_endpoint(element, now, |endpoint, _| {
                     endpoint.expect_web_rtc()?.set_ice(*settings);

@@ -4,12 +4,13 @@ mod feedback;
 mod mirror;
 
 use super::latency::Latency;
-use super::router::OutSlot;
+use super::layers::{Layer, Qualities, Quality, Rates};
+use super::router::{LayerName, OutSlot, TrackSlot};
 use crate::config::Limits;
 use crate::demux::EndpointSlot;
 use crate::speakers::Membership;
 use salono_media_api::{Bitrate, MediaKind};
-use salono_rtp::codec::{Codec, Descriptor};
+use salono_rtp::codec::{Codec, Descriptor, Heights};
 use salono_rtp::header::Header;
 use salono_rtp::rate::BitrateMeter;
 use salono_rtp::ring::{self, PacketRef, PacketRing};
@@ -37,6 +38,8 @@ pub(crate) struct Extensions {
     pub(crate) orientation: u8,
     pub(crate) transport_cc: u8,
     pub(crate) mid: u8,
+    pub(crate) rid: u8,
+    pub(crate) repaired_rid: u8,
 }
 
 impl Extensions {
@@ -52,10 +55,9 @@ impl Extensions {
                 ExtensionKind::VideoOrientation => ids.orientation = extension.id,
                 ExtensionKind::TransportCc => ids.transport_cc = extension.id,
                 ExtensionKind::Mid => ids.mid = extension.id,
-                ExtensionKind::AbsSendTime
-                | ExtensionKind::Rid
-                | ExtensionKind::RepairedRid
-                | ExtensionKind::DependencyDescriptor => {}
+                ExtensionKind::Rid => ids.rid = extension.id,
+                ExtensionKind::RepairedRid => ids.repaired_rid = extension.id,
+                ExtensionKind::AbsSendTime | ExtensionKind::DependencyDescriptor => {}
             }
         }
         ids
@@ -119,6 +121,13 @@ pub(crate) struct Inbound {
     membership: Option<Membership>,
     /// The last packet that was held back and not shown to receivers.
     withheld: Option<ExtSeq>,
+    /// The source that the track is a layer of.
+    layer_of: Option<TrackSlot>,
+    name: Option<LayerName>,
+    heights: Heights,
+    heights_changed: bool,
+    /// Of layers within the stream; made when there are some.
+    rates: Rates,
 }
 
 /// The most that the publisher shall send, in bits per second; 0 is unlimited.
@@ -225,6 +234,11 @@ impl Inbound {
             latency: Latency::default(),
             membership: None,
             withheld: None,
+            layer_of: None,
+            name: None,
+            heights: Heights::default(),
+            heights_changed: false,
+            rates: Rates::default(),
         }
     }
 
@@ -237,8 +251,108 @@ impl Inbound {
         if nack && self.nack.is_none() {
             self.nack = Some(recv::NackGenerator::new(recv::NackConfig::default()));
         }
-        if let Some(source) = media.remote_sources.first() {
-            self.announced_ssrc = Some(source.ssrc);
+        match &self.name {
+            None => {
+                if let Some(source) = media.remote_sources.first() {
+                    self.announced_ssrc = Some(source.ssrc);
+                }
+            }
+            Some(LayerName::Rid(_)) => self.announced_ssrc = None,
+            Some(LayerName::Source(source)) => self.announced_ssrc = Some(source.ssrc),
+        }
+    }
+
+    /// Makes this track a layer of a source, or a source by itself.
+    pub(crate) fn set_name(&mut self, name: Option<LayerName>, of: Option<TrackSlot>) {
+        self.name = name;
+        self.layer_of = of;
+    }
+
+    /// How the publisher calls this layer; `None` for a track that is none.
+    pub(crate) fn name(&self) -> Option<&LayerName> {
+        self.name.as_ref()
+    }
+
+    /// The source that this track is a layer of.
+    pub(crate) fn layer_of(&self) -> Option<TrackSlot> {
+        self.layer_of
+    }
+
+    /// Lines of the picture, of the highest layer within the stream; `None` before they are known.
+    pub(crate) fn height(&self) -> Option<u16> {
+        self.heights.into_iter().max().filter(|height| *height > 0)
+    }
+
+    /// Whether the size of the picture changed since this was asked last.
+    pub(crate) fn take_heights_changed(&mut self) -> bool {
+        std::mem::take(&mut self.heights_changed)
+    }
+
+    /// Lines of the picture by spatial layer, 0 where not known.
+    pub(crate) fn heights(&self) -> Heights {
+        self.heights
+    }
+
+    /// Lines of the picture of a spatial layer within the stream.
+    pub(crate) fn height_of(&self, spatial: u8) -> Option<u16> {
+        let height = self.heights.get(usize::from(spatial)).copied();
+        height.filter(|height| *height > 0)
+    }
+
+    /// The highest spatial layer within the stream that came.
+    pub(crate) fn top_spatial(&self) -> u8 {
+        self.rates.top_spatial()
+    }
+
+    /// The highest temporal layer that came.
+    pub(crate) fn top_temporal(&self) -> u8 {
+        self.rates.top_temporal()
+    }
+
+    /// The qualities of a source that is this track alone.
+    pub(crate) fn qualities(&mut self, into: &mut Qualities, now: Instant) {
+        let before = into.len();
+        for (layer, bitrate) in self.rates.cumulative(now) {
+            let height = self.heights.get(usize::from(layer.spatial)).copied();
+            into.push(Quality {
+                layer,
+                bitrate,
+                height: height.filter(|height| *height > 0),
+            });
+        }
+        if into.len() == before {
+            into.push(Quality {
+                layer: Layer::default(),
+                bitrate: self.meter.bits_per_second(now),
+                height: self.height(),
+            });
+        }
+    }
+
+    /// The qualities of this stream as one of several.
+    pub(crate) fn stream_qualities(&mut self, rank: u8, into: &mut Qualities, now: Instant) {
+        let height = self.height();
+        let mut any = false;
+        for (layer, bitrate) in self.rates.cumulative(now) {
+            any = true;
+            into.push(Quality {
+                layer: Layer {
+                    spatial: rank,
+                    ..layer
+                },
+                bitrate,
+                height,
+            });
+        }
+        if !any {
+            into.push(Quality {
+                layer: Layer {
+                    spatial: rank,
+                    temporal: 0,
+                },
+                bitrate: self.meter.bits_per_second(now),
+                height,
+            });
         }
     }
 
@@ -373,6 +487,11 @@ impl Inbound {
         self.meter.bits_per_second(now)
     }
 
+    /// The newest packet that is stored.
+    pub(crate) fn newest(&self) -> Option<ExtSeq> {
+        self.ring.newest()
+    }
+
     pub(crate) fn last_packet(&self) -> Option<Instant> {
         self.last_packet
     }
@@ -465,8 +584,17 @@ impl Inbound {
             return Taken::Known;
         };
         let fresh = describe(self.codec, self.extensions, &stored);
-        if fresh.descriptor.is_keyframe_start && self.is_video() {
-            self.throttle.keyframe();
+        if self.kind == MediaKind::Video {
+            if fresh.descriptor.is_keyframe_start {
+                self.throttle.keyframe();
+                let heights = self.codec.heights(stored.payload());
+                if heights != Heights::default() {
+                    self.heights_changed |= self.heights != heights;
+                    self.heights = heights;
+                }
+            }
+            self.rates
+                .add(&fresh.descriptor, stored.payload().len(), now);
         }
         self.fresh.push(fresh);
         if self.fresh.len() == 1 {

@@ -3,22 +3,12 @@
 //! A source has spatial layers, which are streams of their own (simulcast) or parts of one stream
 //! (SVC), and each of them has temporal layers. A plain source has one layer.
 
-/// One quality of a source: how large the picture and how high the frame rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) struct Layer {
-    /// Rank by picture size, 0 is the smallest.
-    pub(crate) spatial: u8,
-    /// Rank by frame rate, 0 is the lowest.
-    pub(crate) temporal: u8,
-}
+use salono_rtp::codec::Descriptor;
+use salono_rtp::rate::BitrateMeter;
+use std::time::Instant;
 
-impl Layer {
-    /// Whatever is the best that a source has.
-    pub(crate) const HIGHEST: Self = Self {
-        spatial: u8::MAX,
-        temporal: u8::MAX,
-    };
-}
+pub(crate) use salono_rtp::codec::MAX_SPATIAL;
+pub(crate) use salono_rtp::layers::Layer;
 
 /// What it takes to receive a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,8 +20,6 @@ pub(crate) struct Quality {
     pub(crate) height: Option<u16>,
 }
 
-/// Spatial layers of a source that are told apart.
-pub(crate) const MAX_SPATIAL: usize = 4;
 /// Temporal layers that are told apart.
 pub(crate) const MAX_TEMPORAL: usize = 4;
 
@@ -64,6 +52,69 @@ impl std::ops::Deref for Qualities {
 
     fn deref(&self) -> &[Quality] {
         self.entries.get(..self.len).unwrap_or(&[])
+    }
+}
+
+/// The bitrate of each layer within one stream, own parts only.
+#[derive(Debug, Default)]
+pub(crate) struct Rates {
+    /// Ascending by layer; those that came so far.
+    meters: Vec<(Layer, BitrateMeter)>,
+}
+
+impl Rates {
+    /// Counts a packet; one without a layer counts only where others have one.
+    pub(crate) fn add(&mut self, descriptor: &Descriptor, bytes: usize, now: Instant) {
+        let layer = Layer {
+            spatial: descriptor.spatial_layer.unwrap_or(0),
+            temporal: descriptor.temporal_layer.unwrap_or(0),
+        };
+        if self.meters.is_empty() && layer == Layer::default() {
+            return;
+        }
+        let at = match self.meters.binary_search_by_key(&layer, |(of, _)| *of) {
+            Ok(at) => at,
+            Err(_) if self.meters.len() >= MAX_SPATIAL * MAX_TEMPORAL => return,
+            Err(at) => {
+                self.meters.insert(at, (layer, BitrateMeter::new()));
+                at
+            }
+        };
+        if let Some((_, meter)) = self.meters.get_mut(at) {
+            meter.add(bytes, now);
+        }
+    }
+
+    /// The layers that came, each with what it takes to receive it: all layers that are not above
+    /// it in either respect.
+    pub(crate) fn cumulative(&mut self, now: Instant) -> impl Iterator<Item = (Layer, u64)> + '_ {
+        let mut own = [(Layer::default(), 0); MAX_SPATIAL * MAX_TEMPORAL];
+        for (entry, (layer, meter)) in own.iter_mut().zip(&mut self.meters) {
+            *entry = (*layer, meter.bits_per_second(now));
+        }
+        let count = self.meters.len();
+        (0..count).filter_map(move |at| {
+            let (layer, rate) = *own.get(at)?;
+            if rate == 0 {
+                return None;
+            }
+            let below = own.iter().take(count).filter(|(other, _)| {
+                other.spatial <= layer.spatial && other.temporal <= layer.temporal
+            });
+            Some((layer, below.map(|(_, rate)| rate).sum()))
+        })
+    }
+
+    /// The highest spatial layer that came.
+    pub(crate) fn top_spatial(&self) -> u8 {
+        let spatial = self.meters.iter().map(|(layer, _)| layer.spatial);
+        spatial.max().unwrap_or(0)
+    }
+
+    /// The highest temporal layer that came.
+    pub(crate) fn top_temporal(&self) -> u8 {
+        let temporal = self.meters.iter().map(|(layer, _)| layer.temporal);
+        temporal.max().unwrap_or(0)
     }
 }
 

@@ -1,6 +1,7 @@
 //! One stream that a peer receives: made of whatever track feeds it, unbroken when that changes.
 
 mod feedback;
+mod layering;
 mod pacing;
 mod redundancy;
 mod retransmission;
@@ -15,6 +16,7 @@ use crate::sending::{
     Grant, Numbers, PacedQueue, Preference, Repairs, RetransmissionBudget, Sender, SenderSlot,
 };
 use crate::webrtc::Path;
+use layering::{Layering, Next, admit};
 use redundancy::Content;
 use salono_media_api::{Bitrate, MediaKind, ShardMetrics};
 use salono_rtp::codec::{Codec, Descriptor, Rewrite};
@@ -55,6 +57,13 @@ struct Mapping {
 
 pub(crate) struct Outbound {
     source: Option<TrackSlot>,
+    /// The track that packets are taken from: the source, or a layer of it.
+    followed: Option<TrackSlot>,
+    /// The layer to go on with.
+    next: Option<Next>,
+    /// The newest packet that was sent ended a frame.
+    is_between_frames: bool,
+    layering: Option<Box<Layering>>,
     destination: Option<Destination>,
     /// What it shares with the other streams to the peer.
     sender: Option<SenderSlot>,
@@ -95,6 +104,11 @@ pub(crate) struct Outbound {
     grant: Grant,
     /// The highest layer that may be sent; `None` pauses the stream.
     ceiling: Option<Layer>,
+    /// Somebody wants to know which layer is sent, and what was told last.
+    tells_layers: bool,
+    told: Option<(Layer, Option<u16>)>,
+    /// A moment of the NTP clock and the timestamp of it, from before the source changed.
+    anchor: Option<(i64, u32)>,
 }
 
 /// The retransmission stream (RFC 4588).
@@ -136,6 +150,10 @@ impl Outbound {
         let rtx_offered = media.codecs.iter().any(|codec| codec.send_rtx_pt.is_some());
         Self {
             source: None,
+            followed: None,
+            next: None,
+            is_between_frames: true,
+            layering: None,
             destination: None,
             sender: None,
             ssrc,
@@ -170,6 +188,9 @@ impl Outbound {
             preference: Preference::default(),
             grant: Grant::default(),
             ceiling: Some(Layer::HIGHEST),
+            tells_layers: false,
+            told: None,
+            anchor: None,
         }
         .with_numbers()
     }
@@ -222,9 +243,8 @@ impl Outbound {
 
     pub(crate) fn set_source(&mut self, source: Option<TrackSlot>) {
         self.source = source;
-        self.queue.clear();
-        self.mapping = None;
-        self.munger.stop();
+        self.next = None;
+        self.set_followed(None);
     }
 
     /// Bounds the layers that are sent; true when the stream resumes, which takes a keyframe.
@@ -310,7 +330,14 @@ impl Outbound {
         if self.munger.source() != Some(ssrc) {
             self.munger.switch(ssrc);
         }
-        let pt = match (self.mapping, self.source) {
+        if self.munger.is_pending() && fresh.descriptor.is_keyframe_start {
+            let aligned = self.aligned(track, packet.header.timestamp);
+            self.munger.align(aligned);
+            if let Some(layering) = &mut self.layering {
+                layering.selector.restart();
+            }
+        }
+        let pt = match (self.mapping, self.followed) {
             (Some(known), Some(source))
                 if known.source == source && known.source_pt == packet.header.payload_type =>
             {
@@ -340,6 +367,11 @@ impl Outbound {
             self.munger.skip(ssrc, fresh.seq);
             return false;
         };
+        let (layering, munger) = (&mut self.layering, &mut self.munger);
+        let admitted = admit(layering, munger, fresh, track, packet.header.timestamp);
+        let Some(has_payload) = admitted else {
+            return self.lacks_layer();
+        };
         let input = Input {
             ssrc,
             seq: fresh.seq,
@@ -355,13 +387,15 @@ impl Outbound {
         if starts {
             self.floor = out.seq;
         }
+        let marker = has_payload && (packet.header.marker || out.ends_picture);
         let fields = Fields {
-            marker: packet.header.marker,
+            marker,
             payload_type: pt,
             sequence_number: out.seq.wire(),
             timestamp: out.timestamp,
             ssrc: self.ssrc,
         };
+        let payload = if has_payload { payload } else { &[] };
         // The first source of a stream usually goes on unchanged, and then needs no copy.
         let rewrites = content.changes()
             || (track.codec_kind().rewrites_payload() && changes(out.rewrite, &fresh.descriptor));
@@ -401,7 +435,7 @@ impl Outbound {
             self.budget.earn(wire);
             self.packets += 1;
             self.octets += payload.len() as u64;
-            self.frames += u64::from(packet.header.marker);
+            self.frames += u64::from(marker);
             self.last_sent = Some(now);
             self.latency.add(packet.arrival, now);
             if !self.flowing {
@@ -411,7 +445,8 @@ impl Outbound {
             self.meter.add(payload.len(), now);
             metrics.rtp_forwarded += 1;
         }
-        false
+        self.is_between_frames = marker;
+        self.lacks_layer()
     }
 
     /// Bits per second over the last second.

@@ -5,9 +5,9 @@
 //! segmentation-offload message.
 
 mod sending;
+mod simulcast;
 
 use super::inbound::Inbound;
-use super::layers::{Layer, Qualities, Quality};
 use super::outbound::Outbound;
 use crate::demux::EndpointSlot;
 use crate::egress::Egress;
@@ -15,9 +15,12 @@ use crate::links::{Packets, Pool};
 use crate::sending::{Caps, Sender, SenderSlot};
 use crate::speakers::Detectors;
 use salono_media_api::{ElementKey, PipelineKey, ShardMetrics};
+use simulcast::Simulcast;
 use slotmap::{SecondaryMap, SlotMap, new_key_type};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+pub(crate) use simulcast::LayerName;
 
 new_key_type! {
     /// A track that a peer sends.
@@ -32,6 +35,12 @@ pub(crate) struct Router {
     tracks: SlotMap<TrackSlot, Inbound>,
     outs: SlotMap<OutSlot, Outbound>,
     senders: SlotMap<SenderSlot, Sender>,
+    /// The layers of sources that come in several streams.
+    simulcasts: SecondaryMap<TrackSlot, Simulcast>,
+    /// Streams for which another layer of their source is ready.
+    switching: Vec<OutSlot>,
+    /// Streams that may have got another layer.
+    changed: Vec<OutSlot>,
     /// Tracks with packets that are not forwarded yet; each is in here once.
     dirty: Vec<TrackSlot>,
     /// Tracks whose sender is to be asked for a keyframe.
@@ -79,23 +88,23 @@ impl Router {
         self.outs.get_mut(slot)
     }
 
-    /// A stream with the track that feeds it.
+    /// A stream with the track that it is made of at the moment.
     pub(crate) fn out_with_source(
         &mut self,
         slot: OutSlot,
     ) -> Option<(&mut Outbound, Option<&mut Inbound>)> {
         let out = self.outs.get_mut(slot)?;
-        let source = out.source().and_then(|track| self.tracks.get_mut(track));
+        let source = out.followed().and_then(|track| self.tracks.get_mut(track));
         Some((out, source))
     }
 
-    /// A stream with the track that feeds it and what it shares with others to the same peer.
+    /// A stream with the track that it is made of and what it shares with others to the same peer.
     pub(crate) fn out_with_all(
         &mut self,
         slot: OutSlot,
     ) -> Option<(&mut Outbound, &Inbound, Option<&mut Sender>)> {
         let out = self.outs.get_mut(slot)?;
-        let track = self.tracks.get(out.source()?)?;
+        let track = self.tracks.get(out.followed()?)?;
         let sender = out.sender().and_then(|slot| self.senders.get_mut(slot));
         Some((out, track, sender))
     }
@@ -106,6 +115,7 @@ impl Router {
 
     /// Removes a track; what it fed falls silent.
     pub(crate) fn remove_track(&mut self, slot: TrackSlot) {
+        self.remove_layers(slot);
         let Some(track) = self.tracks.remove(slot) else {
             return;
         };
@@ -141,43 +151,15 @@ impl Router {
         if out.source() == source {
             return;
         }
-        if let Some(old) = out.source().and_then(|track| self.tracks.get_mut(track)) {
-            old.unlink(slot);
+        if let Some(old) = out.followed().and_then(|track| self.tracks.get(track)) {
+            out.keep_time(old);
         }
-        out.set_source(source);
-        if let Some(track) = source.and_then(|track| self.tracks.get_mut(track)) {
-            track.link(slot);
+        self.unlink(slot);
+        if let Some(out) = self.outs.get_mut(slot) {
+            out.set_source(source);
         }
-        if let Some(track) = source {
-            self.want_keyframe(track);
-        }
-    }
-
-    /// What the source of a stream comes in, ascending by bitrate; nothing without a source.
-    pub(crate) fn qualities(&mut self, slot: OutSlot, now: Instant) -> Qualities {
-        let mut qualities = Qualities::default();
-        let source = self.outs.get(slot).and_then(Outbound::source);
-        if let Some(track) = source.and_then(|track| self.tracks.get_mut(track)) {
-            qualities.push(Quality {
-                layer: Layer::default(),
-                bitrate: track.bitrate(now),
-                height: None,
-            });
-        }
-        qualities.sort();
-        qualities
-    }
-
-    /// The highest layer that a stream may get; `None` pauses it. Without a call it is the highest
-    /// that there is.
-    pub(crate) fn set_ceiling(&mut self, slot: OutSlot, ceiling: Option<Layer>) {
-        let Some(out) = self.outs.get_mut(slot) else {
-            return;
-        };
-        let resumes = out.set_ceiling(ceiling);
-        let source = out.source();
-        if let (true, Some(track)) = (resumes, source) {
-            self.want_keyframe(track);
+        if let Some(source) = source {
+            self.link_source(slot, source);
         }
     }
 
@@ -293,28 +275,51 @@ impl Router {
                     }
                 }
             }
+            let layer_of = track.layer_of();
             let mut wants_keyframe = false;
             for link in track.links() {
                 let Some(out) = self.outs.get_mut(*link) else {
                     continue;
                 };
-                let mut sender = out.sender().and_then(|slot| self.senders.get_mut(slot));
-                for fresh in track.fresh() {
-                    let sender = sender.as_deref_mut();
-                    let source = (slot, &*track);
-                    wants_keyframe |= out.forward(fresh, source, sender, egress, metrics, now);
+                if layer_of.is_some() && out.followed() != Some(slot) {
+                    wants_keyframe |= out.look_for_start(track, now);
+                } else {
+                    let mut sender = out.sender().and_then(|slot| self.senders.get_mut(slot));
+                    for fresh in track.fresh() {
+                        if out.leaves_at(fresh) {
+                            break;
+                        }
+                        let sender = sender.as_deref_mut();
+                        let source = (slot, &*track);
+                        wants_keyframe |= out.forward(fresh, source, sender, egress, metrics, now);
+                    }
                 }
                 if out.is_waiting() {
                     self.waiting.push(out.owner());
                 }
+                if out.is_ready_to_switch(now) {
+                    self.switching.push(*link);
+                }
                 if out.take_started() {
                     self.started.push(*link);
                 }
+                if out.tells_layers() {
+                    self.changed.push(*link);
+                }
             }
             track.clear_fresh();
+            let is_resized = track.take_heights_changed();
             if wants_keyframe {
                 self.want_keyframe(slot);
             }
+            match layer_of {
+                Some(source) => self.look_after(source, now),
+                None if is_resized => self.choose_all(slot),
+                None => {}
+            }
+        }
+        while let Some(out) = self.switching.pop() {
+            self.switch_layer(out, egress, metrics, now);
         }
     }
 }

@@ -75,15 +75,14 @@ impl Negotiation {
             OfferDirection::SendOnly => Direction::SendOnly,
             OfferDirection::RecvOnly => Direction::RecvOnly,
         };
-        // One stream per m-line: the layers of a simulcast publisher have no selector here, and a
-        // dependency descriptor's frame numbers would not survive a change of source.
-        local.simulcast = false;
         local.extensions = vec![
             ExtensionKind::AudioLevel,
             ExtensionKind::VideoOrientation,
             ExtensionKind::AbsSendTime,
             ExtensionKind::TransportCc,
             ExtensionKind::Mid,
+            ExtensionKind::Rid,
+            ExtensionKind::RepairedRid,
         ];
         if spec.data_channels {
             local.sctp = Some(LocalSctp {

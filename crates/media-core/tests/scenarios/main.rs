@@ -18,6 +18,7 @@ mod flow;
 mod forwarding;
 mod hubs;
 mod keyframes;
+mod layers;
 mod loss;
 mod nat;
 mod negotiation;

@@ -227,6 +227,8 @@ pub(super) fn remote_sources(media: &Media) -> Vec<RemoteSource> {
             .chain(groups("FEC-FR"))
             .any(|group| group.ssrcs.iter().skip(1).any(|member| *member == ssrc))
     };
+    let is_layer =
+        |ssrc: u32| groups("SIM").any(|group| group.ssrcs.len() > 1 && group.ssrcs.contains(&ssrc));
     let layers = groups("SIM").flat_map(|group| group.ssrcs.iter().copied());
     let mut sources: Vec<RemoteSource> = Vec::new();
     for ssrc in layers.chain(media.ssrcs.iter().map(|info| info.ssrc)) {
@@ -240,6 +242,7 @@ pub(super) fn remote_sources(media: &Media) -> Vec<RemoteSource> {
             ssrc,
             rtx_ssrc: partner("FID", ssrc),
             cname: info.cname.clone(),
+            is_layer: is_layer(ssrc),
         });
     }
     sources

@@ -136,6 +136,8 @@ pub struct RemoteSource {
     pub rtx_ssrc: Option<u32>,
     /// RTCP canonical name.
     pub cname: Option<String>,
+    /// One of several simulcast layers (`SIM` group).
+    pub is_layer: bool,
 }
 
 /// An SCTP association for data channels (RFC 8841).

@@ -2,9 +2,11 @@
 
 use super::{CapturePoint, Inbound, LIFTS, UNLIMITED_BPS};
 use crate::track::Clock;
+use crate::track::router::LayerName;
 use salono_media_api::{Bitrate, RembParams, StreamDirection, StreamStats};
 use salono_rtp::recv;
 use salono_rtp::rtcp::{FirEntry, ReportBlock, SenderReport, Writer};
+use salono_rtp::time;
 use salono_sdp::negotiate::NegotiatedCodec;
 use std::time::{Duration, Instant};
 
@@ -217,6 +219,19 @@ impl Inbound {
         Some(point.timestamp.wrapping_add(ticks as u32))
     }
 
+    /// A timestamp of the publisher and when it was current by our NTP clock, in fixed point seconds.
+    pub(crate) fn capture_point(&self) -> Option<(u32, i64)> {
+        self.report.map(|point| (point.timestamp, point.ntp))
+    }
+
+    /// When a timestamp of the publisher was current by our NTP clock, in fixed point seconds.
+    pub(crate) fn captured_at(&self, timestamp: u32) -> Option<i64> {
+        let point = self.report?;
+        let ticks = i64::from(time::distance(timestamp, point.timestamp));
+        let elapsed = (i128::from(ticks) << 32).checked_div(i128::from(self.clock_rate()))?;
+        Some(point.ntp.wrapping_add(elapsed as i64))
+    }
+
     pub(crate) fn lost(&self) -> u64 {
         u64::try_from(self.statistics.cumulative_lost()).unwrap_or(0)
     }
@@ -240,6 +255,11 @@ impl Inbound {
             frames: self.frames,
             transport: u16::try_from(self.transport + 1).ok(),
             payload_type: self.payload_type,
+            rid: match self.name() {
+                Some(LayerName::Rid(rid)) => Some(rid.to_string()),
+                Some(LayerName::Source(_)) | None => None,
+            },
+            frame_height: self.height(),
         }
     }
 }

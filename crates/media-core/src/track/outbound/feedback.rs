@@ -101,7 +101,7 @@ impl Outbound {
     }
 
     /// A timestamp of the current source in the clock of this stream.
-    fn to_outgoing(&self, source: u32) -> Option<u32> {
+    pub(super) fn to_outgoing(&self, source: u32) -> Option<u32> {
         let newest = self.munger.newest()?;
         let offsets: Offsets = self.munger.origin(newest.wire())?.offsets;
         Some(
@@ -117,7 +117,7 @@ impl Outbound {
         self.codecs.iter().find(|codec| codec.send_pt == pt)
     }
 
-    fn clock_rate(&self) -> u32 {
+    pub(super) fn clock_rate(&self) -> u32 {
         self.codecs.first().map_or(90_000, |codec| codec.clock)
     }
 
@@ -140,6 +140,8 @@ impl Outbound {
             frames: self.frames,
             transport: None,
             payload_type: self.current_codec().map(|codec| codec.receive_pt),
+            rid: None,
+            frame_height: None,
         }
     }
 }

@@ -28,7 +28,7 @@ impl Outbound {
     pub(crate) fn retransmit(
         &mut self,
         lost: impl Iterator<Item = u16>,
-        track: &Inbound,
+        tracks: &[Option<&Inbound>],
         mut sender: Option<&mut Sender>,
         egress: &mut Egress,
         metrics: &mut ShardMetrics,
@@ -37,7 +37,7 @@ impl Outbound {
         self.feedback.nacks += 1;
         for seq in lost {
             let sender = sender.as_deref_mut();
-            let sent = self.resend(seq, Purpose::Repair, track, sender, egress, now);
+            let sent = self.resend(seq, Purpose::Repair, tracks, sender, egress, now);
             metrics.rtp_retransmitted += u64::from(sent > 0);
         }
     }
@@ -51,7 +51,7 @@ impl Outbound {
     /// Sends a packet of late again as padding; returns its bytes, 0 when there was none.
     pub(crate) fn pad(
         &mut self,
-        track: &Inbound,
+        tracks: &[Option<&Inbound>],
         mut sender: Option<&mut Sender>,
         egress: &mut Egress,
         now: Instant,
@@ -63,7 +63,7 @@ impl Outbound {
             self.padding_at = (self.padding_at + 1) % PADDING_SPAN;
             let seq = newest.wire().wrapping_sub(self.padding_at);
             let sender = sender.as_deref_mut();
-            let sent = self.resend(seq, Purpose::Padding, track, sender, egress, now);
+            let sent = self.resend(seq, Purpose::Padding, tracks, sender, egress, now);
             if sent > 0 {
                 return sent;
             }
@@ -77,7 +77,7 @@ impl Outbound {
         &mut self,
         seq: u16,
         purpose: Purpose,
-        track: &Inbound,
+        tracks: &[Option<&Inbound>],
         sender: Option<&mut Sender>,
         egress: &mut Egress,
         now: Instant,
@@ -88,9 +88,10 @@ impl Outbound {
         let Some(origin) = self.munger.origin(seq) else {
             return 0;
         };
-        if origin.ssrc != track.ssrc() {
+        let mut tracks = tracks.iter().flatten();
+        let Some(track) = tracks.find(|track| track.ssrc() == origin.ssrc) else {
             return 0;
-        }
+        };
         let Some(packet) = track.packet(origin.seq) else {
             return 0;
         };
@@ -104,6 +105,15 @@ impl Outbound {
         let Some(payload) = content.part(packet.payload()) else {
             return 0;
         };
+        let fresh = track.describe(&packet);
+        let is_blank = match &mut self.layering {
+            Some(layering) if layering.is_blank(&fresh, packet.header.timestamp) => {
+                layering.blank(fresh.seq);
+                true
+            }
+            Some(_) | None => false,
+        };
+        let payload = if is_blank { &[] } else { payload };
         let rtx = self.rtx.as_mut().zip(agreed.send_rtx_pt);
         let is_affordable = match purpose {
             Purpose::Repair => {
@@ -117,13 +127,12 @@ impl Outbound {
         if !is_affordable {
             return 0;
         }
-        let fresh = track.describe(&packet);
         let out = origin
             .offsets
             .apply(origin.outgoing, packet.header.timestamp, &fresh.descriptor);
         let prefix = if rtx.is_some() { OSN_LEN } else { 0 };
         let mut fields = Fields {
-            marker: packet.header.marker,
+            marker: !is_blank && (packet.header.marker || out.ends_picture),
             payload_type: agreed.send_pt,
             sequence_number: out.seq.wire(),
             timestamp: out.timestamp,

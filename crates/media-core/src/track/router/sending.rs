@@ -4,7 +4,7 @@ use super::{OutSlot, Router, TrackSlot};
 use crate::demux::EndpointSlot;
 use crate::egress::Egress;
 use crate::sending::{Caps, Grant, Sender, SenderSlot};
-use crate::track::{Inbound, Outbound};
+use crate::track::Outbound;
 use salono_media_api::ShardMetrics;
 use std::time::Instant;
 
@@ -36,8 +36,11 @@ impl Router {
 
     /// What the receivers of a track bound of what its publisher sends.
     pub(crate) fn caps(&self, slot: TrackSlot) -> Caps {
-        let links = self.tracks.get(slot).map_or(&[][..], Inbound::links);
-        links
+        // With layers, each receiver gets what it has room for.
+        if self.has_layers(slot) {
+            return Caps::default();
+        }
+        self.receivers(slot)
             .iter()
             .filter_map(|out| self.outs.get(*out))
             .filter(|out| out.has_destination())
@@ -52,7 +55,7 @@ impl Router {
     pub(crate) fn is_steerable(&self, slot: OutSlot) -> bool {
         let source = self.outs.get(slot).and_then(Outbound::source);
         source
-            .filter(|track| !self.mirrored.contains_key(*track))
+            .filter(|track| !self.mirrored.contains_key(*track) && !self.has_layers(*track))
             .and_then(|track| self.tracks.get(track))
             .is_some_and(|track| track.links().len() == 1 && track.can_be_capped())
     }
@@ -94,7 +97,7 @@ impl Router {
         let Some(out) = self.outs.get_mut(slot) else {
             return;
         };
-        let source = out.source();
+        let source = out.followed();
         if let (true, Some(track)) = (out.resynchronise(), source) {
             self.want_keyframe(track);
         }
@@ -125,7 +128,8 @@ impl Router {
             let Some(waiting) = out.next_waiting() else {
                 break;
             };
-            let Some(track) = self.tracks.get(waiting.track) else {
+            let followed = out.followed().filter(|track| *track == waiting.track);
+            let Some(track) = followed.and_then(|track| self.tracks.get(track)) else {
                 continue;
             };
             let Some(packet) = track.packet(waiting.seq) else {
@@ -137,8 +141,12 @@ impl Router {
                 wanted = Some(waiting.track);
             }
         }
+        let is_ready = out.is_ready_to_switch(now);
         if let Some(track) = wanted {
             self.want_keyframe(track);
+        }
+        if is_ready {
+            self.switch_layer(slot, egress, metrics, now);
         }
     }
 }

@@ -28,6 +28,22 @@ fn header(codec: Codec, is_key: bool) -> &'static [u8] {
     }
 }
 
+/// The header of a frame; keyframes of VP8 tell the height of the picture.
+fn header_of(codec: Codec, is_key: bool, height: u16) -> Vec<u8> {
+    let mut header = header(codec, is_key).to_vec();
+    if codec == Codec::Vp8 && is_key {
+        header[8..].copy_from_slice(&height.to_le_bytes());
+    }
+    header
+}
+
+/// Whether a frame begins with such a header, whatever the size of the picture.
+fn has_header(codec: Codec, is_key: bool, frame: &[u8]) -> bool {
+    let header = header(codec, is_key);
+    let fixed = header.len().min(6);
+    frame.len() > header.len() && frame[..fixed] == header[..fixed]
+}
+
 /// Length of the payload descriptor in front of every chunk of a frame.
 fn descriptor_len(codec: Codec) -> usize {
     match codec {
@@ -111,6 +127,7 @@ pub(crate) struct Source {
     tl0: u8,
     /// Bits per second of video; 0 is a size of frames that suffices for most tests.
     pub(crate) bps: u64,
+    height: u16,
     pub(crate) keyframe_wanted: bool,
     /// What the header extension says from now on, in dBov.
     pub(crate) level: Option<i8>,
@@ -134,9 +151,18 @@ impl Source {
             picture: 0x7fff - 40 - u16::from(publisher) * 7,
             tl0: 250 - publisher,
             bps: 0,
+            height: 240,
             keyframe_wanted: true,
             level: None,
             sent: Vec::new(),
+        }
+    }
+
+    /// One simulcast layer of a camera, all of which begin at the same moment.
+    pub(crate) fn layer(codec: Codec, publisher: u8, height: u16, start: Instant) -> Self {
+        Self {
+            height,
+            ..Self::video(codec, publisher, start)
         }
     }
 
@@ -168,7 +194,8 @@ impl Source {
             (false, true) => KEYFRAME_BYTES,
             (false, false) => DELTA_BYTES,
         };
-        let frame = label(header(codec, is_key), size, publisher, is_key, number);
+        let header = header_of(codec, is_key, self.height);
+        let frame = label(&header, size, publisher, is_key, number);
         self.picture = (self.picture + 1) & 0x7fff;
         self.tl0 = self.tl0.wrapping_add(1);
         let chunks: Vec<&[u8]> = frame.chunks(MAX_PAYLOAD - descriptor_len(codec)).collect();
@@ -486,8 +513,8 @@ fn read(codec: Codec, bytes: &[u8], frame: Frame) -> Frame {
     let is_key = [true, false]
         .into_iter()
         .find(|is_key| {
-            let header = header(codec, *is_key);
-            content.starts_with(header) && content[header.len() + 1] == u8::from(*is_key)
+            let len = header(codec, *is_key).len();
+            has_header(codec, *is_key, content) && content[len + 1] == u8::from(*is_key)
         })
         .expect("the header of a frame is untouched");
     let content = &content[header(codec, is_key).len()..];

@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use str0m::Candidate;
 use str0m::change::{SdpAnswer, SdpOffer};
-use str0m::media::MediaKind as RtcKind;
+use str0m::media::{MediaKind as RtcKind, Simulcast, SimulcastLayer};
 
 pub(crate) const PIPELINE: PipelineKey = PipelineKey(1);
 /// Wall clock at the start of every world.
@@ -235,9 +235,14 @@ impl World {
         peer.audio_mid = wish
             .audio
             .map(|direction| change.add_media(RtcKind::Audio, direction, None, None, None));
+        let mut simulcast = Simulcast::new();
+        for rid in wish.rids {
+            simulcast.add_send_layer(SimulcastLayer::new(rid));
+        }
+        let simulcast = (!wish.rids.is_empty()).then_some(simulcast);
         peer.video_mid = wish
             .video
-            .map(|direction| change.add_media(RtcKind::Video, direction, None, None, None));
+            .map(|direction| change.add_media(RtcKind::Video, direction, None, None, simulcast));
         if wish.data {
             change.add_channel("first".into());
         }

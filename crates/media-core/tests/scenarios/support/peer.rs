@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use str0m::channel::{ChannelData, ChannelId};
 use str0m::format::Codec;
-use str0m::media::{Direction, KeyframeRequestKind, MediaKind as RtcKind, Mid};
+use str0m::media::{Direction, KeyframeRequestKind, MediaKind as RtcKind, Mid, Rid};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::rtcp::{Rtcp, SenderInfo};
 use str0m::rtp::{ExtensionValues, RawPacket, RtpWrite};
@@ -23,6 +23,8 @@ pub(crate) struct Wish {
     pub(crate) up: Link,
     pub(crate) down: Link,
     pub(crate) configure: fn(RtcConfig) -> RtcConfig,
+    /// Simulcast layers of the video.
+    pub(crate) rids: &'static [&'static str],
     /// Applied to the peer's description before the shard sees it.
     pub(crate) munge: fn(&str) -> String,
 }
@@ -37,7 +39,16 @@ impl Wish {
             up: Link::PERFECT,
             down: Link::PERFECT,
             configure: |config| config,
+            rids: &[],
             munge: str::to_owned,
+        }
+    }
+
+    /// Sends audio, and video in layers.
+    pub(crate) fn simulcast(rids: &'static [&'static str]) -> Self {
+        Self {
+            rids,
+            ..Self::publish()
         }
     }
 
@@ -93,6 +104,8 @@ pub(crate) struct Peer {
     pub(crate) audio_source: Option<Source>,
     pub(crate) video_source: Option<Source>,
     pub(crate) screen_source: Option<Source>,
+    /// Simulcast layers.
+    pub(crate) layers: Vec<(Rid, Source)>,
     pub(crate) audio: Received,
     pub(crate) video: Received,
     pub(crate) screen: Received,
@@ -107,6 +120,8 @@ pub(crate) struct Peer {
     newest: Option<u64>,
     missing: BTreeMap<u64, Instant>,
     asked: Option<Instant>,
+    /// Layers of which a keyframe is wanted.
+    wanted_keyframes: Vec<Rid>,
     /// When keyframes were asked for.
     pub(crate) keyframe_requests: Vec<Instant>,
     pub(crate) rtcp: Vec<(Instant, Rtcp)>,
@@ -144,6 +159,7 @@ impl Peer {
             audio_source: None,
             video_source: None,
             screen_source: None,
+            layers: Vec::new(),
             audio: Received::default(),
             video: Received::default(),
             screen: Received::default(),
@@ -155,6 +171,7 @@ impl Peer {
             newest: None,
             missing: BTreeMap::new(),
             asked: None,
+            wanted_keyframes: Vec::new(),
             keyframe_requests: Vec::new(),
             rtcp: Vec::new(),
             sender_reports_sent: Vec::new(),
@@ -181,6 +198,7 @@ impl Peer {
             .into_iter()
             .flatten()
             .map(|source| source.next)
+            .chain(self.layers.iter().map(|(_, source)| source.next))
             .chain([self.wake])
             .min()
     }
@@ -207,6 +225,7 @@ impl Peer {
             return datagrams;
         }
         self.capture(now, &mut datagrams);
+        self.capture_layers(now, &mut datagrams);
         self.advance(now, &mut datagrams);
         if self.is_taped {
             let copies = datagrams.iter().map(|(_, bytes)| bytes.clone());
@@ -260,7 +279,7 @@ impl Peer {
                     continue;
                 }
                 for packet in source.frame(now) {
-                    self.write(mid, source.codec, packet, now);
+                    self.write(mid, None, source.codec, packet, now);
                     self.advance(now, datagrams);
                 }
             }
@@ -272,7 +291,29 @@ impl Peer {
         }
     }
 
-    fn write(&mut self, mid: Mid, codec: Codec, packet: OutPacket, now: Instant) {
+    /// Takes the frames of simulcast layers that are due and puts them into packets.
+    fn capture_layers(&mut self, now: Instant, datagrams: &mut Vec<(SocketAddr, Vec<u8>)>) {
+        let mut layers = std::mem::take(&mut self.layers);
+        for (rid, source) in &mut layers {
+            let wanted = self.wanted_keyframes.iter().any(|of| of == rid);
+            self.wanted_keyframes.retain(|of| of != rid);
+            source.keyframe_wanted |= wanted;
+            while source.next <= now {
+                if !self.is_connected {
+                    source.next += Duration::from_millis(20);
+                    continue;
+                }
+                for packet in source.frame(now) {
+                    let mid = self.video_mid.expect("video");
+                    self.write(mid, Some(*rid), source.codec, packet, now);
+                    self.advance(now, datagrams);
+                }
+            }
+        }
+        self.layers = layers;
+    }
+
+    fn write(&mut self, mid: Mid, rid: Option<Rid>, codec: Codec, packet: OutPacket, now: Instant) {
         let negotiated = self.rtc.media(mid).expect("a media").remote_pts().to_vec();
         let params = self.rtc.codec_config();
         let params = params
@@ -293,7 +334,7 @@ impl Peer {
                 ..ExtensionValues::default()
             });
         let mut direct = self.rtc.direct_api();
-        let stream = direct.stream_tx_by_mid(mid, None).expect("a stream");
+        let stream = direct.stream_tx_by_mid(mid, rid).expect("a stream");
         stream.write_rtp(write);
     }
 
@@ -310,6 +351,10 @@ impl Peer {
             Event::MediaAdded(added) => self.screen_mid = Some(added.mid),
             Event::KeyframeRequest(request) => {
                 self.keyframe_requests.push(now);
+                match request.rid {
+                    Some(rid) => self.wanted_keyframes.push(rid),
+                    None => {}
+                }
                 let source = if self.screen_mid == Some(request.mid) {
                     &mut self.screen_source
                 } else {
@@ -429,6 +474,7 @@ impl Peer {
     pub(crate) fn stop(&mut self) {
         self.audio_source = None;
         self.video_source = None;
+        self.layers.clear();
     }
 
     pub(crate) fn rtcp_count(&self, is: impl Fn(&Rtcp) -> bool) -> usize {
