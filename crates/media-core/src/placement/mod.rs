@@ -186,6 +186,7 @@ impl Placement {
             | Op::AddIceCandidate { element, .. }
             | Op::SetBandwidth { element, .. }
             | Op::SetRembParams { element, .. }
+            | Op::WishVideo { element, .. }
             | Op::SetIce { element, .. }
             | Op::RequestKeyframe { element, .. }
             | Op::CreateDataChannel { element, .. }
@@ -334,6 +335,7 @@ impl Placement {
             | Op::AddIceCandidate { .. }
             | Op::SetBandwidth { .. }
             | Op::SetRembParams { .. }
+            | Op::WishVideo { .. }
             | Op::SetIce { .. }
             | Op::RequestKeyframe { .. }
             | Op::CreateDataChannel { .. }
