@@ -351,10 +351,7 @@ impl Peer {
             Event::MediaAdded(added) => self.screen_mid = Some(added.mid),
             Event::KeyframeRequest(request) => {
                 self.keyframe_requests.push(now);
-                match request.rid {
-                    Some(rid) => self.wanted_keyframes.push(rid),
-                    None => {}
-                }
+                self.wanted_keyframes.extend(request.rid);
                 let source = if self.screen_mid == Some(request.mid) {
                     &mut self.screen_source
                 } else {
