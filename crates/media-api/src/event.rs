@@ -118,7 +118,7 @@ pub enum ElementEvent {
     LayerChanged {
         /// Rank by picture size, 0 is the smallest.
         spatial: u8,
-        /// Rank by frame rate, 0 is the lowest; 255 for all that there is.
+        /// Rank by frame rate, 0 is the lowest.
         temporal: u8,
         /// Lines of the picture, where known.
         height: Option<u16>,

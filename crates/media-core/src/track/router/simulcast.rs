@@ -316,6 +316,10 @@ impl Router {
                 .and_then(|source| self.simulcasts.get(source))
                 .and_then(|simulcast| simulcast.layers.iter().position(|layer| *layer == track));
             let track = self.tracks.get(track);
+            let layer = Layer {
+                temporal: layer.temporal.min(track.map_or(0, Inbound::top_temporal)),
+                ..layer
+            };
             let layer = match rank {
                 Some(rank) => Layer {
                     spatial: rank as u8,
