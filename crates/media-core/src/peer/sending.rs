@@ -99,6 +99,10 @@ impl Peer {
             .filter_map(|out| Some(router.out_mut(out)?.bitrate(now)))
             .sum();
         let outs = outs(MediaKind::Video);
+        let video: u64 = outs
+            .iter()
+            .filter_map(|out| Some(router.out_mut(*out)?.bitrate(now)))
+            .sum();
         let qualities: Vec<Qualities> =
             outs.iter().map(|out| router.qualities(*out, now)).collect();
         let demands: Vec<Demand<'_>> = outs
@@ -121,7 +125,11 @@ impl Peer {
         for (out, grant) in outs.iter().zip(grants) {
             router.grant(*out, grant);
         }
-        if let Some(sender) = self.sender_mut(transport, router).filter(|_| wanted > 0) {
+        let Some(sender) = self.sender_mut(transport, router) else {
+            return;
+        };
+        sender.note_sent(audio + video);
+        if wanted > 0 {
             sender.set_wanted(wanted + audio + WANTED_MARGIN_BPS);
         }
     }

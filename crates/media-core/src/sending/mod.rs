@@ -52,6 +52,8 @@ pub(crate) struct Sender {
     remb: Option<u64>,
     /// What was divided among the streams last, in bits per second.
     divided: Option<u64>,
+    /// What was sent at the last review, in bits per second.
+    sent_bps: u64,
     last_burst: Option<Instant>,
 }
 
@@ -126,6 +128,12 @@ impl Sender {
             .filter(|_| self.estimator.was_limited())
     }
 
+    /// Notes what is being sent, in bits per second.
+    pub(crate) fn note_sent(&mut self, bps: u64) {
+        self.sent_bps = bps;
+        self.update_pace();
+    }
+
     /// Notes that the limit is being divided among the streams.
     pub(crate) fn note_divided(&mut self) -> Option<u64> {
         self.divided = self.limit();
@@ -184,7 +192,7 @@ impl Sender {
     }
 
     fn update_pace(&mut self) {
-        let sent = self.estimator.sent_bps() as f64;
+        let sent = self.estimator.sent_bps().max(self.sent_bps) as f64;
         let rate = match self.limit() {
             Some(limit) if (limit as f64) < sent * PACED_BELOW => {
                 let pace = if self.estimator.is_overused() {

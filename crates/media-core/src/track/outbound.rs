@@ -411,7 +411,8 @@ impl Outbound {
             destination.dscp,
             MAX_HEADER + payload.len() + MAX_RTP_OVERHEAD,
             |buf| {
-                let Some(header) = write_header(buf, &fields, extensions, number, fresh) else {
+                let Some(header) = write_header(buf, &fields, extensions, number, Some(fresh))
+                else {
                     return 0;
                 };
                 let roc = out.seq.roc();
@@ -432,7 +433,7 @@ impl Outbound {
         );
         if sent {
             self.wire_bytes += wire as u64;
-            self.budget.earn(wire);
+            self.budget.earn(payload.len());
             self.packets += 1;
             self.octets += payload.len() as u64;
             self.frames += u64::from(marker);
@@ -482,7 +483,7 @@ fn write_header(
     fields: &Fields,
     extensions: Extensions,
     number: Option<u16>,
-    fresh: &Fresh,
+    fresh: Option<&Fresh>,
 ) -> Option<usize> {
     let mut writer = ExtensionWriter::new(buf, fields).ok()?;
     if let Some(number) = number {
@@ -490,8 +491,8 @@ fn write_header(
         writer.push(extensions.transport_cc, &value).ok()?;
     }
     for (id, value) in [
-        (extensions.audio_level, fresh.audio_level),
-        (extensions.orientation, fresh.orientation),
+        (extensions.audio_level, fresh.and_then(|it| it.audio_level)),
+        (extensions.orientation, fresh.and_then(|it| it.orientation)),
     ] {
         if let (1.., Some(value)) = (id, value) {
             writer.push(id, &[value]).ok()?;

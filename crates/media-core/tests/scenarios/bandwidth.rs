@@ -2,8 +2,9 @@
 
 use super::support::media::Received;
 use super::support::*;
-use salono_media_api::{Bandwidth, Bitrate, Op};
+use salono_media_api::{Bandwidth, Bitrate, Op, RembParams};
 use std::time::{Duration, Instant};
+use str0m::rtp::rtcp::Rtcp;
 
 /// The estimate of what goes to a peer, in bits per second, as its statistics tell it.
 fn estimate(world: &mut World, peer: usize) -> Option<u64> {
@@ -144,6 +145,139 @@ fn a_slow_viewer_costs_the_others_nothing() {
         .audio
         .bps(world.now - secs(5), world.now);
     assert!(sound > others * 0.95, "{sound} of {others}");
+}
+
+#[test]
+fn a_viewer_that_was_too_slow_sees_the_picture_again_when_it_no_longer_is() {
+    let links = [narrow(20_000_000, 20), narrow(300_000, 40)];
+    let (mut world, _, viewers) = room(208, 1_200_000, &links);
+    let slow = viewers[1];
+    world.run(secs(15));
+    assert!(got(&world, slow, secs(5)) < 300_000.0, "it does not fit");
+    world.peers[slow].down.bps = 5_000_000;
+    world.run(secs(15));
+    let bps = got(&world, slow, secs(3));
+    assert!(bps > 1_200_000.0 * 0.95, "{bps}");
+    let (_, ratio) = freezes(&world, slow, world.now - secs(3));
+    assert!(ratio < 0.001, "{ratio}");
+}
+
+#[test]
+fn a_viewer_that_estimates_for_itself_is_heeded() {
+    let mut world = World::new(209);
+    let publisher = world.join_connected(Wish::publish());
+    let viewer = world.join_connected(Wish {
+        munge: sdp::without_transport_cc,
+        ..Wish::subscribe()
+    });
+    world.peers[publisher].appetite = 1_500_000;
+    world.connect(world.element(publisher), world.element(viewer));
+    world.start(publisher);
+    world.run(secs(3));
+    assert_eq!(estimate(&mut world, viewer), None);
+    let remb = |world: &mut World, kbps: u64| {
+        request_remb(world, viewer, kbps);
+        world.run(secs(3));
+    };
+    // What receivers say at first is low, and not meant: `rembOnConnect` counts.
+    remb(&mut world, 50);
+    assert_eq!(estimate(&mut world, viewer), Some(300_000));
+    remb(&mut world, 700);
+    assert_eq!(estimate(&mut world, viewer), Some(700_000));
+    let camera = world.peers[publisher]
+        .video_source
+        .as_ref()
+        .expect("a camera");
+    assert!((600_000..=700_000).contains(&camera.bps), "{}", camera.bps);
+}
+
+/// How long the packets of each frame took to arrive, one after another.
+fn spreads(world: &World, viewer: usize) -> Vec<Duration> {
+    let packets = &world.peers[viewer].video.packets;
+    packets
+        .chunk_by(|one, other| one.timestamp == other.timestamp)
+        .map(|frame| frame[frame.len() - 1].at - frame[0].at)
+        .collect()
+}
+
+#[test]
+fn frames_are_spread_over_their_interval_only_where_the_path_is_known_to_be_narrow() {
+    let mut world = World::new(210);
+    let publisher = world.join_connected(Wish::publish());
+    let wish = Wish {
+        munge: sdp::without_transport_cc,
+        ..Wish::subscribe()
+    };
+    let narrow = world.join_connected(wish);
+    let wide = world.join_connected(Wish::subscribe());
+    world.peers[publisher].appetite = 1_200_000;
+    for viewer in [narrow, wide] {
+        world.connect(world.element(publisher), world.element(viewer));
+    }
+    world.start(publisher);
+    world.run(secs(1));
+    request_remb(&mut world, narrow, 1_500);
+    world.run(secs(5));
+    let all = spreads(&world, wide);
+    assert!(
+        all.iter().all(|spread| spread.is_zero()),
+        "at once: {all:?}"
+    );
+    let paced = spreads(&world, narrow).split_off(60);
+    assert!(paced.len() > 90);
+    // 5 kB at one and a half times 1.5 Mbit/s, in steps of 5 ms.
+    for spread in paced {
+        assert!((millis(5)..millis(30)).contains(&spread), "{spread:?}");
+    }
+    assert_eq!(world.peers[narrow].video.gaps(), [0u64; 0]);
+}
+
+#[test]
+fn parameters_of_the_estimate_change_what_a_publisher_is_asked_for() {
+    let asked = |params: Option<RembParams>| {
+        let mut world = World::new(211);
+        let publisher = world.join_connected(Wish {
+            munge: sdp::without_transport_cc,
+            up: Link {
+                loss_permille: 80,
+                ..Link::PERFECT
+            },
+            ..Wish::publish()
+        });
+        if let Some(params) = params {
+            let element = world.element(publisher);
+            world.op(Op::SetRembParams { element, params });
+        }
+        world.start(publisher);
+        world.run(secs(10));
+        let rtcp = world.peers[publisher].rtcp.iter().rev();
+        let mut rembs = rtcp.filter_map(|(_, rtcp)| match rtcp {
+            Rtcp::Remb(remb) => Some(remb.bitrate),
+            _ => None,
+        });
+        rembs.next().expect("an estimate")
+    };
+    let kurento = asked(None);
+    assert!(kurento < 250_000.0, "8 % are too much: {kurento}");
+    let patient = asked(Some(RembParams {
+        up_losses: 60,
+        ..RembParams::default()
+    }));
+    assert!(patient > kurento * 1.2, "{patient}");
+    let harsh = asked(Some(RembParams {
+        decrement_factor: 0.9,
+        ..RembParams::default()
+    }));
+    assert!(harsh > kurento * 1.2, "{harsh}");
+}
+
+fn request_remb(world: &mut World, viewer: usize, kbps: u64) {
+    let peer = &mut world.peers[viewer];
+    let mid = peer.video_mid.expect("video");
+    let mut direct = peer.rtc.direct_api();
+    let stream = direct.stream_rx_by_mid(mid, None).expect("a stream");
+    stream.request_remb(str0m::bwe::Bitrate::kbps(kbps));
+    peer.wake = world.now;
 }
 
 #[test]

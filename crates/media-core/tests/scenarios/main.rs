@@ -31,6 +31,7 @@ mod speakers;
 mod spread;
 mod spread_graphs;
 mod streams;
+mod storms;
 mod support;
 mod switching;
 mod two_shards;

@@ -13,20 +13,20 @@ const FROM: ElementKey = ElementKey(1);
 const TO: ElementKey = ElementKey(2);
 
 /// A shard whose requests for ports are served by counting.
-struct Bench {
+pub(super) struct Bench {
     shard: Shard,
-    now: Instant,
+    pub(super) now: Instant,
     next_port: u16,
     next_socket: u16,
     /// Sockets by id, with their port.
     open: Vec<(SocketId, u16)>,
-    sent: Vec<(u16, SocketAddr, Vec<u8>)>,
+    pub(super) sent: Vec<(u16, SocketAddr, Vec<u8>)>,
     events: Vec<Event>,
     tokens: u64,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let now = Instant::now();
         let addr = SocketAddr::from(([10, 0, 0, 1], 4_000));
         let config = ShardConfig {
@@ -154,7 +154,7 @@ impl Bench {
     }
 
     /// Two connected endpoints; what comes in at the first goes out at the second.
-    fn relay(&mut self, from: &str, to: &str, spec: &RtpSpec) {
+    pub(super) fn relay(&mut self, from: &str, to: &str, spec: &RtpSpec) {
         self.create(FROM, spec.clone());
         self.create(TO, spec.clone());
         self.answer(FROM, from);
@@ -169,7 +169,7 @@ impl Bench {
         }
     }
 
-    fn receive(&mut self, port: u16, from: SocketAddr, datagram: &[u8]) {
+    pub(super) fn receive(&mut self, port: u16, from: SocketAddr, datagram: &[u8]) {
         let socket = self
             .open
             .iter()
@@ -182,7 +182,7 @@ impl Bench {
         self.settle();
     }
 
-    fn wait(&mut self, time: Duration) {
+    pub(super) fn wait(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(at) = self.shard.poll_timeout().filter(|at| *at <= end) {
             self.now = at.max(self.now + Duration::from_millis(1));
@@ -193,7 +193,7 @@ impl Bench {
     }
 
     /// RTP among what was sent since the last call, with the port it came from.
-    fn rtp(&mut self) -> Vec<(u16, SocketAddr, Vec<u8>)> {
+    pub(super) fn rtp(&mut self) -> Vec<(u16, SocketAddr, Vec<u8>)> {
         let is_rtp = |bytes: &[u8]| !(192..=223).contains(&bytes[1]);
         let (rtp, rest) = self.sent.drain(..).partition(|(_, _, bytes)| is_rtp(bytes));
         self.sent = rest;
@@ -212,11 +212,11 @@ impl Bench {
 }
 
 /// A description with one m-line.
-fn sdp(line: &str) -> String {
+pub(super) fn sdp(line: &str) -> String {
     format!("v=0\r\no=- 0 0 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n{line}\r\n")
 }
 
-fn host(last: u8, port: u16) -> SocketAddr {
+pub(super) fn host(last: u8, port: u16) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, last], port))
 }
 

@@ -13,6 +13,9 @@ use std::time::Instant;
 /// Padding is made of the newest packets, as many as these in turn.
 const PADDING_SPAN: u16 = 16;
 
+/// Bytes of padding without content; more do not fit the byte that counts them.
+const PADDING: u8 = 240;
+
 /// Why a packet is sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
@@ -43,9 +46,12 @@ impl Outbound {
     }
 
     /// Whether padding can be made of this stream: a receiver takes what it has already only on a
-    /// stream of retransmissions.
+    /// stream of retransmissions, and what is not numbered is not reported.
     pub(crate) fn can_pad(&self) -> bool {
-        self.rtx.is_some() && self.destination.is_some() && self.munger.newest().is_some()
+        self.extensions.transport_cc != 0
+            && self.rtx.is_some()
+            && self.destination.is_some()
+            && self.munger.newest().is_some()
     }
 
     /// Sends a packet of late again as padding; returns its bytes, 0 when there was none.
@@ -68,7 +74,57 @@ impl Outbound {
                 return sent;
             }
         }
-        0
+        self.pad_with_nothing(sender, egress, now)
+    }
+
+    /// Sends padding without content, for a stream that has been silent for too long to have any.
+    fn pad_with_nothing(
+        &mut self,
+        sender: Option<&mut Sender>,
+        egress: &mut Egress,
+        now: Instant,
+    ) -> usize {
+        let codec = self.codecs.iter().find_map(|codec| codec.send_rtx_pt);
+        let (Some(destination), Some(rtx), Some(payload_type)) =
+            (&self.destination, self.rtx.as_mut(), codec)
+        else {
+            return 0;
+        };
+        let fields = Fields {
+            marker: false,
+            payload_type,
+            sequence_number: rtx.next.wire(),
+            timestamp: self.munger.timestamp_at(now).unwrap_or(0),
+            ssrc: rtx.ssrc,
+        };
+        let roc = rtx.next.roc();
+        rtx.next = rtx.next.next();
+        let extensions = self.extensions;
+        let number = number(extensions, sender, usize::from(PADDING), now);
+        let mut wire = 0;
+        egress.push_with(
+            destination.path.socket,
+            destination.path.remote,
+            destination.dscp,
+            MAX_HEADER + usize::from(PADDING) + MAX_RTP_OVERHEAD,
+            |buf| {
+                let Some(header) = write_header(buf, &fields, extensions, number, None) else {
+                    return 0;
+                };
+                let plain = header + usize::from(PADDING);
+                // RFC 3550 §5.1: the bit says that the last byte counts those to be ignored.
+                buf[0] |= 0x20;
+                buf[header..plain].fill(0);
+                buf[plain - 1] = PADDING;
+                wire = destination
+                    .sealer
+                    .seal_rtp(roc, header, buf, plain)
+                    .unwrap_or(0);
+                wire
+            },
+        );
+        self.wire_bytes += wire as u64;
+        wire
     }
 
     /// Sends one packet again; returns its bytes, 0 when it is gone, too much for the budget, or
@@ -165,7 +221,8 @@ impl Outbound {
             destination.dscp,
             MAX_HEADER + prefix + payload.len() + MAX_RTP_OVERHEAD,
             |buf| {
-                let Some(header) = write_header(buf, &fields, extensions, number, &fresh) else {
+                let Some(header) = write_header(buf, &fields, extensions, number, Some(&fresh))
+                else {
                     return 0;
                 };
                 let start = header + prefix;
