@@ -40,6 +40,8 @@ const ROUND_TRIP_SHARE: f64 = 0.2;
 const ROUND_TRIP_START_MS: f64 = 100.0;
 /// Deadlines are late by so much: a few bytes of a probe.
 const SLACK: Duration = Duration::from_micros(500);
+/// Packets that one feedback packet is heeded for; it can name 65 535 in a few bytes.
+const MAX_STATUSES: usize = 2_048;
 /// Ticks of 250 µs after which the peer's clock, which has 24 bits of 64 ms, begins anew.
 const CLOCK_WRAP: i64 = 1 << 32;
 
@@ -155,7 +157,7 @@ impl SendEstimator {
         let (mut received, mut lost, mut recovered) = (0u32, 0u32, 0u32);
         let mut newest_sent = None;
         let mut probed = None;
-        for (seq, arrival) in feedback.arrivals() {
+        for (seq, arrival) in feedback.arrivals().take(MAX_STATUSES) {
             let Some(ticks) = arrival else {
                 lost = lost.saturating_add(u32::from(self.history.missing(seq)));
                 continue;

@@ -19,6 +19,9 @@ const FIRST_FIT: usize = 10;
 /// Delay above the least one that is a queue when so many groups in a row have it.
 const STANDING_MS: f64 = 150.0;
 const STANDING_GROUPS: u8 = 10;
+/// A queue that stands for so long although less is sent is somebody else's: it counts as the path's own delay from
+/// then on, or others would take all of the path.
+const OWN_QUEUE_MS: f64 = 3_000.0;
 /// Delay above the least one that is a queue when it still rises after this time.
 const SUDDEN_MS: f64 = 60.0;
 const SUDDEN_FOR_MS: f64 = 30.0;
@@ -66,6 +69,7 @@ pub(super) struct Trend {
     /// The least delay, and groups in a row that were far above it.
     least_delay: Option<f64>,
     standing: u8,
+    standing_ms: f64,
     /// The last delay, and for how long it has been rising above what is usual.
     last_delay: f64,
     rising_ms: f64,
@@ -87,6 +91,7 @@ impl Trend {
             over_groups: 0,
             least_delay: None,
             standing: 0,
+            standing_ms: 0.0,
             last_delay: 0.0,
             rising_ms: 0.0,
             usage: Usage::Normal,
@@ -123,8 +128,15 @@ impl Trend {
         self.least_delay = Some(least);
         if delta.delay_ms - least > STANDING_MS {
             self.standing = self.standing.saturating_add(1);
+            self.standing_ms += delta.arrival_ms;
         } else {
             self.standing = 0;
+            self.standing_ms = 0.0;
+        }
+        if self.standing_ms > OWN_QUEUE_MS {
+            self.least_delay = Some(delta.delay_ms);
+            self.standing = 0;
+            self.standing_ms = 0.0;
         }
         let rises = delta.delay_ms > self.last_delay;
         if rises && delta.delay_ms - least > SUDDEN_MS {
@@ -261,5 +273,22 @@ mod tests {
             trend.add(delta, f64::from(n) * 10.0);
         }
         assert_eq!(trend.usage(), Usage::Over);
+    }
+
+    #[test]
+    fn a_queue_that_stays_although_less_is_sent_is_not_ours() {
+        let mut trend = Trend::new();
+        let mut over = 0;
+        for n in 0..1_000u16 {
+            let delta = Delta {
+                send_ms: 10.0,
+                arrival_ms: 10.0,
+                delay_ms: if n < 10 { 50.0 } else { 250.0 },
+            };
+            trend.add(delta, f64::from(n) * 10.0);
+            over += u16::from(trend.usage() == Usage::Over);
+        }
+        assert!((250..350).contains(&over), "{over} of 1 000 groups");
+        assert_eq!(trend.usage(), Usage::Normal);
     }
 }
