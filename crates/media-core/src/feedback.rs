@@ -257,7 +257,7 @@ impl Peer {
         });
     }
 
-    /// Tells the publisher of a track at once that it is to send less.
+    /// Tells the publisher of a track at once that it is to send less, or may send more.
     pub(crate) fn send_cap(
         &mut self,
         slot: TrackSlot,
@@ -266,7 +266,7 @@ impl Peer {
         now: Instant,
     ) {
         let cap = router.caps(slot).bitrate();
-        let Some(track) = router.track_mut(slot).filter(|_| cap > 0) else {
+        let Some(track) = router.track_mut(slot) else {
             return;
         };
         track.set_downstream_cap(cap);

@@ -9,6 +9,7 @@ use crate::track::{Destination, Inbound, Outbound, Router, TrackSlot};
 use rand::{Rng, rngs::StdRng};
 use salono_media_api::{MediaKind, StreamName};
 use salono_sdp::MediaKind as SdpKind;
+use salono_sdp::negotiate::NegotiatedMedia;
 
 impl Peer {
     /// Makes the tracks that were negotiated, or holds those that are there to what is now.
@@ -22,6 +23,9 @@ impl Peer {
         let Some(negotiated) = self.endpoint.media() else {
             return;
         };
+        // A cap is for all that a publisher sends: only of a single video it turns layers off.
+        let is_video = |media: &&NegotiatedMedia| media.kind == SdpKind::Video && media.recv;
+        let videos = negotiated.iter().filter(is_video).count();
         for media in negotiated {
             let kind = match media.kind {
                 SdpKind::Audio => MediaKind::Audio,
@@ -68,6 +72,7 @@ impl Peer {
                 let layers = router.set_up_layers(track, media, || {
                     Inbound::new(slot, kind, media, ssrc, limits)
                 });
+                router.set_pausable(track, videos == 1);
                 // Layers with identifiers are found by those.
                 let announced = media
                     .remote_sources

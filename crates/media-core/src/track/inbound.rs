@@ -266,6 +266,10 @@ impl Inbound {
     pub(crate) fn set_name(&mut self, name: Option<LayerName>, of: Option<TrackSlot>) {
         self.name = name;
         self.layer_of = of;
+        if of.is_some() {
+            // One layer's share says nothing of what the publisher's path carries.
+            self.remb = None;
+        }
     }
 
     /// How the publisher calls this layer; `None` for a track that is none.

@@ -6,6 +6,7 @@
 
 mod sending;
 mod simulcast;
+mod unused;
 
 use super::inbound::Inbound;
 use super::outbound::Outbound;

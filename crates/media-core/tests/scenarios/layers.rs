@@ -6,6 +6,7 @@ use super::switching::{assert_unbroken, publishers};
 use salono_media_api::{ElementEvent, Op, VideoWish};
 use std::time::Instant;
 use str0m::format::Codec;
+use str0m::rtp::rtcp::Rtcp;
 
 const RIDS: &[&str] = &["q", "h", "f"];
 /// What each layer calls itself in its frames, and its height.
@@ -161,4 +162,35 @@ fn losses_on_both_ways_are_repaired_in_every_layer() {
         assert!(two[0].publisher == two[1].publisher || two[1].is_key);
     }
     assert!(frames.len() > 400, "{}", frames.len());
+}
+
+#[test]
+fn layers_that_nobody_gets_are_turned_off_and_on_again_when_somebody_does() {
+    let (mut world, publisher, viewer) = broadcast(76, RIDS);
+    let asked = |world: &World| {
+        let rtcp = world.peers[publisher].rtcp.iter();
+        let bounds = rtcp.filter_map(|(at, rtcp)| match rtcp {
+            Rtcp::Remb(remb) => Some((*at, f64::from(remb.bitrate))),
+            _ => None,
+        });
+        bounds.last()
+    };
+    world.run(secs(5));
+    assert_eq!(asked(&world), None, "everything is in use");
+    world.wish(viewer, 180);
+    world.run(secs(6));
+    let (_, bound) = asked(&world).expect("a bound");
+    // All layers of the test have the same bitrate: room for one and sound, not for two.
+    let streams = world.stats(publisher).streams;
+    let one = streams.iter().find(|stream| stream.rid.is_some());
+    let one = one.expect("a layer").bitrate.as_bps() as f64;
+    assert!((one..one * 1.5).contains(&bound), "{bound} for {one}");
+    let before = world.now;
+    world.wish(viewer, 0);
+    // What a viewer gets is divided once a second.
+    world.run(millis(1_100));
+    let (at, bound) = asked(&world).expect("a bound");
+    assert!(at > before && bound > 1e8, "lifted: {bound}");
+    world.run(secs(2));
+    assert_eq!(publishers(&world.peers[viewer].video).last(), Some(&12));
 }

@@ -36,9 +36,12 @@ impl Router {
 
     /// What the receivers of a track bound of what its publisher sends.
     pub(crate) fn caps(&self, slot: TrackSlot) -> Caps {
-        // With layers, each receiver gets what it has room for.
-        if self.has_layers(slot) {
-            return Caps::default();
+        // With layers, each receiver gets what it has room for; those that nobody needs are not sent.
+        if let Some(cap) = self.unused_cap(slot) {
+            return Caps {
+                set: cap,
+                carried: 0,
+            };
         }
         self.receivers(slot)
             .iter()

@@ -4,6 +4,7 @@
 //! of the same m-line, and a receiver of the source is linked to whichever of them it follows, and
 //! while it waits for a keyframe of another to that one as well.
 
+use super::unused::Use;
 use super::{OutSlot, Router, TrackSlot};
 use crate::demux::EndpointSlot;
 use crate::egress::Egress;
@@ -42,9 +43,20 @@ pub(super) struct Simulcast {
     heights: u32,
     /// Bits per second of each layer when it last sent.
     rates: [u64; MAX_SPATIAL],
+    pub(super) usage: Use,
 }
 
 impl Simulcast {
+    /// Whom the source feeds.
+    pub(super) fn outs(&self) -> &[OutSlot] {
+        &self.outs
+    }
+
+    /// Bits per second of each layer when it last sent.
+    pub(super) fn rates(&self) -> &[u64] {
+        &self.rates
+    }
+
     /// The layer for a receiver that may get `spatial` at most: the best one that sends, or else
     /// the least beyond.
     fn choose(&self, spatial: u8) -> Option<(usize, TrackSlot)> {
@@ -357,7 +369,7 @@ impl Router {
     }
 
     /// The heights of a source's spatial layers, ascending; 0 where not known.
-    fn heights(&self, source: TrackSlot) -> Heights {
+    pub(super) fn heights(&self, source: TrackSlot) -> Heights {
         let mut heights = Heights::default();
         match self.simulcasts.get(source) {
             Some(simulcast) => {
@@ -468,6 +480,12 @@ impl Router {
         let Some(limit) = out.limit(heights.unwrap_or_default()) else {
             return;
         };
+        if let Some(source) = source {
+            self.use_layer(source, limit.spatial);
+        }
+        let Some(out) = self.outs.get_mut(slot) else {
+            return;
+        };
         let Some(simulcast) = source.and_then(|source| self.simulcasts.get(source)) else {
             out.limit_layers(limit);
             return;
@@ -537,17 +555,19 @@ impl Router {
             let last = track.last_packet();
             if last.is_some_and(|last| now.saturating_duration_since(last) < SILENCE) {
                 active |= 1 << at;
-                if let Some(rate) = simulcast.rates.get_mut(at) {
+                if let Some(rate) = simulcast.rates.get_mut(at)
+                    && !simulcast.usage.is_bound()
+                {
                     *rate = track.bitrate(now);
                 }
             }
         }
         changed |= simulcast.active != active;
         simulcast.active = active;
-        if !changed {
-            return;
+        if changed {
+            self.choose_all(source);
         }
-        self.choose_all(source);
+        self.review_use(source, now);
     }
 
     /// Finds the layers of all receivers of a source anew.
