@@ -169,11 +169,11 @@ fn layers_that_nobody_gets_are_turned_off_and_on_again_when_somebody_does() {
     let (mut world, publisher, viewer) = broadcast(76, RIDS);
     let asked = |world: &World| {
         let rtcp = world.peers[publisher].rtcp.iter();
-        let bounds = rtcp.filter_map(|(at, rtcp)| match rtcp {
+        let mut bounds = rtcp.filter_map(|(at, rtcp)| match rtcp {
             Rtcp::Remb(remb) => Some((*at, f64::from(remb.bitrate))),
             _ => None,
         });
-        bounds.last()
+        bounds.next_back()
     };
     world.run(secs(5));
     assert_eq!(asked(&world), None, "everything is in use");
