@@ -632,6 +632,7 @@ fn statistics() -> ElementStats {
         remb: Some(Bitrate::kbps(300)),
         bitrate: Bitrate::kbps(250),
         frames: 30,
+        frames_per_second: 15,
         transport: Some(1),
         payload_type,
         rid: None,

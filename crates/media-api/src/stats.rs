@@ -170,6 +170,8 @@ pub struct StreamStats {
     pub bitrate: Bitrate,
     /// Video frames that ended, as markers tell.
     pub frames: u64,
+    /// How many of them ended in the last second.
+    pub frames_per_second: u16,
     /// Index of the transport, from 1.
     pub transport: Option<u16>,
     /// Payload type of the codec in use, as in [`CodecStats::payload_type`].

@@ -1,4 +1,4 @@
-//! Bitrate over a sliding window.
+//! Bitrate over a sliding window, and how many frames come in a second.
 
 #![cfg_attr(
     not(test),
@@ -103,6 +103,61 @@ fn place(slot: u64) -> usize {
     slot.checked_rem(SLOTS as u64).unwrap_or(0) as usize
 }
 
+/// Frames: all of them, and how many of them came in the last second.
+///
+/// Seconds are counted one after the other, so the rate is that of the last whole one.
+#[derive(Debug, Clone, Default)]
+pub struct FrameMeter {
+    total: u64,
+    /// Begin of the second that is being counted.
+    began: Option<Instant>,
+    counted: u16,
+    /// Of the second before.
+    rate: u16,
+}
+
+impl FrameMeter {
+    /// The second that a rate relates to.
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Counts a frame that ended at `now`.
+    pub fn add(&mut self, now: Instant) {
+        self.total = self.total.saturating_add(1);
+        let began = *self.began.get_or_insert(now);
+        let passed = now.saturating_duration_since(began);
+        if passed >= Self::SECOND {
+            // A second without a frame has no rate that would be worth telling.
+            self.rate = if passed < Self::SECOND.saturating_mul(2) {
+                self.counted
+            } else {
+                0
+            };
+            self.counted = 0;
+            self.began = Some(now);
+        }
+        self.counted = self.counted.saturating_add(1);
+    }
+
+    /// All frames.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Frames per second; what came so far in the first second, and none after two without any.
+    pub fn per_second(&self, now: Instant) -> u16 {
+        let passed = self
+            .began
+            .map_or(Duration::MAX, |began| now.saturating_duration_since(began));
+        if passed >= Self::SECOND.saturating_mul(2) {
+            0
+        } else if self.rate == 0 || passed >= Self::SECOND {
+            self.counted
+        } else {
+            self.rate
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,5 +189,25 @@ mod tests {
         );
         meter.add(usize::MAX, start + Duration::from_secs(100));
         assert!(meter.bits_per_second(start + Duration::from_secs(100)) > 0);
+    }
+
+    #[test]
+    fn frames_are_counted_by_the_second() {
+        let start = crate::virtual_time::origin();
+        let mut meter = FrameMeter::default();
+        assert_eq!(meter.per_second(start), 0);
+        for frame in 0..300u64 {
+            let now = start + Duration::from_micros(frame * 33_334);
+            meter.add(now);
+            if frame >= 30 {
+                assert!((29..=31).contains(&meter.per_second(now)), "{frame}");
+            }
+        }
+        assert_eq!(meter.total(), 300);
+        let last = start + Duration::from_secs(10);
+        assert_eq!(meter.per_second(last + Duration::from_secs(2)), 0);
+        // The rate is that of now, not of before the pause.
+        meter.add(last + Duration::from_secs(60));
+        assert_eq!(meter.per_second(last + Duration::from_secs(60)), 1);
     }
 }

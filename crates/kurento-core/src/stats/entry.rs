@@ -105,12 +105,12 @@ impl Entry {
             .with("parameters", codec.parameters.as_str())
     }
 
-    /// A track. Nothing is decoded, so sizes and levels are unknown: zero.
+    /// A track. Nothing is decoded: sizes and levels are zero.
     pub(super) fn track(self, stream: &StreamStats) -> Self {
         let remote = stream.direction == StreamDirection::Inbound;
-        let frames = match stream.kind {
-            MediaKind::Video => stream.frames,
-            MediaKind::Audio | MediaKind::Data => 0,
+        let (frames, rate) = match stream.kind {
+            MediaKind::Video => (stream.frames, stream.frames_per_second),
+            MediaKind::Audio | MediaKind::Data => (0, 0),
         };
         let ssrcs = Value::Array(vec![stream.ssrc.to_string().into()]);
         let entry = self
@@ -126,11 +126,11 @@ impl Entry {
             .with("remoteSource", remote)
             .with("ssrcIds", ssrcs)
             .with("framesSent", if remote { 0 } else { frames })
-            .with("framesReceived", if remote { frames } else { 0 });
+            .with("framesReceived", if remote { frames } else { 0 })
+            .with("framesPerSecond", rate);
         [
             "frameWidth",
             "frameHeight",
-            "framesPerSecond",
             "framesDecoded",
             "framesDropped",
             "framesCorrupted",

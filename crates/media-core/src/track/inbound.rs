@@ -12,7 +12,7 @@ use crate::speakers::Membership;
 use salono_media_api::{Bitrate, MediaKind};
 use salono_rtp::codec::{Codec, Descriptor, Heights};
 use salono_rtp::header::Header;
-use salono_rtp::rate::BitrateMeter;
+use salono_rtp::rate::{BitrateMeter, FrameMeter};
 use salono_rtp::ring::{self, PacketRef, PacketRing};
 use salono_rtp::seq::ExtSeq;
 use salono_rtp::{recv, send};
@@ -115,7 +115,7 @@ pub(crate) struct Inbound {
     /// Of what came last, telephone events apart.
     payload_type: Option<u8>,
     /// Frames that ended, as markers tell.
-    frames: u64,
+    frames: FrameMeter,
     latency: Latency,
     /// Where levels of audio are told, if somebody wants to know who speaks.
     membership: Option<Membership>,
@@ -230,7 +230,7 @@ impl Inbound {
             remb_base: (0, 0),
             fir_sequence: 0,
             payload_type: None,
-            frames: 0,
+            frames: FrameMeter::default(),
             latency: Latency::default(),
             membership: None,
             withheld: None,
@@ -549,7 +549,9 @@ impl Inbound {
         self.statistics
             .packet(seq, header.timestamp, payload_bytes, now);
         self.meter.add(payload_bytes, now);
-        self.frames += u64::from(header.marker);
+        if header.marker {
+            self.frames.add(now);
+        }
         self.last_packet = Some(now);
         if let Some(nack) = self.nack.as_mut() {
             nack.packet(seq, now);

@@ -22,7 +22,7 @@ use salono_media_api::{Bitrate, MediaKind, ShardMetrics};
 use salono_rtp::codec::{Codec, Descriptor, Rewrite};
 use salono_rtp::header::{ExtensionWriter, Fields};
 use salono_rtp::munge::{Drop, Input, Munger};
-use salono_rtp::rate::BitrateMeter;
+use salono_rtp::rate::{BitrateMeter, FrameMeter};
 use salono_rtp::seq::ExtSeq;
 use salono_rtp::srtp::{MAX_RTP_OVERHEAD, Sealer};
 use salono_sdp::negotiate::{NegotiatedCodec, NegotiatedMedia};
@@ -75,7 +75,7 @@ pub(crate) struct Outbound {
     octets: u64,
     /// With headers and what SRTP adds, retransmissions included.
     wire_bytes: u64,
-    frames: u64,
+    frames: FrameMeter,
     /// Packets go out; the first one of a while is news.
     flowing: bool,
     started: bool,
@@ -163,7 +163,7 @@ impl Outbound {
             packets: 0,
             octets: 0,
             wire_bytes: 0,
-            frames: 0,
+            frames: FrameMeter::default(),
             flowing: false,
             started: false,
             latency: Latency::default(),
@@ -436,7 +436,9 @@ impl Outbound {
             self.budget.earn(payload.len());
             self.packets += 1;
             self.octets += payload.len() as u64;
-            self.frames += u64::from(marker);
+            if marker {
+                self.frames.add(now);
+            }
             self.last_sent = Some(now);
             self.latency.add(packet.arrival, now);
             if !self.flowing {

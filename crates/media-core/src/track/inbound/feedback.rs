@@ -252,7 +252,8 @@ impl Inbound {
             nack_count: self.requests.nacks,
             remb: self.requests.remb,
             bitrate: Bitrate::bps(self.meter.bits_per_second(now)),
-            frames: self.frames,
+            frames: self.frames.total(),
+            frames_per_second: self.frames.per_second(now),
             transport: u16::try_from(self.transport + 1).ok(),
             payload_type: self.payload_type,
             rid: match self.name() {

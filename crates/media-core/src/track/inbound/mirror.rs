@@ -32,7 +32,9 @@ impl Inbound {
         let (header, bytes, arrival) = (&copied.header, copied.bytes, copied.arrival);
         let payload_bytes = header.payload(bytes).map_or(0, <[u8]>::len);
         self.meter.add(payload_bytes, arrival);
-        self.frames += u64::from(header.marker);
+        if header.marker {
+            self.frames.add(arrival);
+        }
         self.last_packet = Some(arrival);
         self.store(bytes, header, copied.seq, arrival)
     }
