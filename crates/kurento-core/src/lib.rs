@@ -12,6 +12,7 @@ mod answer;
 mod cache;
 mod call;
 mod config;
+mod create;
 mod dot;
 mod element;
 mod endpoint;
@@ -39,7 +40,7 @@ mod tree;
 mod usage;
 
 pub use config::{Config, EndpointDefaults, Limits};
+pub use create::is_available;
 pub use manager::HostFacts;
 pub use model::{ConnectionKey, Effect, Now, ObjectModel, ReadRequest, Timer};
-pub use request::is_available;
 pub use usage::{Level, Usage};

@@ -3,7 +3,7 @@
 use crate::{
     ObjectModel,
     call::{Call, Outcome, Then},
-    request::is_available,
+    create::is_available,
     tree::Body,
 };
 use salono_kurento_model::{Error, ErrorCode, KURENTO, Map, Value, tagged};

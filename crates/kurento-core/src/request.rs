@@ -4,19 +4,15 @@ use crate::{
     ConnectionKey, Now, ObjectModel,
     answer::with_session,
     cache::Seen,
-    call::{Call, Origin, Outcome, Then},
-    element::Element,
-    hub::Hub,
+    call::{Call, Origin, Outcome},
     session::MAX_SESSION_ID_BYTES,
-    speakers::{SPEAKER_DETECTOR, SpeakerDetector},
-    tree::{Body, MANAGER, New, Object},
+    tree::{MANAGER, Object},
 };
 use salono_kurento_model::{
     Class, Error, ErrorCode, Map, ParamsOf, Value, current_event, former_operation,
     object_not_found, unknown_operation,
     wire::{ClientMessage, Request},
 };
-use salono_media_api::{ElementKey, Op};
 use std::sync::Arc;
 
 /// How far a request came.
@@ -201,125 +197,6 @@ impl ObjectModel {
         Ok(result)
     }
 
-    fn create(
-        &mut self,
-        session: &Arc<str>,
-        name: &str,
-        params: Option<&Value>,
-        now: Now,
-    ) -> Result<Outcome, Error> {
-        let class = self.registry.class(name).cloned();
-        let Some(class) = class else {
-            return Err(no_factory(name));
-        };
-        self.check_usage()?;
-        let Some(constructor) = class.constructor().filter(|_| class.is_creatable()) else {
-            return Err(no_factory(name));
-        };
-        if !is_available(class.qualified_name()) {
-            return Err(Error::new(
-                ErrorCode::MediaObjectNotAvailable,
-                format!(
-                    "Factory '{name}' not found: the class is known, but this server cannot create it"
-                ),
-            ));
-        }
-        let certificate_is_asked_for = params
-            .and_then(|params| params.get("certificateKeyType"))
-            .is_some_and(|kind| !kind.is_null());
-        let mut params = self.coerce(session, constructor, params, ParamsOf::Constructor)?;
-        if !certificate_is_asked_for {
-            // The default names RSA; who does not care gets the cheaper one.
-            params.remove("certificateKeyType");
-        }
-        let limit = self.config.limits.objects;
-        if self.tree.len() >= limit {
-            return Err(Error::new(
-                ErrorCode::NotEnoughResources,
-                format!("Reached the limit of {limit} media objects"),
-            ));
-        }
-        self.check_session_limit(session)?;
-        let uuid = self.random.uuid();
-        let qualified = class.qualified_name();
-        if qualified == "kurento.MediaPipeline" {
-            let key = self.tree.insert(New {
-                id: format!("{uuid}_{qualified}").into(),
-                class: class.clone(),
-                parent: None,
-                body: Body::Pipeline {
-                    latency_stats: false,
-                    detection: None,
-                },
-                creation_time: now.unix_ms / 1_000,
-            });
-            self.reference(session, key)?;
-            self.order(key, Op::CreatePipeline);
-            return Ok(Outcome::Value(self.created(key, now)));
-        }
-        let parent = ["mediaPipeline", "hub"]
-            .into_iter()
-            .find_map(|name| params.get(name))
-            .and_then(Value::as_str)
-            .and_then(|id| self.tree.by_id(id))
-            .and_then(|parent| {
-                let (id, sessions) = (parent.id.clone(), parent.sessions.clone());
-                Some((parent.key, id, sessions, parent.pipeline?))
-            });
-        let Some((parent, parent_id, sessions, pipeline)) = parent else {
-            return Err(Error::new(
-                ErrorCode::UnexpectedError,
-                format!("Class '{name}' has no parameter that says where it belongs"),
-            ));
-        };
-        let (body, spec) = match Hub::new(qualified) {
-            Some(hub) => (Body::Hub(hub), None),
-            None if qualified == SPEAKER_DETECTOR => {
-                (Body::Speakers(SpeakerDetector::default()), None)
-            }
-            None => {
-                let element = Element::new(qualified, &params, &self.config);
-                let spec = element.spec(&params, &self.config, &mut self.random)?;
-                (Body::Element(Box::new(element)), Some(spec))
-            }
-        };
-        let key = self.tree.insert(New {
-            id: format!("{parent_id}/{uuid}_{qualified}").into(),
-            class: class.clone(),
-            parent: Some(parent),
-            body,
-            creation_time: now.unix_ms / 1_000,
-        });
-        self.reference(session, key)?;
-        for other in &sessions {
-            self.reference(other, key)?;
-        }
-        let Some(spec) = spec else {
-            self.listeners_changed(key);
-            return Ok(Outcome::Value(self.created(key, now)));
-        };
-        let token = self.ask(pipeline, |token| Op::Create {
-            token,
-            element: ElementKey(key),
-            spec,
-        });
-        self.order_initial_bandwidth(key);
-        self.order_initial_ice(key);
-        self.add_port(parent, key);
-        Ok(Outcome::Later(token, Then::Create { object: key }))
-    }
-
-    /// Tells the world of a new object; returns its id.
-    pub(crate) fn created(&mut self, key: u64, now: Now) -> Value {
-        let Some(id) = self.tree.get(key).map(|object| object.id.clone()) else {
-            return Value::Null;
-        };
-        tracing::debug!(object = %id, "created");
-        let data = Map::from_iter([("object".to_owned(), id.as_ref().into())]);
-        self.raise(MANAGER, "ObjectCreated", data, now);
-        id.as_ref().into()
-    }
-
     fn describe(&mut self, session: &Arc<str>, id: &str, origin: &Origin) -> Result<Value, Error> {
         let (key, class) = self
             .find(session, id)
@@ -398,7 +275,7 @@ impl ObjectModel {
         Ok(outcome)
     }
 
-    fn coerce(
+    pub(crate) fn coerce(
         &self,
         session: &Arc<str>,
         declared: &[salono_kurento_model::Param],
@@ -492,7 +369,7 @@ impl ObjectModel {
         Ok(())
     }
 
-    fn check_session_limit(&self, session: &Arc<str>) -> Result<(), Error> {
+    pub(crate) fn check_session_limit(&self, session: &Arc<str>) -> Result<(), Error> {
         let limit = self.config.limits.sessions;
         if self.sessions.len() >= limit && !self.sessions.exists(session) {
             return Err(Error::new(
@@ -502,31 +379,6 @@ impl ObjectModel {
         }
         Ok(())
     }
-}
-
-/// Whether this server can create objects of the class, as `kurento.WebRtcEndpoint`.
-#[must_use]
-pub fn is_available(qualified_class: &str) -> bool {
-    matches!(
-        qualified_class,
-        "kurento.Dispatcher"
-            | "kurento.DispatcherOneToMany"
-            | "kurento.HubPort"
-            | "kurento.MediaPipeline"
-            | "kurento.Mixer"
-            | "kurento.PassThrough"
-            | "kurento.RtpEndpoint"
-            | "kurento.WebRtcEndpoint"
-            | SPEAKER_DETECTOR
-    )
-}
-
-/// Answers unknown and abstract classes alike, as Kurento does.
-fn no_factory(name: &str) -> Error {
-    Error::new(
-        ErrorCode::MediaObjectNotAvailable,
-        format!("Factory '{name}' not found"),
-    )
 }
 
 fn invalid_session() -> Error {
