@@ -19,7 +19,7 @@ fn estimate(world: &mut World, peer: usize) -> Option<u64> {
         .map(|rate| rate.as_bps())
 }
 
-fn narrow(bps: u64, one_way_ms: u64) -> Link {
+pub(super) fn narrow(bps: u64, one_way_ms: u64) -> Link {
     Link {
         latency: millis(one_way_ms),
         bps,
@@ -73,7 +73,7 @@ fn room(seed: u64, appetite: u64, links: &[Link]) -> (World, usize, Vec<usize>) 
 }
 
 /// Video that a viewer got in the last `time`, in bits per second.
-fn got(world: &World, viewer: usize, time: Duration) -> f64 {
+pub(super) fn got(world: &World, viewer: usize, time: Duration) -> f64 {
     world.peers[viewer].video.bps(world.now - time, world.now)
 }
 

@@ -8,13 +8,13 @@ use std::time::Instant;
 use str0m::format::Codec;
 use str0m::rtp::rtcp::Rtcp;
 
-const RIDS: &[&str] = &["q", "h", "f"];
+pub(super) const RIDS: &[&str] = &["q", "h", "f"];
 /// What each layer calls itself in its frames, and its height.
 const LAYERS: [(u8, u16); 3] = [(10, 180), (11, 360), (12, 720)];
 
 impl World {
     /// Starts the microphone and the layers of the camera of a peer.
-    fn start_layers(&mut self, peer: usize, rids: &[&str]) {
+    pub(super) fn start_layers(&mut self, peer: usize, rids: &[&str]) {
         let now = self.now;
         self.start(peer);
         let peer = &mut self.peers[peer];

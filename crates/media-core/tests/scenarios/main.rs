@@ -8,6 +8,7 @@
     reason = "the enums of the peer's library are open"
 )]
 
+mod adaptation;
 mod attacks;
 mod bandwidth;
 mod codecs;
