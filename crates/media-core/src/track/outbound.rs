@@ -1,6 +1,7 @@
 //! One stream that a peer receives: made of whatever track feeds it, unbroken when that changes.
 
 mod feedback;
+mod header;
 mod layering;
 mod pacing;
 mod redundancy;
@@ -16,11 +17,12 @@ use crate::sending::{
     Grant, Numbers, PacedQueue, Preference, Repairs, RetransmissionBudget, Sender, SenderSlot,
 };
 use crate::webrtc::Path;
+use header::{MAX_HEADER, number, write_header};
 use layering::{Layering, Next, admit};
 use redundancy::Content;
 use salono_media_api::{Bitrate, MediaKind, ShardMetrics};
 use salono_rtp::codec::{Codec, Descriptor, Rewrite};
-use salono_rtp::header::{ExtensionWriter, Fields};
+use salono_rtp::header::Fields;
 use salono_rtp::munge::{Drop, Input, Munger};
 use salono_rtp::rate::{BitrateMeter, FrameMeter};
 use salono_rtp::seq::ExtSeq;
@@ -28,10 +30,6 @@ use salono_rtp::srtp::{MAX_RTP_OVERHEAD, Sealer};
 use salono_sdp::negotiate::{NegotiatedCodec, NegotiatedMedia};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Fixed header plus one-byte extensions for the transport-wide number, audio level and
-/// orientation, padded to words.
-const MAX_HEADER: usize = 12 + 4 + 8;
 
 /// Packets whose transport-wide numbers are remembered where that is needed: as many as NACKs ask for
 /// within a second.
@@ -461,46 +459,6 @@ impl Outbound {
     pub(crate) fn wire_bytes(&self) -> u64 {
         self.wire_bytes
     }
-}
-
-/// Counts a packet with the sending state; the number that it goes out with, if any.
-fn number(
-    extensions: Extensions,
-    sender: Option<&mut Sender>,
-    payload: usize,
-    now: Instant,
-) -> Option<u16> {
-    let sender = sender?;
-    let bytes = MAX_HEADER + payload + MAX_RTP_OVERHEAD;
-    if extensions.transport_cc == 0 {
-        sender.count(bytes, now);
-        return None;
-    }
-    Some(sender.number(bytes, now))
-}
-
-/// Header of a packet; `None` when it does not fit, which the caller's room rules out.
-fn write_header(
-    buf: &mut [u8],
-    fields: &Fields,
-    extensions: Extensions,
-    number: Option<u16>,
-    fresh: Option<&Fresh>,
-) -> Option<usize> {
-    let mut writer = ExtensionWriter::new(buf, fields).ok()?;
-    if let Some(number) = number {
-        let value = number.to_be_bytes();
-        writer.push(extensions.transport_cc, &value).ok()?;
-    }
-    for (id, value) in [
-        (extensions.audio_level, fresh.and_then(|it| it.audio_level)),
-        (extensions.orientation, fresh.and_then(|it| it.orientation)),
-    ] {
-        if let (1.., Some(value)) = (id, value) {
-            writer.push(id, &[value]).ok()?;
-        }
-    }
-    Some(writer.finish())
 }
 
 /// Whether a payload with these numbers looks different with those.

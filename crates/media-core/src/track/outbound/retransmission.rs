@@ -1,7 +1,8 @@
 //! Packets that are sent again: because the receiver missed them, or as padding that probes what
 //! the path carries.
 
-use super::{Inbound, MAX_HEADER, Outbound, number, redundancy, write_header};
+use super::header::{MAX_HEADER, number, write_header};
+use super::{Inbound, Outbound, redundancy};
 use crate::egress::Egress;
 use crate::sending::Sender;
 use salono_media_api::ShardMetrics;
