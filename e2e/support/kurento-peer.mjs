@@ -26,16 +26,19 @@ export class KurentoPeer {
    * @param {import("playwright-core").Page} page any page of a secure origin
    * @param {object} endpoint a WebRtcEndpoint of the client
    * @param {{send?: boolean, receive?: boolean, data?: boolean, bundled?: boolean, serverOffers?: boolean,
-   *   only?: (line: string) => boolean}} what
+   *   only?: (line: string) => boolean, layers?: {codec: string, encodings: object[]},
+   *   munge?: (sdp: string) => string}} what
    *   `bundled: false` lets every m-line have a transport of its own; `serverOffers` turns the roles round; `only`
-   *   says which of the server's candidates the browser learns
+   *   says which of the server's candidates the browser learns; `layers` lets it send 1280 × 720 in several qualities;
+   *   `munge` changes its offer before the browser itself takes it
    * @returns {Promise<KurentoPeer>}
    */
   static async connect(page, endpoint, what) {
     const peer = new KurentoPeer(page);
     const fromServer = [];
     let answered = false;
-    const { only = () => true, ...shape } = what;
+    const { only = () => true, munge = null, ...shape } = what;
+    shape.munged = munge !== null;
     const deliver = (candidate) => page.evaluate(add, [peer.#name, candidate]);
     endpoint.on("IceCandidateFound", ({ candidate }) => {
       if (!only(candidate.candidate)) {
@@ -56,7 +59,10 @@ export class KurentoPeer {
       await endpoint.processAnswer(answer);
       await endpoint.gatherCandidates();
     } else {
-      const offer = await page.evaluate(offerIn, [peer.#name, shape, null]);
+      let offer = await page.evaluate(offerIn, [peer.#name, shape, null]);
+      if (munge !== null) {
+        offer = await page.evaluate(takeMunged, [peer.#name, munge(offer)]);
+      }
       const answer = await endpoint.processOffer(what.bundled === false ? withoutBundle(offer) : offer);
       await endpoint.gatherCandidates();
       await page.evaluate(acceptIn, [peer.#name, answer]);
@@ -122,6 +128,42 @@ export class KurentoPeer {
     }, this.#name);
   }
 
+  /** The picture that is received: its height and what decoding it met with. */
+  picture() {
+    return this.#page.evaluate(async (name) => {
+      const report = [...(await window[name].peer.getStats()).values()];
+      const video = report.find((entry) => entry.type === "inbound-rtp" && entry.kind === "video") ?? {};
+      return {
+        height: video.frameHeight ?? 0,
+        frames: video.framesDecoded ?? 0,
+        bytes: video.bytesReceived ?? 0,
+        plis: video.pliCount ?? 0,
+        freezes: video.freezeCount ?? 0,
+      };
+    }, this.#name);
+  }
+
+  /** What is sent of the camera: heights of the layers that are active. */
+  layers() {
+    return this.#page.evaluate(async (name) => {
+      const report = [...(await window[name].peer.getStats()).values()];
+      const sent = report.filter((entry) => entry.type === "outbound-rtp" && entry.kind === "video");
+      return sent.map(({ rid, frameHeight, framesPerSecond, scalabilityMode, qualityLimitationReason }) => ({
+        rid, height: frameHeight ?? 0, rate: framesPerSecond ?? 0, mode: scalabilityMode, limit: qualityLimitationReason,
+      }));
+    }, this.#name);
+  }
+
+  /** The browser's own address of the connection. */
+  address() {
+    return this.#page.evaluate(async (name) => {
+      const report = await window[name].peer.getStats();
+      const pair = [...report.values()].find((entry) => entry.type === "candidate-pair" && entry.nominated);
+      const local = report.get(pair.localCandidateId);
+      return { address: local.address, port: local.port };
+    }, this.#name);
+  }
+
   /** Waits until `count` more frames have been decoded. */
   async watch(count) {
     const { frames } = await this.received();
@@ -153,7 +195,7 @@ function withoutBundle(sdp) {
 // The rest runs in the page.
 
 /** Makes an offer, or the answer to one. */
-async function offerIn([name, { send = false, receive = false, data = false, bundled = true }, offer]) {
+async function offerIn([name, { send = false, receive = false, data = false, bundled = true, layers, munged }, offer]) {
   const peer = new RTCPeerConnection({ bundlePolicy: bundled ? "balanced" : "max-compat" });
   const held = { peer, heard: [], channel: null };
   window[name] = held;
@@ -165,9 +207,16 @@ async function offerIn([name, { send = false, receive = false, data = false, bun
   const listen = (channel) => channel.addEventListener("message", (event) => held.heard.push(event.data));
   peer.addEventListener("datachannel", ({ channel }) => listen(channel));
   if (send) {
-    const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { frameRate: 30 } });
+    const size = layers ? { width: 1280, height: 720 } : {};
+    const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { frameRate: 30, ...size } });
     for (const track of media.getTracks()) {
-      if (offer === null) {
+      if (layers && track.kind === "video") {
+        const options = { direction: "sendonly", streams: [media], sendEncodings: layers.encodings };
+        const transceiver = peer.addTransceiver(track, options);
+        const { codecs } = RTCRtpSender.getCapabilities("video");
+        const taken = [`video/${layers.codec}`, "video/rtx"];
+        transceiver.setCodecPreferences(codecs.filter((one) => taken.includes(one.mimeType)));
+      } else if (offer === null) {
         peer.addTransceiver(track, { direction: receive ? "sendrecv" : "sendonly", streams: [media] });
       } else {
         // Unlike a transceiver of our own, an added track takes the m-line of the offer.
@@ -193,7 +242,16 @@ async function offerIn([name, { send = false, receive = false, data = false, bun
   if (offer !== null) {
     await peer.setRemoteDescription({ type: "offer", sdp: offer });
   }
+  if (munged) {
+    return (await peer.createOffer()).sdp;
+  }
   await peer.setLocalDescription();
+  return peer.localDescription.sdp;
+}
+
+async function takeMunged([name, sdp]) {
+  const { peer } = window[name];
+  await peer.setLocalDescription({ type: "offer", sdp });
   return peer.localDescription.sdp;
 }
 
