@@ -18,6 +18,8 @@
 //! - Candidates of the media server may come before the answer to the offer; after a participant left
 //!   nothing of it comes any more.
 //! - Everything that was created on the media server is released, whatever fails or races.
+//! - Who asks for it with [`Listens`] hears who speaks and how loud everybody is, on media servers that
+//!   can tell; others are asked for nothing that they do not have.
 //! - A media server that does not answer fails an operation after 30 s; one that is gone closes its
 //!   rooms, and everybody in them is told.
 //!
