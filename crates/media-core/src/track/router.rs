@@ -4,6 +4,7 @@
 //! all packets of one batch for one receiver lie side by side in the egress and leave in one
 //! segmentation-offload message.
 
+mod following;
 mod sending;
 mod simulcast;
 mod unused;
