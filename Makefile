@@ -6,7 +6,7 @@ MVN ?= mvn
 # Arguments of `make demo`, as in: make demo ARGS="--https 0.0.0.0:443"
 ARGS ?=
 # What `make bench-sfu` measures. The servers get the second core, the load the others.
-SFU_ARGS ?= --target salono --target janus --target floor --server-cores 1 \
+SFU_ARGS ?= --target salono --target janus --target janus-loops --target floor --server-cores 1 \
 	--scenario one-to-many --subscribers 50,200,400,1000 --scenario rooms --scenario audio --out $(target)/sfu.md
 
 client := clients/js

@@ -33,20 +33,19 @@ if ! have janus; then
     fi
 fi
 
-mkdir -p "$folder/janus"
-cd "$folder/janus"
 # Plugins and transports that are not needed stay off. Half trickle: candidates come with the session
 # description. Janus always leaves the loopback interface out and uses another address of this machine,
 # but what is sent to that from here goes over the loopback interface all the same.
-cat >janus.jcfg <<END
+configure() {
+    mkdir -p "$1"
+    cat >"$1/janus.jcfg" <<END
 general: {
 	debug_level = 2
 	session_timeout = 0
-	no_webrtc_encryption = false
+	event_loops = $2
 }
 media: {
 	rtp_port_range = "20000-59999"
-	no_media_timer = 0
 	slowlink_threshold = 0
 }
 nat: {
@@ -63,7 +62,7 @@ events: {
 	broadcast = false
 }
 END
-cat >janus.transport.websockets.jcfg <<END
+    cat >"$1/janus.transport.websockets.jcfg" <<END
 general: {
 	json = "compact"
 	ws = true
@@ -75,5 +74,10 @@ admin: {
 	admin_ws = false
 }
 END
-echo 'general: {}' >janus.plugin.videoroom.jcfg
-echo "Janus is set up in $PWD"
+    echo 'general: {}' >"$1/janus.plugin.videoroom.jcfg"
+}
+
+# Its default is a thread for each connection; for many of them its manual has event loops.
+configure "$folder/janus" 0
+configure "$folder/janus-loops" "$(nproc)"
+echo "Janus is set up in $folder/janus and $folder/janus-loops"

@@ -13,6 +13,7 @@ mod counter;
 mod outcome;
 mod plan;
 mod signalling;
+mod studio;
 mod viewer;
 mod window;
 
@@ -22,16 +23,15 @@ pub use plan::{Job, Scenario, Server};
 use crate::peer::PeerError;
 use crate::process::ProcessUsage;
 use audience::Audience;
-use camera::Cameras;
 use futures_util::{StreamExt as _, stream};
 use plan::Watch;
 use salono_media_engine::os::raise_descriptor_limit;
 use signalling::Signalling;
 use std::cell::RefCell;
 use std::io;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use studio::Cameras;
 use tokio::time::{sleep, timeout};
 use viewer::Joined;
 use window::{StampClock, Window};
@@ -105,7 +105,8 @@ async fn measure(job: &Job) -> Result<Outcome, LoadError> {
         windows: windows.collect(),
         clock,
     };
-    let signalling = Rc::new(Signalling::connect(job).await?);
+    let signalling = timeout(JOIN_PATIENCE, Signalling::connect(job)).await;
+    let signalling = signalling.map_err(|_| LoadError::Server("does not answer".into()))??;
     for publisher in 0..scenario.publishers() {
         let publish = signalling.publish(&plan, publisher);
         match timeout(JOIN_PATIENCE, publish).await {
@@ -148,7 +149,9 @@ async fn measure(job: &Job) -> Result<Outcome, LoadError> {
     cameras.finish()?;
     let tallies = audience.into_inner().finish()?;
     let mut outcome = Outcome {
-        server: signalling.describe().await,
+        server: timeout(JOIN_PATIENCE, signalling.describe())
+            .await
+            .unwrap_or_default(),
         srtp: signalling.srtp(),
         endpoints: (scenario.publishers() + watches.len()) as u64,
         unconnected,
@@ -164,7 +167,8 @@ async fn measure(job: &Job) -> Result<Outcome, LoadError> {
         outcome.resident_bytes = after.resident;
     }
     outcome.add_tallies(tallies);
-    signalling.leave().await;
+    // The server forgets all of it anyway when the connection ends.
+    let _ = timeout(JOIN_PATIENCE, signalling.leave()).await;
     Ok(outcome)
 }
 
@@ -175,8 +179,7 @@ async fn join(
     watch: &Watch,
 ) -> Result<Option<Joined>, LoadError> {
     match timeout(JOIN_PATIENCE, signalling.watch(plan, watch)).await {
-        Ok(Ok(joined)) => Ok(Some(joined)),
-        Ok(Err(error)) => Err(error),
+        Ok(joined) => joined,
         Err(_) => Ok(None),
     }
 }

@@ -12,12 +12,13 @@ use salono_rtp::header::Kind;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::config::{CryptoProvider, DtlsCert};
 use str0m::format::{Codec, PayloadParams};
 use str0m::media::{Direction, MediaKind, Mid};
 use str0m::net::{Protocol, Receive};
+use str0m::rtp::{Extension, ExtensionMap};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
 /// Where everything happens.
@@ -95,17 +96,22 @@ impl Buffers {
         }
     }
 
-    /// Hands what arrived at a socket to `take`, all of it.
+    /// Hands what arrived at a socket to `take`, all of it, with the time of its arrival if the socket tells that.
     pub(crate) fn receive(
         &mut self,
         socket: &UdpSocket,
-        mut take: impl FnMut(SocketAddr, &mut [u8], &mut Egress),
+        mut take: impl FnMut(SocketAddr, &mut [u8], Instant, &mut Egress),
     ) -> io::Result<()> {
         let egress = &mut self.egress;
         loop {
+            let (now, clock) = (Instant::now(), SystemTime::now());
+            let instant = |time: SystemTime| now.checked_sub(clock.duration_since(time).ok()?);
             let received = self
                 .receiver
-                .receive(socket, |remote, datagram| take(remote, datagram, egress))?;
+                .receive_timed(socket, |remote, datagram, time| {
+                    let arrival = time.and_then(instant).unwrap_or(now);
+                    take(remote, datagram, arrival, egress);
+                })?;
             if !received.more {
                 return Ok(());
             }
@@ -134,19 +140,23 @@ impl PeerFactory {
         })
     }
 
-    /// A peer on a free port that knows Opus and VP8.
-    pub(crate) fn peer(&self, options: SocketOptions) -> Result<Peer, PeerError> {
+    /// A peer on a free port that knows Opus and VP8; `feedback` says whether it agrees to tell, for congestion control,
+    /// when packets arrived.
+    pub(crate) fn peer(&self, options: SocketOptions, feedback: bool) -> Result<Peer, PeerError> {
         let socket = UdpSocket::bind(SocketAddr::new(self.ip, 0), options)?;
         let now = Instant::now();
         let (mut rtc, keys) = keys::with_keys(|| {
-            Rtc::builder()
+            let mut builder = Rtc::builder()
                 .set_rtp_mode(true)
                 .set_dtls_cert(self.certificate.clone())
                 .set_crypto_provider(Arc::clone(&self.crypto))
                 .clear_codecs()
                 .enable_opus(true, false)
-                .enable_vp8(true)
-                .build(now)
+                .enable_vp8(true);
+            if !feedback {
+                builder = builder.set_extension_map(without_feedback());
+            }
+            builder.build(now)
         });
         let candidate = Candidate::host(socket.local_addr(), Protocol::Udp).map_err(failed)?;
         rtc.add_local_candidate(candidate);
@@ -225,19 +235,19 @@ impl Peer {
     }
 
     /// Takes in what arrived and what is due, sends what comes of it and reports events. RTP and RTCP that are kept
-    /// apart go to `media`, with the room for what to answer.
+    /// apart go to `media`, with the time of their arrival.
     pub(crate) fn run(
         &mut self,
         buffers: &mut Buffers,
-        mut media: impl FnMut(SocketAddr, &mut [u8], &mut Egress),
+        mut media: impl FnMut(SocketAddr, &mut [u8], Instant),
         mut report: impl FnMut(Event),
     ) -> Result<(), PeerError> {
         let mut result = Ok(());
         let now = Instant::now();
         let local = self.socket.local_addr();
-        buffers.receive(&self.socket, |remote, datagram, egress| {
+        buffers.receive(&self.socket, |remote, datagram, arrival, egress| {
             if self.media_apart && is_media(datagram) {
-                media(remote, datagram, egress);
+                media(remote, datagram, arrival);
                 return;
             }
             let Ok(contents) = Receive::new(Protocol::Udp, remote, local, datagram) else {
@@ -303,6 +313,14 @@ fn drain(
             Output::Event(event) => report(event),
         }
     }
+}
+
+/// What browsers offer but for transport-wide sequence numbers and sending times, which only congestion control needs.
+fn without_feedback() -> ExtensionMap {
+    let mut extensions = ExtensionMap::empty();
+    extensions.set(1, Extension::AudioLevel);
+    extensions.set(4, Extension::RtpMid);
+    extensions
 }
 
 /// Whether a datagram is RTP or RTCP.

@@ -1,12 +1,9 @@
-//! What a process uses, by `/proc`.
+//! What a process uses, and what machine it runs on.
 
+use salono_media_engine::os::process_cpu_time;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
-
-/// Ticks of the CPU times in `/proc/PID/stat` per second: 100 on every architecture (`USER_HZ`).
-const TICKS_PER_SECOND: u64 = 100;
 
 /// CPU time and memory of a process at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,25 +20,13 @@ impl ProcessUsage {
     /// # Errors
     /// When there is no such process.
     pub fn of(process: u32) -> io::Result<Self> {
-        let folder = PathBuf::from(format!("/proc/{process}"));
-        let stat = fs::read_to_string(folder.join("stat"))?;
-        let status = fs::read_to_string(folder.join("status"))?;
-        Self::parse(&stat, &status).ok_or_else(|| io::Error::other("/proc reads differently"))
-    }
-
-    fn parse(stat: &str, status: &str) -> Option<Self> {
-        // The name of the program, in parentheses, may contain anything.
-        let (_, rest) = stat.rsplit_once(')')?;
-        let mut fields = rest.split_whitespace().skip(11);
-        let user: u64 = fields.next()?.parse().ok()?;
-        let system: u64 = fields.next()?.parse().ok()?;
-        let resident = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))?;
-        let kib: u64 = resident.split_whitespace().next()?.parse().ok()?;
-        Some(Self {
-            cpu: Duration::from_millis((user + system) * 1_000 / TICKS_PER_SECOND),
-            resident: kib * 1_024,
+        let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = resident.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+        Ok(Self {
+            // Finer than the ticks of /proc/PID/stat.
+            cpu: process_cpu_time(process)?,
+            resident: kib.ok_or_else(|| io::Error::other("the process has ended"))? * 1_024,
         })
     }
 }
@@ -92,17 +77,6 @@ pub fn machine() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_and_memory_are_read_past_any_program_name() {
-        let stat = "7 (a) b) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20 0 1 0";
-        let usage = ProcessUsage::parse(stat, "Name:\ta\nVmRSS:\t  12 kB\n");
-        let expected = ProcessUsage {
-            cpu: Duration::from_secs(2),
-            resident: 12 * 1_024,
-        };
-        assert_eq!(usage, Some(expected));
-    }
 
     #[test]
     fn listener_is_found_by_its_port() {

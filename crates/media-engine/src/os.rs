@@ -224,19 +224,36 @@ impl AsFd for Waker {
 
 /// CPU time, user and system, of the calling thread since it began.
 pub fn thread_cpu_time() -> Duration {
+    clock_time(libc::CLOCK_THREAD_CPUTIME_ID).unwrap_or_default()
+}
+
+/// What a clock of the kernel shows.
+fn clock_time(clock: libc::clockid_t) -> io::Result<Duration> {
     let mut spec = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: `spec` lives until the call returns.
-    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut spec) };
-    if result != 0 {
-        return Duration::ZERO;
-    }
-    Duration::new(
+    check(unsafe { libc::clock_gettime(clock, &raw mut spec) })?;
+    Ok(Duration::new(
         u64::try_from(spec.tv_sec).unwrap_or_default(),
         u32::try_from(spec.tv_nsec).unwrap_or_default(),
-    )
+    ))
+}
+
+/// CPU time, user and system, of another process of this machine: of all its threads, those that have ended included.
+///
+/// # Errors
+/// When there is no such process.
+pub fn process_cpu_time(process: u32) -> io::Result<Duration> {
+    let process = libc::pid_t::try_from(process).map_err(io::Error::other)?;
+    let mut clock = 0;
+    // SAFETY: `clock` lives until the call returns.
+    let result = unsafe { libc::clock_getcpuclockid(process, &raw mut clock) };
+    if result != 0 {
+        return Err(io::Error::from_raw_os_error(result));
+    }
+    clock_time(clock)
 }
 
 /// The cores that the calling thread may run on, in ascending order.
@@ -364,6 +381,15 @@ fn check(result: libc::c_int) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cpu_time_of_a_process_includes_that_of_a_thread_and_none_has_no_time() {
+        let thread = thread_cpu_time();
+        assert!(thread > Duration::ZERO);
+        assert!(process_cpu_time(std::process::id()).unwrap() >= thread);
+        // One above the highest number that Linux gives to processes.
+        assert!(process_cpu_time((1 << 22) + 1).is_err());
+    }
 
     #[test]
     fn thread_runs_where_it_is_confined_to() {

@@ -40,6 +40,8 @@ pub struct SocketOptions {
     pub segmentation: bool,
     /// Receive runs of equal-sized datagrams as one message (`UDP_GRO`), if the kernel can.
     pub coalescing: bool,
+    /// Have the kernel say when each message arrived (`SO_TIMESTAMPNS`), if it can.
+    pub timestamps: bool,
 }
 
 impl Default for SocketOptions {
@@ -48,6 +50,7 @@ impl Default for SocketOptions {
             buffer_bytes: SOCKET_BUFFER_BYTES,
             segmentation: true,
             coalescing: true,
+            timestamps: false,
         }
     }
 }
@@ -127,6 +130,11 @@ impl UdpSocket {
             && let Err(error) = set_option(fd, libc::SOL_UDP, libc::UDP_GRO, 1)
         {
             tracing::debug!(%error, "no receive offload");
+        }
+        if options.timestamps
+            && let Err(error) = set_option(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
+        {
+            tracing::debug!(%error, "no times of arrival");
         }
         Ok(Self {
             socket,

@@ -16,7 +16,6 @@ use salono_rtp::rtcp::{BufferFull, Compound, Packet, Writer};
 use salono_rtp::rtx;
 use salono_rtp::seq::{ExtSeq, Unwrapper};
 use salono_rtp::srtp::{DirectionalKeys, MAX_RTCP_OVERHEAD, Opener, Sealer};
-use salono_rtp::time::from_ticks;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use str0m::format::Codec;
@@ -91,39 +90,19 @@ struct Stream {
     sequence: Unwrapper,
     statistics: Statistics,
     nack: NackGenerator,
-    /// Timestamp and arrival of the first packet.
-    origin: (u32, Instant),
-    /// Clock rate of the timestamps, hertz.
-    clock_rate: u32,
     wants_keyframe: bool,
 }
 
 impl Stream {
-    fn new(header: &Header, kind: usize, now: Instant) -> Self {
+    fn new(header: &Header, kind: usize) -> Self {
         let clock_rate = if kind == VIDEO { 90_000 } else { 48_000 };
         Self {
             ssrc: header.ssrc,
             sequence: Unwrapper::new(),
             statistics: Statistics::new(header.ssrc, clock_rate),
             nack: NackGenerator::new(NackConfig::default()),
-            origin: (header.timestamp, now),
-            clock_rate,
             wants_keyframe: kind == VIDEO,
         }
-    }
-
-    /// When the packet would have come over a link that delays all alike: we only look now and then.
-    fn arrival(&self, timestamp: u32, now: Instant) -> Instant {
-        let (first, at) = self.origin;
-        let ticks = timestamp.wrapping_sub(first);
-        // Half the circle is "before".
-        let after = if ticks < 1 << 31 {
-            from_ticks(u64::from(ticks), self.clock_rate)
-        } else {
-            Duration::ZERO
-        };
-        at.checked_add(after)
-            .map_or(now, |arrival| arrival.min(now))
     }
 }
 
@@ -152,7 +131,7 @@ impl Apart {
         Ok(())
     }
 
-    /// Takes in RTP or RTCP. Returns whether it was RTP.
+    /// Takes in RTP or RTCP that arrived at `now`. Returns whether it was RTP.
     pub(super) fn receive(
         &mut self,
         remote: SocketAddr,
@@ -174,13 +153,7 @@ impl Apart {
                 .find(id)
                 .and_then(transport_sequence)
         {
-            let stream = self
-                .streams
-                .iter()
-                .flatten()
-                .find(|it| it.ssrc == header.ssrc);
-            let arrival = stream.map_or(now, |stream| stream.arrival(header.timestamp, now));
-            self.twcc.record(sequence, arrival);
+            self.twcc.record(sequence, now);
         }
         let payload_type = header.payload_type;
         let (video, repair) = match self.agreement.video {
@@ -208,12 +181,11 @@ impl Apart {
     ) {
         let tag_len = self.crypto.as_ref().map_or(0, |crypto| crypto.tag_len);
         let payload_len = len.saturating_sub(header.len() + tag_len);
-        let stream = self.streams[kind].get_or_insert_with(|| Stream::new(header, kind, now));
+        let stream = self.streams[kind].get_or_insert_with(|| Stream::new(header, kind));
         let sequence = stream.sequence.unwrap(header.sequence_number);
-        let arrival = stream.arrival(header.timestamp, now);
         stream
             .statistics
-            .packet(sequence, header.timestamp, payload_len, arrival);
+            .packet(sequence, header.timestamp, payload_len, now);
         stream.nack.packet(sequence, now);
         let counter = &mut counters[kind];
         if !counter.has_begun()
@@ -315,5 +287,55 @@ impl Apart {
             while self.twcc.write(writer, OWN_SSRC, media)? {}
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::window::first_lengths;
+    use salono_rtp::header::FIXED_LEN;
+    use std::net::Ipv4Addr;
+
+    const SERVER: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 9);
+
+    fn apart() -> Apart {
+        Apart::new(Agreement {
+            audio: 111,
+            video: Some((96, Some(97))),
+            transport_sequence: None,
+        })
+    }
+
+    /// An RTP packet of video that is not encrypted.
+    fn packet(sequence: u16, payload_len: usize) -> Vec<u8> {
+        let mut packet = vec![0x80, 96, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2];
+        packet[2..4].copy_from_slice(&sequence.to_be_bytes());
+        packet.resize(FIXED_LEN + payload_len, 0);
+        packet
+    }
+
+    #[test]
+    fn counting_begins_with_the_first_measured_packet_even_if_that_was_lost() {
+        let (mut apart, mut counters) = (apart(), [Counter::default(), Counter::default()]);
+        let first = first_lengths(VIDEO);
+        let now = Instant::now();
+        // Numbers 0xffff and 0 are before; the one with the first length, 1, is lost.
+        let lengths = [1_000, 1_000, 0, first.start + 1, first.start + 2, 1_000];
+        for (index, len) in lengths.into_iter().enumerate().filter(|(_, len)| *len > 0) {
+            let mut packet = packet(0xffff_u16.wrapping_add(index as u16), len);
+            assert!(apart.receive(SERVER.into(), &mut packet, &mut counters, now));
+        }
+        assert_eq!(counters[VIDEO].delivered(4), 3);
+        assert_eq!(counters[VIDEO].delivered(1), 0);
+        assert!(!counters[AUDIO].has_begun());
+    }
+
+    #[test]
+    fn extensions_are_found_by_their_name() {
+        let uri = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+        let sdp = format!("v=0\r\na=extmap:1 urn:other\r\na=extmap:5/recvonly {uri}\r\n");
+        assert_eq!(extension_id(&sdp, Extension::TransportSequence), Some(5));
+        assert_eq!(extension_id("v=0\r\n", Extension::TransportSequence), None);
     }
 }

@@ -1,20 +1,13 @@
-//! The sending peers: cameras and microphones that keep their rhythm, all on one thread.
+//! One sending peer: a camera and a microphone.
 
-use super::LoadError;
 use super::window::{AUDIO, StampClock, VIDEO, Window, first_lengths};
+use crate::Burst;
 use crate::peer::{Buffers, Offered, Peer, PeerError, failed};
-use crate::{Burst, Pattern};
 use salono_media_api::MediaKind;
 use salono_media_core::SocketId;
 use salono_media_engine::udp::UdpSocket;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::iter::Peekable;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::mpsc;
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use str0m::Event;
 use str0m::format::Codec;
@@ -22,97 +15,20 @@ use str0m::media::{Mid, Pt};
 use str0m::rtp::{ExtensionValues, RtpWrite};
 use tokio::sync::oneshot;
 
-/// Longest time between two looks at a socket.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
-
-/// The same while there are connections to make.
-const LOOK_SOON: Duration = Duration::from_micros(200);
-
-/// By how much a publisher begins later than the one before it, so that they are out of step: no multiple of a frame
-/// or of an audio packet.
-const OUT_OF_STEP: Duration = Duration::from_micros(7_919);
-
 /// VP8 payload descriptor (RFC 7741 §4.2) with a 15 bit picture id, as browsers send it.
 const VP8_DESCRIPTOR: usize = 4;
 
-/// Publishers that may wait for the thread.
-const WAITING: usize = 1_024;
-
-/// Packets are not measured yet.
-const WARM_UP: u8 = 0;
-/// Packets are measured.
-const MEASURED: u8 = 1;
-/// Packets are not measured any more.
-const AFTERWARDS: u8 = 2;
-/// Nothing is sent any more.
-const STOPPED: u8 = 3;
-
-/// The running publishers.
-pub(super) struct Cameras {
-    thread: Option<JoinHandle<Result<(), LoadError>>>,
-    newcomers: mpsc::SyncSender<Camera>,
-    /// One of the constants above; goes up only.
-    phase: Arc<AtomicU8>,
-}
-
-impl Cameras {
-    /// None yet.
-    pub(super) fn start(pattern: &Pattern, clock: StampClock) -> Result<Self, LoadError> {
-        let (newcomers, waiting) = mpsc::sync_channel(WAITING);
-        let phase = Arc::new(AtomicU8::new(WARM_UP));
-        let studio = Studio {
-            pattern: pattern.clone(),
-            clock,
-            phase: Arc::clone(&phase),
-            waiting,
-            buffers: Buffers::new(),
-            cameras: Vec::new(),
-            due: BinaryHeap::new(),
-        };
-        let thread = thread::Builder::new().name("cameras".into());
-        Ok(Self {
-            thread: Some(thread.spawn(move || studio.run())?),
-            newcomers,
-            phase,
-        })
-    }
-
-    /// One more, which sends as soon as it is connected.
-    pub(super) fn add(&self, camera: Camera) -> Result<(), LoadError> {
-        self.newcomers
-            .send(camera)
-            .map_err(|_| LoadError::Load("the publishers have ended".into()))?;
-        if let Some(thread) = &self.thread {
-            thread.thread().unpark();
-        }
-        Ok(())
-    }
-
-    /// Measures from the next packets on.
-    pub(super) fn begin(&self) {
-        self.phase.store(MEASURED, Ordering::SeqCst);
-    }
-
-    /// Goes on sending, but measures no further packets.
-    pub(super) fn end(&self) {
-        self.phase.store(AFTERWARDS, Ordering::SeqCst);
-    }
-
-    /// Stops sending.
-    pub(super) fn finish(mut self) -> Result<(), LoadError> {
-        self.phase.store(STOPPED, Ordering::SeqCst);
-        match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(result)) => result,
-            Some(Err(_)) => Err(LoadError::Load("the publishers panicked".into())),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Drop for Cameras {
-    fn drop(&mut self) {
-        self.phase.store(STOPPED, Ordering::SeqCst);
-    }
+/// What is to be done about packets. Only goes forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    /// They are not measured yet.
+    WarmUp,
+    /// They are measured.
+    Measured,
+    /// They are not measured any more.
+    Afterwards,
+    /// None are sent any more.
+    Stopped,
 }
 
 /// One publisher.
@@ -124,8 +40,8 @@ pub(super) struct Camera {
     keyframe_wanted: bool,
     /// Packets of audio and video so far.
     sequence: [u64; 2],
-    /// Of audio and video, what was done about them: one of the phases.
-    phases: [u8; 2],
+    /// Of audio and video, what was done about them.
+    phases: [Phase; 2],
     /// Packets of audio that still have to have one of the first lengths.
     firsts_left: usize,
     looked: Instant,
@@ -190,7 +106,7 @@ impl Camera {
             connected: Some(connected),
             keyframe_wanted: true,
             sequence: [0; 2],
-            phases: [WARM_UP; 2],
+            phases: [Phase::WarmUp; 2],
             firsts_left: 0,
             looked: Instant::now(),
         }
@@ -204,8 +120,18 @@ impl Camera {
         }
     }
 
+    /// Whether it can send.
+    pub(super) const fn is_connected(&self) -> bool {
+        self.connected.is_none()
+    }
+
+    /// How long it was not looked at.
+    pub(super) fn unseen(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.looked)
+    }
+
     /// Receives feedback and does what is due.
-    fn look(&mut self, buffers: &mut Buffers) -> Result<(), PeerError> {
+    pub(super) fn look(&mut self, buffers: &mut Buffers) -> Result<(), PeerError> {
         self.looked = Instant::now();
         let mut is_connected = false;
         match &mut self.link {
@@ -224,11 +150,11 @@ impl Camera {
     }
 
     /// Sends one frame or one audio packet.
-    fn send(
+    pub(super) fn send(
         &mut self,
         burst: &Burst,
         keyframe_bytes: usize,
-        phase: u8,
+        phase: Phase,
         clock: StampClock,
         buffers: &mut Buffers,
     ) -> Result<(), PeerError> {
@@ -275,13 +201,13 @@ impl Camera {
     }
 
     /// Opens and closes the window. Returns whether the next packet is the first that is measured.
-    fn enter(&mut self, kind: usize, phase: u8) -> bool {
+    fn enter(&mut self, kind: usize, phase: Phase) -> bool {
         let before = std::mem::replace(&mut self.phases[kind], phase);
-        let opens = before < MEASURED && phase >= MEASURED;
+        let opens = before < Phase::Measured && phase >= Phase::Measured;
         if opens {
             self.window.open(kind, self.sequence[kind]);
         }
-        if before < AFTERWARDS && phase >= AFTERWARDS {
+        if before < Phase::Afterwards && phase >= Phase::Afterwards {
             self.window.close(kind, self.sequence[kind]);
         }
         opens
@@ -339,93 +265,6 @@ impl Camera {
                 Ok(())
             }
         }
-    }
-}
-
-/// What the thread owns.
-struct Studio {
-    pattern: Pattern,
-    clock: StampClock,
-    phase: Arc<AtomicU8>,
-    waiting: mpsc::Receiver<Camera>,
-    buffers: Buffers,
-    cameras: Vec<Camera>,
-    /// When which camera sends next.
-    due: BinaryHeap<Reverse<(Instant, usize)>>,
-}
-
-impl Studio {
-    /// Sends until told to stop.
-    fn run(mut self) -> Result<(), LoadError> {
-        let keyframe_bytes = self.pattern.keyframe_bytes();
-        let mut shows: Vec<Option<Show>> = Vec::new();
-        loop {
-            let phase = self.phase.load(Ordering::SeqCst);
-            if phase >= STOPPED {
-                return Ok(());
-            }
-            self.cameras.extend(self.waiting.try_iter());
-            shows.resize_with(self.cameras.len(), || None);
-            let now = Instant::now();
-            let mut is_connecting = false;
-            for (index, (camera, show)) in self.cameras.iter_mut().zip(&mut shows).enumerate() {
-                if camera.connected.is_some() || now.duration_since(camera.looked) >= LOOK_EVERY {
-                    camera.look(&mut self.buffers)?;
-                }
-                is_connecting |= camera.connected.is_some();
-                if camera.connected.is_none() && show.is_none() {
-                    let bursts: Box<dyn Iterator<Item = Burst> + Send> =
-                        Box::new(self.pattern.bursts());
-                    let started = show.insert(Show {
-                        start: now + OUT_OF_STEP * (index % 97) as u32,
-                        bursts: bursts.peekable(),
-                    });
-                    if let Some(at) = started.next_at() {
-                        self.due.push(Reverse((at, index)));
-                    }
-                }
-            }
-            while let Some(Reverse((at, index))) = self.due.peek().copied()
-                && at <= Instant::now()
-            {
-                self.due.pop();
-                let Some(show) = shows.get_mut(index).and_then(Option::as_mut) else {
-                    continue;
-                };
-                if let Some(burst) = show.bursts.next() {
-                    let phase = self.phase.load(Ordering::SeqCst);
-                    let camera = &mut self.cameras[index];
-                    camera.send(&burst, keyframe_bytes, phase, self.clock, &mut self.buffers)?;
-                }
-                if let Some(at) = show.next_at() {
-                    self.due.push(Reverse((at, index)));
-                }
-            }
-            let look = if is_connecting { LOOK_SOON } else { LOOK_EVERY };
-            let left = |at: Instant| at.saturating_duration_since(Instant::now());
-            let wait = self
-                .due
-                .peek()
-                .map_or(look, |Reverse((at, _))| left(*at).min(look));
-            if !wait.is_zero() {
-                thread::park_timeout(wait);
-            }
-        }
-    }
-}
-
-/// What one camera shows.
-struct Show {
-    /// When it began.
-    start: Instant,
-    bursts: Peekable<Box<dyn Iterator<Item = Burst> + Send>>,
-}
-
-impl Show {
-    /// When it goes on.
-    fn next_at(&mut self) -> Option<Instant> {
-        let burst = self.bursts.peek()?;
-        self.start.checked_add(burst.at)
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Job {
     pub threads: usize,
     /// Receivers that decrypt everything and measure latency.
     pub sampled: usize,
+    /// Receivers tell the server for its congestion control when packets arrived.
+    pub feedback: bool,
 }
 
 /// A server.

@@ -36,6 +36,8 @@ enum Protocol {
 struct Entrance {
     factory: PeerFactory,
     with_video: bool,
+    /// Receivers tell when packets arrived.
+    feedback: bool,
     /// Keys of the last receiver.
     keys: RefCell<KeySlot>,
 }
@@ -49,6 +51,7 @@ impl Signalling {
                 Server::Janus(_) => outward_address()?,
             })?,
             with_video: job.scenario.pattern().has_video(),
+            feedback: job.feedback,
             keys: RefCell::default(),
         };
         let protocol = match &job.server {
@@ -79,8 +82,12 @@ impl Signalling {
             .map_err(|_| LoadError::Load("the publishers have ended".into()))
     }
 
-    /// A receiver comes and receives its first packet.
-    pub(super) async fn watch(&self, plan: &Floorplan, watch: &Watch) -> Result<Joined, LoadError> {
+    /// A receiver comes and receives its first packet. `None` when its stack gave up before.
+    pub(super) async fn watch(
+        &self,
+        plan: &Floorplan,
+        watch: &Watch,
+    ) -> Result<Option<Joined>, LoadError> {
         let (told, joined) = oneshot::channel();
         let entrance = &self.entrance;
         match &self.protocol {
@@ -90,9 +97,7 @@ impl Signalling {
             Protocol::Janus(janus) => janus.watch(entrance, plan, watch, told).await?,
             Protocol::Floor(floor) => floor.watch(plan, watch, told)?,
         }
-        joined
-            .await
-            .map_err(|_| LoadError::Load("the receivers have ended".into()))
+        Ok(joined.await.ok())
     }
 
     /// What the server says of itself.
@@ -128,15 +133,16 @@ impl Signalling {
 impl Entrance {
     /// A peer that will send. Browsers send packet by packet.
     fn sender(&self) -> Result<Peer, LoadError> {
-        Ok(self.factory.peer(SocketOptions {
+        let options = SocketOptions {
             segmentation: false,
             ..SocketOptions::default()
-        })?)
+        };
+        Ok(self.factory.peer(options, true)?)
     }
 
     /// A peer that will receive.
     fn receiver(&self) -> Result<Peer, LoadError> {
-        let peer = self.factory.peer(SocketOptions::default())?;
+        let peer = self.factory.peer(receiving(), self.feedback)?;
         self.keys.replace(Arc::clone(&peer.keys));
         Ok(peer)
     }
@@ -167,6 +173,14 @@ fn outward_address() -> io::Result<IpAddr> {
     // Sends nothing: the kernel looks up the route. The address is for documentation (RFC 5737).
     socket.connect((Ipv4Addr::new(203, 0, 113, 1), 9))?;
     Ok(socket.local_addr()?.ip())
+}
+
+/// Sockets of receivers.
+fn receiving() -> SocketOptions {
+    SocketOptions {
+        timestamps: true,
+        ..SocketOptions::default()
+    }
 }
 
 /// Of a new receiver.

@@ -29,6 +29,7 @@ fn bare_forwarder_delivers_everything_and_the_load_sees_it() {
             seconds: 0.5,
             threads: 1,
             sampled: 2,
+            feedback: true,
         })
         .unwrap();
         assert!(outcome.expected > 0);

@@ -34,6 +34,8 @@ pub(super) struct Viewer {
     tally: Tally,
     connected: Option<Instant>,
     joined: Option<oneshot::Sender<Joined>>,
+    /// Its stack gave up.
+    failed: bool,
 }
 
 /// How it receives.
@@ -145,6 +147,7 @@ impl Viewer {
             tally,
             connected: None,
             joined: Some(joined),
+            failed: false,
         }
     }
 
@@ -168,8 +171,22 @@ impl Viewer {
         Ok(())
     }
 
-    /// Takes in what arrived and does what is due.
+    /// Takes in what arrived and does what is due. A receiver that fails receives nothing any more.
     pub(super) fn look(&mut self, buffers: &mut Buffers) -> Result<(), LoadError> {
+        if self.failed {
+            return Ok(());
+        }
+        match self.look_at_link(buffers) {
+            Err(LoadError::Peer(_)) => {
+                self.failed = true;
+                self.joined = None;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn look_at_link(&mut self, buffers: &mut Buffers) -> Result<(), LoadError> {
         let (tally, connected) = (&mut self.tally, &mut self.connected);
         let mut has_media = false;
         match &mut self.link {
@@ -200,8 +217,8 @@ impl Viewer {
                 let mut is_connected = false;
                 peer.run(
                     buffers,
-                    |remote, datagram, _| {
-                        has_media |= apart.receive(remote, datagram, &mut tally.counters, now);
+                    |remote, datagram, arrival| {
+                        has_media |= apart.receive(remote, datagram, &mut tally.counters, arrival);
                     },
                     |event| is_connected |= matches!(event, Event::Connected),
                 )?;
@@ -244,7 +261,7 @@ impl FloorLink {
             buffers.flush(&self.socket);
         }
         let mut has_media = false;
-        buffers.receive(&self.socket, |_, datagram, _| {
+        buffers.receive(&self.socket, |_, datagram, _, _| {
             connected.get_or_insert(now);
             let Ok(header) = Header::parse(datagram) else {
                 return;

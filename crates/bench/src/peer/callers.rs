@@ -44,7 +44,7 @@ impl Callers {
     /// # Errors
     /// When it has no socket.
     pub fn offer(&mut self) -> Result<String, PeerError> {
-        let mut peer = self.factory.peer(SocketOptions::default())?;
+        let mut peer = self.factory.peer(SocketOptions::default(), true)?;
         let offer = peer.offer(true, Direction::SendRecv)?;
         let text = offer.sdp.clone();
         self.callers.push(Caller {

@@ -7,6 +7,7 @@ use std::io;
 use std::mem::{MaybeUninit, size_of, zeroed};
 use std::net::SocketAddr;
 use std::ptr;
+use std::time::{Duration, SystemTime};
 
 /// Most messages of one system call. Beyond this the call costs more than it saves.
 const MAX_MESSAGES: usize = 32;
@@ -18,7 +19,7 @@ const MIN_MESSAGES: usize = 4;
 /// buffers do not share cache sets.
 const BUFFER_BYTES: usize = 65_536 + 192;
 
-/// Control data of one message, in aligned words: the segment size, with room for one option more.
+/// Control data of one message, in aligned words: the segment size takes three, the time of arrival four.
 const CONTROL_WORDS: usize = 8;
 
 /// What one call brought in.
@@ -69,6 +70,27 @@ impl Receiver {
         &mut self,
         socket: &UdpSocket,
         mut handle: impl FnMut(SocketAddr, &mut [u8]),
+    ) -> io::Result<Received> {
+        self.receive_batch::<false>(socket, |remote, datagram, _| handle(remote, datagram))
+    }
+
+    /// As [`Receiver::receive`], with the time at which the kernel took each datagram in if the
+    /// socket was bound with [`SocketOptions::timestamps`](super::SocketOptions::timestamps).
+    ///
+    /// # Errors
+    /// As [`Receiver::receive`].
+    pub fn receive_timed(
+        &mut self,
+        socket: &UdpSocket,
+        handle: impl FnMut(SocketAddr, &mut [u8], Option<SystemTime>),
+    ) -> io::Result<Received> {
+        self.receive_batch::<true>(socket, handle)
+    }
+
+    fn receive_batch<const TIMED: bool>(
+        &mut self,
+        socket: &UdpSocket,
+        mut handle: impl FnMut(SocketAddr, &mut [u8], Option<SystemTime>),
     ) -> io::Result<Received> {
         let asked = self.depth;
         let mut vectors = [const { MaybeUninit::<libc::iovec>::uninit() }; MAX_MESSAGES];
@@ -135,10 +157,11 @@ impl Receiver {
                 Some(bytes) if bytes > 0 => bytes,
                 Some(_) | None => message.len().max(1),
             };
+            let time = TIMED.then(|| arrival(&header.msg_hdr)).flatten();
             received.bytes += message.len() as u64;
             for datagram in message.chunks_mut(segment) {
                 received.datagrams += 1;
-                handle(remote, datagram);
+                handle(remote, datagram, time);
             }
         }
         Ok(received)
@@ -153,15 +176,31 @@ impl Default for Receiver {
 
 /// Size of the segments of a coalesced message; `None` when it is a single datagram.
 fn segment_bytes(header: &libc::msghdr) -> Option<usize> {
+    let data = control_data(header, libc::SOL_UDP, libc::UDP_GRO)?;
+    // SAFETY: the kernel puts an `int` behind this header; it may be unaligned.
+    let bytes: i32 = unsafe { data.cast::<i32>().read_unaligned() };
+    usize::try_from(bytes).ok()
+}
+
+/// When the kernel took the message in.
+fn arrival(header: &libc::msghdr) -> Option<SystemTime> {
+    let data = control_data(header, libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS)?;
+    // SAFETY: the kernel puts a `timespec` behind this header; it may be unaligned.
+    let time: libc::timespec = unsafe { data.cast::<libc::timespec>().read_unaligned() };
+    let seconds = Duration::from_secs(u64::try_from(time.tv_sec).ok()?);
+    let nanos = Duration::from_nanos(u64::try_from(time.tv_nsec).ok()?);
+    SystemTime::UNIX_EPOCH.checked_add(seconds + nanos)
+}
+
+/// What the kernel said of a message under this level and type.
+fn control_data(header: &libc::msghdr, level: libc::c_int, kind: libc::c_int) -> Option<*const u8> {
     // SAFETY: the kernel filled the control data that the header points to and set its length.
     let mut control = unsafe { libc::CMSG_FIRSTHDR(header) };
     while !control.is_null() {
         // SAFETY: not null, so a complete control header within the control data.
-        let (level, kind) = unsafe { ((*control).cmsg_level, (*control).cmsg_type) };
-        if level == libc::SOL_UDP && kind == libc::UDP_GRO {
-            // SAFETY: the kernel puts an `int` behind this header; it may be unaligned.
-            let bytes: i32 = unsafe { libc::CMSG_DATA(control).cast::<i32>().read_unaligned() };
-            return usize::try_from(bytes).ok();
+        if unsafe { ((*control).cmsg_level, (*control).cmsg_type) } == (level, kind) {
+            // SAFETY: as above.
+            return Some(unsafe { libc::CMSG_DATA(control) }.cast_const());
         }
         // SAFETY: `control` is a header within the control data of `header`.
         control = unsafe { libc::CMSG_NXTHDR(header, control) };

@@ -5,7 +5,7 @@ use crate::os::{Poller, Ready};
 use proptest::prelude::*;
 use salono_media_core::{Egress, SocketId};
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How long a test waits before it fails; nothing takes that long unless it is lost.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -222,5 +222,39 @@ fn code_point_reaches_the_wire_only_when_set() {
         Sender::new().send(&from, SocketId(0), egress.bytes(), egress.datagrams());
         let classes: Vec<_> = (0..2).map(|_| receive::traffic_class(&to)).collect();
         assert_eq!(classes, [0, 46 << 2], "{ip}");
+    }
+}
+
+#[test]
+fn time_of_arrival_is_known_where_it_was_asked_for() {
+    for timestamps in [false, true] {
+        let address = SocketAddr::new(loopbacks()[0].parse().unwrap(), 0);
+        let options = SocketOptions {
+            timestamps,
+            ..SocketOptions::default()
+        };
+        let (from, to) = (
+            UdpSocket::bind(address, options).unwrap(),
+            UdpSocket::bind(address, options).unwrap(),
+        );
+        let mut egress = Egress::with_arena(1 << 20);
+        for number in 0..5 {
+            egress.push(SocketId(0), to.local_addr(), 0, &datagram(number, 1_200));
+        }
+        let before = SystemTime::now();
+        Sender::new().send(&from, SocketId(0), egress.bytes(), egress.datagrams());
+        let mut times = Vec::new();
+        let (mut receiver, began) = (Receiver::new(), Instant::now());
+        while times.len() < 5 && began.elapsed() < Duration::from_secs(20) {
+            let handle = |_: SocketAddr, _: &mut [u8], time| times.push(time);
+            receiver.receive_timed(&to, handle).unwrap();
+        }
+        assert_eq!(times.len(), 5);
+        // The first times may be those of receiving: the kernel is not ready for others at once.
+        let after = SystemTime::now();
+        for time in times {
+            let is_between = time.map(|time| (before..=after).contains(&time));
+            assert_eq!(is_between, timestamps.then_some(true));
+        }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) use sfu::SfuArgs;
 pub(crate) enum Benchmark {
     /// Time from start to listening, and memory when idle, of `salono serve`
     Startup(StartupArgs),
-    /// The steps of forwarding a packet, each alone: the least that they can cost on this machine
+    /// The least that forwarding a packet can cost on this machine: its steps, and a forwarder of nothing else
     Floor,
     /// Whether endpoints leave anything behind, and what each costs, about half a minute
     Leak(LeakArgs),
@@ -62,9 +62,11 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
             left_behind = report.findings();
             report.print()
         }
-        Benchmark::Floor => floor::measure_steps(&StepOptions::default())
-            .map_err(Failure::system("cannot measure"))?
-            .print(),
+        Benchmark::Floor => {
+            let steps = floor::measure_steps(&StepOptions::default())
+                .map_err(Failure::system("cannot measure"))?;
+            format!("{}\n{}", steps.print(), sfu::measure_floor()?)
+        }
         Benchmark::Sfu(args) => {
             let (text, found) = sfu::measure(args)?;
             lossy = found;

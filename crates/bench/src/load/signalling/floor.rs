@@ -4,7 +4,7 @@ use super::super::camera::Camera;
 use super::super::plan::Watch;
 use super::super::viewer::{Joined, Viewer};
 use super::super::{Floorplan, LoadError};
-use super::{roll, tally};
+use super::{receiving, roll, tally};
 use crate::peer::LOOPBACK;
 use salono_media_engine::udp::{SocketOptions, UdpSocket};
 use std::net::SocketAddr;
@@ -47,7 +47,7 @@ impl Floor {
         watch: &Watch,
         told: oneshot::Sender<Joined>,
     ) -> Result<(), LoadError> {
-        let socket = UdpSocket::bind(SocketAddr::new(LOOPBACK, 0), SocketOptions::default())?;
+        let socket = UdpSocket::bind(SocketAddr::new(LOOPBACK, 0), receiving())?;
         let sources = sources(watch.publisher);
         let tally = tally(plan, watch);
         let viewer = Viewer::of_floor(socket, self.address, sources, watch.sampled, tally, told)?;

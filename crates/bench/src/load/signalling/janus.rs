@@ -45,6 +45,8 @@ struct Connection {
     sink: Mutex<SplitSink<Socket, Message>>,
     /// Who waits for the answer to which request.
     waiting: RefCell<BTreeMap<String, oneshot::Sender<Value>>>,
+    /// Who waits for the connection of which handle.
+    connecting: RefCell<BTreeMap<u64, oneshot::Sender<()>>>,
     last: Cell<u64>,
 }
 
@@ -63,6 +65,7 @@ impl Janus {
         let connection = Rc::new(Connection {
             sink: Mutex::new(sink),
             waiting: RefCell::default(),
+            connecting: RefCell::default(),
             last: Cell::new(0),
         });
         tokio::task::spawn_local(read(stream, Rc::clone(&connection)));
@@ -100,6 +103,8 @@ impl Janus {
         let mut peer = entrance.sender()?;
         let offered = peer.offer(entrance.with_video, Direction::SendOnly)?;
         let handle = self.attach().await?;
+        let (up, is_up) = oneshot::channel();
+        self.connection.connecting.borrow_mut().insert(handle, up);
         let body = json!({
             "request": "joinandconfigure",
             "ptype": "publisher",
@@ -113,7 +118,9 @@ impl Janus {
         let window = Arc::clone(&plan.windows[publisher]);
         let camera = Camera::on_stack(peer, offered, sdp, window, told)?;
         self.feeds.borrow_mut().push(feed);
-        roll(plan, camera)
+        roll(plan, camera)?;
+        // Before it has heard of the connection, the plugin does not know the feed.
+        is_up.await.map_err(|_| failed("connection lost"))
     }
 
     pub(super) async fn watch(
@@ -226,7 +233,15 @@ async fn read(mut stream: SplitStream<Socket>, connection: Rc<Connection>) {
         let Ok(answer) = serde_json::from_str::<Value>(&text) else {
             continue;
         };
-        if answer["janus"] == "ack" && answer.get("session_id").is_some() {
+        if answer["janus"] == "ack" {
+            continue;
+        }
+        if answer["janus"] == "webrtcup" {
+            let handle = answer["sender"].as_u64().unwrap_or_default();
+            let connecting = connection.connecting.borrow_mut().remove(&handle);
+            if let Some(connecting) = connecting {
+                let _ = connecting.send(());
+            }
             continue;
         }
         let transaction = answer["transaction"].as_str().unwrap_or_default();
@@ -237,6 +252,7 @@ async fn read(mut stream: SplitStream<Socket>, connection: Rc<Connection>) {
         }
     }
     connection.waiting.borrow_mut().clear();
+    connection.connecting.borrow_mut().clear();
 }
 
 /// Keeps the session until the connection is lost.

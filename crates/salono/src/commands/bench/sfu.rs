@@ -26,8 +26,8 @@ use target::Target;
 /// Of `salono bench sfu`.
 #[derive(Debug, Args)]
 pub(crate) struct SfuArgs {
-    /// A server to measure (repeatable): salono, salono=FILE for another build of it, janus (see `make bench-peers`),
-    /// floor for the least that forwarding can cost, or the ws:// URL of a Kurento media server that runs
+    /// A server to measure (repeatable): salono, salono=FILE for another build of it, janus or janus-loops (see
+    /// `make bench-peers`), floor for the least that forwarding can cost, or the ws:// URL of a Kurento media server that runs
     #[arg(long, value_name = "SERVER", default_values_t = [Target::Salono(None), Target::Floor])]
     target: Vec<Target>,
     /// What happens (repeatable)
@@ -63,6 +63,10 @@ pub(crate) struct SfuArgs {
     /// Threads that the other receivers share
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: usize,
+    /// Receivers that tell the server nothing for its congestion control: all of them get everything, however busy this
+    /// machine is
+    #[arg(long)]
+    no_feedback: bool,
     /// Folder that `make bench-peers` has filled [default: peers beside the folder of this program]
     #[arg(long, value_name = "DIR")]
     peers: Option<PathBuf>,
@@ -99,6 +103,29 @@ pub(super) fn measure(args: &SfuArgs) -> Result<(String, Vec<String>), Failure> 
     };
     fs::write(path, text).map_err(Failure::system("cannot write the file of --out"))?;
     Ok((String::new(), lossy))
+}
+
+/// The bare forwarder alone.
+pub(super) fn measure_floor() -> Result<String, Failure> {
+    let args = SfuArgs {
+        target: vec![Target::Floor],
+        scenario: vec![ScenarioName::OneToMany],
+        subscribers: vec![10, 50, 200],
+        rooms: 0,
+        room_size: 0,
+        speakers: 0,
+        runs: 3,
+        seconds: 3,
+        shards: 1,
+        server_cores: Vec::new(),
+        sampled: 4,
+        threads: 1,
+        no_feedback: false,
+        peers: None,
+        out: None,
+        lossless: false,
+    };
+    measure(&args).map(|(text, _)| text)
 }
 
 fn run(args: &SfuArgs) -> io::Result<Scoreboard> {
@@ -148,6 +175,7 @@ fn measure_once(
         seconds: args.seconds as f64,
         threads: args.threads,
         sampled: args.sampled,
+        feedback: !args.no_feedback,
     };
     let all = thread_cores()?;
     let others: Vec<_> = all

@@ -35,9 +35,9 @@ pub(crate) struct Surroundings {
 }
 
 impl Surroundings {
-    /// Janus' folder of configuration, and the port of its WebSocket listener there.
-    pub(super) fn janus(&self) -> io::Result<(PathBuf, u16)> {
-        let folder = self.peers.join("janus");
+    /// A folder of configuration of Janus, and the port of its WebSocket listener there.
+    pub(super) fn janus(&self, name: &str) -> io::Result<(PathBuf, u16)> {
+        let folder = self.peers.join(name);
         let text = fs::read_to_string(folder.join("janus.transport.websockets.jcfg"));
         let absent = || {
             io::Error::other(format!(
@@ -68,7 +68,7 @@ impl RunningServer {
         match target {
             Target::Salono(None) => start_salono(&env::current_exe()?, surroundings),
             Target::Salono(Some(file)) => start_salono(&file.canonicalize()?, surroundings),
-            Target::Janus => start_janus(surroundings),
+            Target::Janus | Target::JanusLoops => start_janus(&target.to_string(), surroundings),
             Target::Floor => start_floor(surroundings),
             Target::Url(url) => Ok(Self {
                 address: Server::Kurento(url.clone()),
@@ -160,8 +160,8 @@ fn start_salono(program: &Path, surroundings: &Surroundings) -> io::Result<Runni
 }
 
 /// Janus with the configuration of `make bench-peers`.
-fn start_janus(surroundings: &Surroundings) -> io::Result<RunningServer> {
-    let (folder, port) = surroundings.janus()?;
+fn start_janus(name: &str, surroundings: &Surroundings) -> io::Result<RunningServer> {
+    let (folder, port) = surroundings.janus(name)?;
     let mut command = Command::new("janus");
     command
         .arg("--configs-folder")
@@ -253,7 +253,7 @@ mod tests {
             cores: Vec::new(),
             peers: "/nowhere".into(),
         };
-        let error = surroundings.janus().unwrap_err().to_string();
+        let error = surroundings.janus("janus").unwrap_err().to_string();
         assert!(error.contains("make bench-peers"), "{error}");
     }
 }

@@ -14,8 +14,10 @@ use super::servers::Surroundings;
 pub(crate) enum Target {
     /// This program, or another build of it.
     Salono(Option<PathBuf>),
-    /// Janus, as `make bench-peers` installs it.
+    /// Janus with its defaults: a thread for each connection.
     Janus,
+    /// Janus with an event loop for each core.
+    JanusLoops,
     /// The bare forwarder.
     Floor,
     /// Whatever speaks the Kurento Protocol at this URL.
@@ -32,11 +34,14 @@ impl FromStr for Target {
         match text {
             "salono" => Ok(Self::Salono(None)),
             "janus" => Ok(Self::Janus),
+            "janus-loops" => Ok(Self::JanusLoops),
             FLOOR => Ok(Self::Floor),
             url if url.starts_with("ws://") || url.starts_with("wss://") => {
                 Ok(Self::Url(url.to_owned()))
             }
-            _ => Err("expected salono, salono=FILE, janus, floor or a ws:// URL".to_owned()),
+            _ => Err(
+                "expected salono, salono=FILE, janus, janus-loops, floor or a ws:// URL".to_owned(),
+            ),
         }
     }
 }
@@ -47,6 +52,7 @@ impl fmt::Display for Target {
             Self::Salono(None) => f.write_str("salono"),
             Self::Salono(Some(file)) => write!(f, "salono={}", file.display()),
             Self::Janus => f.write_str("janus"),
+            Self::JanusLoops => f.write_str("janus-loops"),
             Self::Floor => f.write_str(FLOOR),
             Self::Url(url) => f.write_str(url),
         }
@@ -61,7 +67,7 @@ impl Target {
                 "there is no program {}",
                 file.display()
             ))),
-            Self::Janus => surroundings.janus().map(|_| ()),
+            Self::Janus | Self::JanusLoops => surroundings.janus(&self.to_string()).map(|_| ()),
             Self::Salono(_) | Self::Floor | Self::Url(_) => Ok(()),
         }
     }
@@ -77,6 +83,7 @@ mod tests {
             "salono",
             "salono=/a/b",
             "janus",
+            "janus-loops",
             "floor",
             "ws://h:1/kurento",
         ] {
