@@ -117,6 +117,26 @@ describe("examples", () => {
     await bob.click("#stop");
     await says(ann, /has ended/);
     await nothingIsLeft();
+
+    // Whoever closes the page has hung up.
+    await ann.click("#call");
+    await says(bob, /ann calls/);
+    await bob.click("#accept");
+    await watch(ann, "#remote");
+    await bob.close();
+    await says(ann, /has ended/);
+    await nothingIsLeft();
+    browsers.assertQuiet();
+  });
+
+  test("a page says when its program has ended", async () => {
+    const [page] = await open("hello-world", 1);
+    await page.click("#start");
+    await watch(page, "#remote");
+    await example.stop();
+    example = undefined;
+    await says(page, /The program has ended/);
+    await nothingIsLeft();
     browsers.assertQuiet();
   });
 

@@ -3,15 +3,15 @@
 
 mod peer;
 
-use std::{future::Future, pin::Pin, task::Poll, time::Duration};
+use std::{future::Future, time::Duration};
 
-use peer::{Peer, start, with};
+use peer::{Peer, begin, start, with};
 use salono_kurento_client::{
     Client, Config, Error, MediaPipeline, PassThrough, TransactionError, WebRtcEndpoint,
     wire::{ClientMessage, Request},
 };
 use salono_kurento_model::{Error as ServerError, ErrorCode, json};
-use tokio::task::{JoinHandle, unconstrained};
+use tokio::task::JoinHandle;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -122,11 +122,7 @@ async fn what_a_transaction_makes_too_late_is_taken_back() {
 async fn an_object_whose_creation_nobody_waits_for_is_released() {
     let (client, mut peer, _driver) = start(Config::default());
     let mut creating = MediaPipeline::create(&client);
-    std::future::poll_fn(|context| {
-        let _ = Pin::new(&mut unconstrained(&mut creating)).poll(context);
-        Poll::Ready(())
-    })
-    .await;
+    begin(&mut creating).await;
     let create = peer.expect().await;
     drop(creating);
     peer.answer(&create, json!("p")).await;

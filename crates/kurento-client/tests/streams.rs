@@ -3,25 +3,14 @@
 
 mod peer;
 
-use std::{collections::BTreeSet, future::Future, pin::pin, task::Poll};
+use std::collections::BTreeSet;
 
-use peer::{start, with};
+use peer::{begin, start, with};
 use salono_kurento_client::{
     Client, Config, Error, UNANSWERED_REQUESTS, WAITING_REQUESTS, WebRtcEndpoint, events, types,
     wire::Request,
 };
 use salono_kurento_model::{Error as ServerError, ErrorCode, json};
-use tokio::task::unconstrained;
-
-/// Polls a future once, so that it sends its request if there is room.
-async fn begin(future: &mut (impl Future + Unpin)) {
-    std::future::poll_fn(|context| {
-        // The runtime must not make it wait for its turn instead.
-        let _ = pin!(unconstrained(&mut *future)).poll(context);
-        Poll::Ready(())
-    })
-    .await;
-}
 
 #[tokio::test]
 async fn a_subscription_that_nobody_waits_for_any_more_is_ended_when_it_is_answered() {

@@ -7,9 +7,10 @@ use salono_kurento_client::{
     wire::{ClientMessage, Notification, Request, ServerMessage},
 };
 use salono_kurento_model::{Error as ServerError, json};
+use std::{pin::pin, task::Poll};
 use tokio::{
     sync::mpsc::{self, Receiver, Sender},
-    task::JoinHandle,
+    task::{JoinHandle, unconstrained},
 };
 
 /// The object model's end of the queues.
@@ -93,4 +94,14 @@ pub(crate) fn invoke(object: &str, operation: &str, params: Option<Value>) -> Re
 pub(crate) async fn with<T>(call: impl Future<Output = T>, script: impl AsyncFnOnce()) -> T {
     let (result, ()) = tokio::join!(call, script());
     result
+}
+
+/// Polls a future once, so that it sends its request if there is room.
+pub(crate) async fn begin(future: &mut (impl Future + Unpin)) {
+    std::future::poll_fn(|context| {
+        // The runtime must not make it wait for its turn instead.
+        let _ = pin!(unconstrained(&mut *future)).poll(context);
+        Poll::Ready(())
+    })
+    .await;
 }

@@ -111,9 +111,7 @@ async fn configured_defaults_are_what_endpoints_say_and_offer() {
     );
     let more = ["--conf-file", conf.to_str().unwrap()];
     let server = Server::start("media", &more, &folder).await;
-    let url = format!("ws://{}/kurento", server.address("kurento"));
-    let (client, driver) = TypedClient::connect(&url).await.unwrap();
-    tokio::spawn(driver.run());
+    let client = server.typed_client().await;
     let pipeline = MediaPipeline::create(&client).await.unwrap();
     let endpoint = WebRtcEndpoint::create(&pipeline).await.unwrap();
     assert_eq!(endpoint.stun_server_address().await.unwrap(), "127.0.0.1");
@@ -377,9 +375,7 @@ async fn graphs_are_written_where_the_environment_says() {
     std::fs::create_dir(&graphs).unwrap();
     command.env("GST_DEBUG_DUMP_DOT_DIR", &graphs);
     let server = Server::spawn(command, &ports).await;
-    let url = format!("ws://{}/kurento", server.address("kurento"));
-    let (client, driver) = TypedClient::connect(&url).await.unwrap();
-    tokio::spawn(driver.run());
+    let client = server.typed_client().await;
     let pipeline = MediaPipeline::create(&client).await.unwrap();
     let endpoint = WebRtcEndpoint::create(&pipeline).await.unwrap();
     endpoint.connect(&endpoint).await.unwrap();

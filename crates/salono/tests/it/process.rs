@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use salono_kurento_client::Client as TypedClient;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -140,6 +141,14 @@ impl Server {
     /// A room client.
     pub(crate) async fn room_client(&self) -> Client {
         Client::connect(&format!("ws://{}/room", self.address("http"))).await
+    }
+
+    /// A typed client of the Kurento Protocol.
+    pub(crate) async fn typed_client(&self) -> TypedClient {
+        let url = format!("ws://{}/kurento", self.address("kurento"));
+        let (client, driver) = TypedClient::connect(&url).await.unwrap();
+        tokio::spawn(driver.run());
+        client
     }
 
     /// A client of the Kurento Protocol.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use salono_kurento_client::{Client, MediaPipeline, RtpEndpoint, WebRtcEndpoint, types};
+use salono_kurento_client::{MediaPipeline, RtpEndpoint, WebRtcEndpoint, types};
 use serde_json::json;
 
 use crate::process::{Folder, Server, salono};
@@ -28,9 +28,7 @@ async fn passwords_and_keys_are_in_no_log_however_much_is_logged() {
     // Nobody would read a pipe in the meantime.
     command.stderr(File::create(&log).unwrap());
     let server = Server::spawn(command, &ports).await;
-    let url = format!("ws://{}/kurento", server.address("kurento"));
-    let (client, driver) = Client::connect(&url).await.unwrap();
-    tokio::spawn(driver.run());
+    let client = server.typed_client().await;
     let pipeline = MediaPipeline::create(&client).await.unwrap();
     let one = WebRtcEndpoint::create(&pipeline).await.unwrap();
     let other = WebRtcEndpoint::create(&pipeline).await.unwrap();

@@ -4,7 +4,6 @@ use std::net::UdpSocket;
 use std::path::Path;
 use std::time::Duration;
 
-use salono_kurento_client::Client;
 use sip_bridge::Bridge;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -19,9 +18,7 @@ const SCENARIO: &str = include_str!("../../../../examples/sip-bridge/caller.xml"
 
 /// A bridge in front of a media server; where to call.
 async fn bridge(server: &Server) -> std::net::SocketAddr {
-    let url = format!("ws://{}/kurento", server.address("kurento"));
-    let (client, driver) = Client::connect(&url).await.unwrap();
-    tokio::spawn(driver.run());
+    let client = server.typed_client().await;
     let bridge = Bridge::bind("127.0.0.1:0".parse().unwrap(), client)
         .await
         .unwrap();
