@@ -21,7 +21,7 @@ pub use outcome::{Outcome, Times};
 pub use plan::{Job, Scenario, Server};
 
 use crate::peer::PeerError;
-use crate::process::ProcessUsage;
+use crate::process::{ProcessUsage, media_threads};
 use audience::Audience;
 use futures_util::{StreamExt as _, stream};
 use plan::Watch;
@@ -134,12 +134,13 @@ async fn measure(job: &Job) -> Result<Outcome, LoadError> {
     }
     sleep(SETTLE).await;
 
-    let (server_before, own_before) = (usage()?, own()?);
+    let threads = || job.process.map(media_threads).transpose();
+    let (server_before, own_before, threads_before) = (usage()?, own()?, threads()?);
     let began = Instant::now();
     plan.cameras.begin();
     sleep(Duration::from_secs_f64(job.seconds)).await;
     plan.cameras.end();
-    let (server_after, own_after) = (usage()?, own()?);
+    let (server_after, own_after, threads_after) = (usage()?, own()?, threads()?);
     let measured = began.elapsed();
     sleep(LAST_ARRIVALS).await;
 
@@ -165,6 +166,12 @@ async fn measure(job: &Job) -> Result<Outcome, LoadError> {
         outcome.server_cpu = Some(after.cpu.saturating_sub(before.cpu));
         outcome.idle_bytes = idle.resident;
         outcome.resident_bytes = after.resident;
+    }
+    if let (Some(before), Some(after)) = (threads_before, threads_after) {
+        let both = before.into_iter().zip(after);
+        outcome.server_threads = both
+            .map(|(before, after)| after.saturating_sub(before))
+            .collect();
     }
     outcome.add_tallies(tallies);
     // The server forgets all of it anyway when the connection ends.

@@ -5,6 +5,9 @@ use std::fs;
 use std::io;
 use std::time::Duration;
 
+/// Ticks of the CPU times in a `stat` of `/proc` per second: 100 on every architecture (`USER_HZ`).
+const TICKS_PER_SECOND: u64 = 100;
+
 /// CPU time and memory of a process at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ProcessUsage {
@@ -29,6 +32,38 @@ impl ProcessUsage {
             resident: kib.ok_or_else(|| io::Error::other("the process has ended"))? * 1_024,
         })
     }
+}
+
+/// CPU time of the media threads of a Salono, in the order of their numbers; none of another server.
+///
+/// # Errors
+/// When there is no such process.
+pub fn media_threads(process: u32) -> io::Result<Vec<Duration>> {
+    let mut threads = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{process}/task"))?.flatten() {
+        // One that ends meanwhile is none of them.
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        threads.extend(media_thread(&stat));
+    }
+    threads.sort_unstable();
+    Ok(threads.into_iter().map(|(_, cpu)| cpu).collect())
+}
+
+/// Number and CPU time of a media thread, by its `stat`.
+fn media_thread(stat: &str) -> Option<(u32, Duration)> {
+    let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
+    let number = name.strip_prefix("shard-")?.parse().ok()?;
+    Some((number, cpu_time(rest)?))
+}
+
+/// User and system time, by what follows the name in a `stat`.
+fn cpu_time(rest: &str) -> Option<Duration> {
+    let mut fields = rest.split_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some(Duration::from_millis(
+        (user + system) * 1_000 / TICKS_PER_SECOND,
+    ))
 }
 
 /// The process that listens on a TCP port of this machine, as far as this user may know.
@@ -77,6 +112,14 @@ pub fn machine() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn media_threads_are_told_by_their_names() {
+        let stat = "9 (shard-12) S 1 2 3 4 5 6 7 8 9 10 30 20 0 0 20 0 1 0";
+        assert_eq!(media_thread(stat), Some((12, Duration::from_millis(500))));
+        assert_eq!(media_thread(&stat.replace("shard-", "tokio-")), None);
+        assert!(media_threads(std::process::id()).unwrap().is_empty());
+    }
 
     #[test]
     fn listener_is_found_by_its_port() {

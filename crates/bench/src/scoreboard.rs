@@ -128,6 +128,21 @@ impl Section {
                     row.server, run.server, run.endpoints, run.sampled, run.srtp
                 )?;
             }
+            for (at, run) in row.outcomes().enumerate() {
+                if run.server_threads.len() > 1 {
+                    let shares = run.server_threads.iter().map(|cpu| {
+                        let share = cpu.as_secs_f64() / run.measured.as_secs_f64();
+                        format!("{:.0} %", share * 100.0)
+                    });
+                    let shares = shares.collect::<Vec<_>>().join(", ");
+                    writeln!(
+                        out,
+                        "- {}: media threads in run {}, of a core each: {shares}",
+                        row.server,
+                        at + 1
+                    )?;
+                }
+            }
             for failure in row.runs.iter().filter_map(|run| run.as_ref().err()) {
                 writeln!(out, "- {}: failed: {failure}", row.server)?;
             }
@@ -291,6 +306,22 @@ mod tests {
     }
 
     #[test]
+    fn shares_of_several_media_threads_show() {
+        let run = Outcome {
+            server_threads: [470, 455].map(Duration::from_millis).into(),
+            ..outcome(1_000, 1_000)
+        };
+        let section = Section {
+            scenario: Scenario::OneToMany { subscribers: 3 },
+            rows: vec![row("ours", vec![Ok(run)])],
+        };
+        let mut text = String::new();
+        section.write_servers(&mut text).unwrap();
+        let line = "- ours: media threads in run 1, of a core each: 47 %, 46 %\n";
+        assert!(text.contains(line), "{text}");
+    }
+
+    #[test]
     fn losses_and_failures_show() {
         let lossy = row("lossy", vec![Ok(outcome(10, 900)), Err("no answer".into())]);
         assert!(!lossy.is_lossless() && !row("none", vec![]).is_lossless());
@@ -300,6 +331,7 @@ mod tests {
         };
         let mut text = String::new();
         section.write_servers(&mut text).unwrap();
+        assert!(!text.contains("media threads"), "{text}");
         section.write_delivery(&mut text).unwrap();
         assert!(
             text.contains("lossy: failed: no answer") && text.contains("| 10.000 % |"),

@@ -308,6 +308,7 @@ impl Shard {
 
     fn tell_caps(&mut self, now: Instant) {
         while let Some(track) = self.router.next_capped() {
+            self.tell_needs(track);
             let slot = self.router.owner_of(track);
             if let Some(peer) = slot.and_then(|slot| self.peers.get_mut(slot)) {
                 peer.send_cap(track, &mut self.router, &mut self.egress, now);

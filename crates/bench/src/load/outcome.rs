@@ -36,6 +36,8 @@ pub struct Outcome {
     pub latencies_us: Vec<u32>,
     /// CPU time of the server meanwhile, if its process is known.
     pub server_cpu: Option<Duration>,
+    /// CPU time of each media thread of the server meanwhile, where it is a Salono.
+    pub server_threads: Vec<Duration>,
     /// CPU time of the load meanwhile.
     pub own_cpu: Duration,
     /// Resident memory of the server before anybody came.

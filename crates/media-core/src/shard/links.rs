@@ -278,15 +278,24 @@ impl Shard {
         if !tracks.is_empty() {
             self.mirrors_due = Some(self.clock.beat(now + NEEDS_INTERVAL));
         }
-        for (mirror, track) in tracks {
+        for (_, track) in tracks {
             self.ask_shard_for_keyframe(track, now);
-            let caps = self.router.caps(track);
-            if let Some(import) = self.links.imports.get_mut(mirror)
-                && import.needs != (Needs { caps })
-            {
-                import.needs = Needs { caps };
-                self.links.tell_about(mirror);
-            }
+            self.tell_needs(track);
+        }
+    }
+
+    /// Tells the shard of a mirror what its receivers need, if that is news.
+    pub(super) fn tell_needs(&mut self, track: TrackSlot) {
+        let Some(mirror) = self.links.imports.of_track(track) else {
+            return;
+        };
+        let needs = Needs {
+            caps: self.router.caps(track),
+        };
+        if let Some(import) = self.links.imports.get_mut(mirror)
+            && std::mem::replace(&mut import.needs, needs) != needs
+        {
+            self.links.tell_about(mirror);
         }
     }
 
@@ -397,7 +406,9 @@ impl Shard {
         };
         export.needs = needs;
         let Some(track) = export.track else { return };
+        let before = self.router.caps(track).bitrate();
         self.mirror(track);
+        self.router.note_fall(track, before);
         if keyframe {
             self.router.want_keyframe(track);
         }

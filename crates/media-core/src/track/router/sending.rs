@@ -90,6 +90,16 @@ impl Router {
         }
     }
 
+    /// The receivers of a track bound it otherwise than by `before`, in bits per second: its publisher
+    /// hears of it soon when that is less.
+    pub(crate) fn note_fall(&mut self, slot: TrackSlot, before: u64) {
+        let cap = self.caps(slot).bitrate();
+        let falls = cap > 0 && (before == 0 || cap < before);
+        if falls && !self.capped.contains(&slot) {
+            self.capped.push(slot);
+        }
+    }
+
     /// A track whose publisher shall send less than before, each once per batch.
     pub(crate) fn next_capped(&mut self) -> Option<TrackSlot> {
         self.capped.pop()
