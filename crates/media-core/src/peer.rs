@@ -10,6 +10,7 @@ mod tracks;
 use crate::demux::EndpointSlot;
 use crate::endpoint::Endpoint;
 use crate::feedback::Feedback;
+use crate::links::Stream;
 use crate::timers::{Alarm, Timers};
 use crate::track::{Router, TrackSlot};
 use lines::Lines;
@@ -76,16 +77,30 @@ impl Peer {
         self.lines.first(kind).and_then(|line| line.inbound)
     }
 
-    /// Whether the peer takes media of a kind.
-    pub(crate) fn takes(&self, kind: MediaKind) -> bool {
-        let line = self.lines.first(kind);
-        line.is_some_and(|line| line.sends && line.outbound.is_some())
+    /// What was negotiated for a stream that this peer sends.
+    pub(crate) fn negotiated(
+        &self,
+        kind: MediaKind,
+        name: &StreamName,
+    ) -> Option<&NegotiatedMedia> {
+        let line = self.lines.named(kind, name)?;
+        self.endpoint.media()?.get(line.index)
     }
 
-    /// What was negotiated for the track of a kind that this peer sends.
-    pub(crate) fn negotiated(&self, kind: MediaKind) -> Option<&NegotiatedMedia> {
-        let line = self.lines.first(kind)?;
-        self.endpoint.media()?.get(line.index)
+    /// What this peer may send, by every name that it has.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = Stream> + '_ {
+        let element = self.endpoint.key();
+        let kinds = [MediaKind::Audio, MediaKind::Video];
+        let defaults = kinds.map(|kind| Stream::default_of(element, kind));
+        let named = self.lines.iter().filter_map(move |line| match line.name {
+            StreamName::Default => None,
+            StreamName::Named(_) => Some(Stream {
+                element,
+                kind: line.kind,
+                name: line.name.clone(),
+            }),
+        });
+        defaults.into_iter().chain(named)
     }
 
     pub(crate) fn set_bandwidth(&mut self, bandwidth: Bandwidth, router: &mut Router) {

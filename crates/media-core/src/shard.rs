@@ -246,24 +246,14 @@ impl Shard {
                 continue;
             };
             let Some(slot) = home.endpoint else { continue };
-            let source = self
-                .pipelines
-                .get(&home.pipeline)
-                .and_then(|graph| graph.source_of(*sink, *kind));
-            let here = source
-                .and_then(|source| self.elements.get(&source)?.endpoint)
-                .and_then(|source| self.peers.get(source))
-                .and_then(|peer| peer.inbound(*kind));
-            // What a peer does not take is not fetched from other shards.
-            let takes = self.peers.get(slot).is_some_and(|peer| peer.takes(*kind));
-            let elsewhere = self.mirror_for((*sink, *kind), source.filter(|_| takes));
-            let named = self.named_track(*sink, *kind);
-            let Some(peer) = self.peers.get(slot) else {
-                continue;
-            };
-            let track = named.or(here).or(elsewhere);
-            peer.route(*kind, track, &mut self.router);
-            self.reroute_streams(*sink, *kind);
+            let ways = self.ways_to(slot, home.pipeline, *kind);
+            self.unfeed_others(*sink, *kind, &ways);
+            for way in ways {
+                // What a peer does not take is not fetched from other shards.
+                let source = way.source.filter(|_| way.sends);
+                let track = self.track_for(&way.sink, source);
+                self.router.link(way.out, track);
+            }
         }
     }
 

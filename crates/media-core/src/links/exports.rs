@@ -1,6 +1,6 @@
 //! Tracks of this shard that others mirror.
 
-use super::{Capture, ExportSlot, MirrorSlot, Needs, Packets, ShardId, Source};
+use super::{Capture, ExportSlot, MirrorSlot, Needs, Packets, ShardId, Stream};
 use crate::sending::Caps;
 use crate::track::TrackSlot;
 use salono_media_api::ElementKey;
@@ -14,7 +14,7 @@ pub(crate) struct Export {
     pub(crate) shard: ShardId,
     /// Its name there.
     pub(crate) mirror: MirrorSlot,
-    pub(crate) source: Source,
+    pub(crate) source: Stream,
     pub(crate) track: Option<TrackSlot>,
     /// What receivers over there need.
     pub(crate) needs: Needs,
@@ -67,7 +67,7 @@ impl Exports {
     }
 
     /// Begins to mirror a source for another shard; it has no track yet.
-    pub(crate) fn add(&mut self, shard: ShardId, mirror: MirrorSlot, source: Source) -> ExportSlot {
+    pub(crate) fn add(&mut self, shard: ShardId, mirror: MirrorSlot, source: Stream) -> ExportSlot {
         let element = source.element;
         let slot = self.exports.insert(Export {
             shard,

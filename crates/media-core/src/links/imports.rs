@@ -1,6 +1,6 @@
 //! Tracks of other shards that are mirrored here.
 
-use super::{MirrorSlot, Needs, ShardId, Source};
+use super::{MirrorSlot, Needs, ShardId, Stream};
 use crate::track::TrackSlot;
 use salono_media_api::{ElementKey, MediaKind};
 use slotmap::SlotMap;
@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A mirror, or the wish for one.
 #[derive(Debug)]
 pub(crate) struct Import {
-    pub(crate) source: Source,
+    pub(crate) source: Stream,
     pub(crate) shard: ShardId,
     /// Once the source has a track.
     pub(crate) track: Option<TrackSlot>,
     /// Endpoints of this shard that it feeds; without any it is about to end.
-    sinks: BTreeSet<ElementKey>,
+    sinks: BTreeSet<Stream>,
     /// It waits to be talked about.
     pub(crate) is_queued: bool,
     /// Its shard has been told that it is wanted.
@@ -27,8 +27,8 @@ pub(crate) struct Import {
 impl Import {
     /// Endpoints of this shard that it feeds, with the kind of media.
     pub(crate) fn sinks(&self) -> BTreeSet<(ElementKey, MediaKind)> {
-        let kind = self.source.kind;
-        self.sinks.iter().map(|sink| (*sink, kind)).collect()
+        let sinks = self.sinks.iter();
+        sinks.map(|sink| (sink.element, sink.kind)).collect()
     }
 
     pub(crate) fn is_wanted(&self) -> bool {
@@ -41,9 +41,9 @@ impl Import {
 pub(crate) struct Imports {
     mirrors: SlotMap<MirrorSlot, Import>,
     /// The wanted ones.
-    by_source: BTreeMap<Source, MirrorSlot>,
+    by_source: BTreeMap<Stream, MirrorSlot>,
     by_track: BTreeMap<TrackSlot, MirrorSlot>,
-    by_sink: BTreeMap<(ElementKey, MediaKind), MirrorSlot>,
+    by_sink: BTreeMap<Stream, MirrorSlot>,
 }
 
 impl Imports {
@@ -61,15 +61,25 @@ impl Imports {
     }
 
     /// The mirror that feeds a sink.
-    pub(crate) fn feeding(&self, sink: (ElementKey, MediaKind)) -> Option<MirrorSlot> {
-        self.by_sink.get(&sink).copied()
+    pub(crate) fn feeding(&self, sink: &Stream) -> Option<MirrorSlot> {
+        self.by_sink.get(sink).copied()
+    }
+
+    /// What an element gets from other shards.
+    pub(crate) fn fed(&self, element: ElementKey) -> Vec<Stream> {
+        let first = Stream::default_of(element, MediaKind::Audio);
+        let sinks = self.by_sink.range(first..).map(|(sink, _)| sink);
+        sinks
+            .take_while(|sink| sink.element == element)
+            .cloned()
+            .collect()
     }
 
     /// Adds a sink to the mirror of a source; true when there was none.
     pub(super) fn feed(
         &mut self,
-        sink: (ElementKey, MediaKind),
-        source: Source,
+        sink: &Stream,
+        source: Stream,
         shard: ShardId,
     ) -> (MirrorSlot, bool) {
         let known = self.by_source.get(&source).copied();
@@ -89,17 +99,17 @@ impl Imports {
             mirror
         });
         if let Some(import) = self.mirrors.get_mut(mirror) {
-            import.sinks.insert(sink.0);
+            import.sinks.insert(sink.clone());
         }
-        self.by_sink.insert(sink, mirror);
+        self.by_sink.insert(sink.clone(), mirror);
         (mirror, known.is_none())
     }
 
     /// Takes a sink from its mirror; returns one that nobody needs any more.
-    pub(super) fn unfeed(&mut self, sink: (ElementKey, MediaKind)) -> Option<MirrorSlot> {
-        let mirror = self.by_sink.remove(&sink)?;
+    pub(super) fn unfeed(&mut self, sink: &Stream) -> Option<MirrorSlot> {
+        let mirror = self.by_sink.remove(sink)?;
         let import = self.mirrors.get_mut(mirror)?;
-        import.sinks.remove(&sink.0);
+        import.sinks.remove(sink);
         if import.is_wanted() {
             return None;
         }

@@ -1,8 +1,8 @@
 //! What one shard tells another.
 
-use super::{MirrorSlot, Packets, Source};
+use super::{MirrorSlot, Packets, Stream};
 use crate::sending::Caps;
-use salono_media_api::{ElementKey, MediaKind, PipelineKey};
+use salono_media_api::{ElementKey, PipelineKey};
 use salono_sdp::negotiate::NegotiatedMedia;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ pub(crate) enum Body {
     /// The answer to [`Body::Restarted`]; what was sent before it is not meant for the new owner.
     Heard,
     /// A mirror of this source is wanted, from now on named `mirror`.
-    Want { mirror: MirrorSlot, source: Source },
+    Want { mirror: MirrorSlot, source: Stream },
     /// The mirror is not needed any more.
     Unwant { mirror: MirrorSlot },
     /// What the receivers of a mirror need has changed, or they need a keyframe.
@@ -65,12 +65,8 @@ pub(crate) enum Body {
     },
     /// The track ended; the mirror stays wanted.
     Ended { mirror: MirrorSlot },
-    /// Media of a kind comes from the peer of an endpoint, or no longer.
-    Flow {
-        element: ElementKey,
-        kind: MediaKind,
-        flow: Flow,
-    },
+    /// A stream of media comes from the peer of an endpoint, or no longer.
+    Flow { stream: Stream, flow: Flow },
     /// A message of a data channel.
     Data(Box<Data>),
 }

@@ -32,7 +32,7 @@ use outgoing::{Outgoing, Push};
 pub(crate) use packets::{Copied, Packets, Pool};
 
 use crate::track::TrackSlot;
-use salono_media_api::{ElementKey, MediaKind, PipelineKey};
+use salono_media_api::{ElementKey, MediaKind, Pad, PipelineKey, StreamName};
 use slotmap::new_key_type;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,11 +48,31 @@ new_key_type! {
     pub(crate) struct ExportSlot;
 }
 
-/// Where media leaves an endpoint.
+/// A stream of media that leaves an endpoint, or that one receives.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Source {
+pub(crate) struct Stream {
     pub(crate) element: ElementKey,
     pub(crate) kind: MediaKind,
+    pub(crate) name: StreamName,
+}
+
+impl Stream {
+    /// The one that counts where none is named.
+    pub(crate) fn default_of(element: ElementKey, kind: MediaKind) -> Self {
+        Self {
+            element,
+            kind,
+            name: StreamName::Default,
+        }
+    }
+
+    pub(crate) fn at(pad: Pad, kind: MediaKind) -> Self {
+        Self {
+            element: pad.element,
+            kind,
+            name: pad.stream,
+        }
+    }
 }
 
 /// An element of a pipeline of ours that lives on another shard.
@@ -70,7 +90,7 @@ pub(crate) struct Links {
     /// Where the pipelines are at home that this shard has a part of only.
     pub(crate) homes: BTreeMap<PipelineKey, ShardId>,
     /// Media that comes from peers of other shards, as far as it concerns pipelines at home here.
-    pub(crate) flows: BTreeMap<(ElementKey, MediaKind), Flow>,
+    pub(crate) flows: BTreeMap<Stream, Flow>,
     pub(crate) imports: Imports,
     pub(crate) exports: Exports,
     outgoing: BTreeMap<ShardId, Outgoing>,
@@ -127,8 +147,8 @@ impl Links {
     /// Takes over what feeds a sink: `source` on another shard, or nothing from there.
     pub(crate) fn feed(
         &mut self,
-        sink: (ElementKey, MediaKind),
-        source: Option<(Source, ShardId)>,
+        sink: &Stream,
+        source: Option<(Stream, ShardId)>,
     ) -> Option<MirrorSlot> {
         let is_fed_by = |imports: &Imports, mirror| {
             let known = imports.get(mirror).map(|import| &import.source);
@@ -149,7 +169,7 @@ impl Links {
     }
 
     /// A sink is fed by no other shard any more.
-    pub(crate) fn unfeed(&mut self, sink: (ElementKey, MediaKind)) {
+    pub(crate) fn unfeed(&mut self, sink: &Stream) {
         if let Some(mirror) = self.imports.unfeed(sink) {
             self.orphans.extend(self.imports.take_track(mirror));
             self.tell_about(mirror);
@@ -182,6 +202,11 @@ impl Links {
             .filter(|(_, remote)| remote.pipeline == pipeline)
             .map(|(element, _)| *element)
             .collect()
+    }
+
+    /// Forgets whether media comes from the peer of an element that ended.
+    pub(crate) fn forget_flows(&mut self, element: ElementKey) {
+        self.flows.retain(|stream, _| stream.element != element);
     }
 
     /// Packets of an export do not wait any more.

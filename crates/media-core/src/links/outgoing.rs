@@ -1,7 +1,6 @@
 //! What waits for one other shard, and in which order it is told.
 
-use super::{Body, Data, ExportSlot, Exports, Flow, Imports, MirrorSlot, Packets};
-use salono_media_api::{ElementKey, MediaKind};
+use super::{Body, Data, ExportSlot, Exports, Flow, Imports, MirrorSlot, Packets, Stream};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -35,7 +34,7 @@ pub(crate) struct Outgoing {
     pub(super) exports: VecDeque<ExportSlot>,
     /// Bytes of packets in the exports.
     pub(super) waiting_bytes: usize,
-    flows: BTreeMap<(ElementKey, MediaKind), Flow>,
+    flows: BTreeMap<Stream, Flow>,
     data: VecDeque<Data>,
     data_bytes: usize,
 }
@@ -83,8 +82,8 @@ impl Outgoing {
         };
     }
 
-    pub(crate) fn push_flow(&mut self, element: ElementKey, kind: MediaKind, flow: Flow) {
-        let known = self.flows.entry((element, kind)).or_default();
+    pub(crate) fn push_flow(&mut self, stream: Stream, flow: Flow) {
+        let known = self.flows.entry(stream).or_default();
         *known = Flow {
             is_news: known.is_news || flow.is_news,
             ..flow
@@ -121,12 +120,8 @@ impl Outgoing {
             }
             self.exports.pop_front();
         }
-        if let Some(((element, kind), flow)) = self.flows.pop_first() {
-            return Some(Body::Flow {
-                element,
-                kind,
-                flow,
-            });
+        if let Some((stream, flow)) = self.flows.pop_first() {
+            return Some(Body::Flow { stream, flow });
         }
         let data = self.data.pop_front()?;
         self.data_bytes -= data.weight();

@@ -129,16 +129,6 @@ impl Peer {
         self.remove_senders(router);
     }
 
-    /// Feeds what this peer receives of a kind from a track, or from nothing.
-    pub(crate) fn route(&self, kind: MediaKind, track: Option<TrackSlot>, router: &mut Router) {
-        let Some(line) = self.lines.first(kind) else {
-            return;
-        };
-        if let Some(out) = line.outbound {
-            router.link(out, track.filter(|_| line.sends));
-        }
-    }
-
     /// Tells the streams to this peer where to go, after keys or path changed.
     pub(crate) fn refresh_outbound(&self, router: &mut Router) {
         for line in &self.lines {

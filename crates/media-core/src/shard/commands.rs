@@ -328,7 +328,7 @@ impl Shard {
                 self.reply(unanswered.token, unanswered.result.map(Reply::Sdp));
             }
             self.end_exports_of(element);
-            self.tell_flow(element, home.pipeline, true);
+            self.tell_end(&peer);
         }
         self.reroute(&affected);
         for (kind, mut relays) in behind {

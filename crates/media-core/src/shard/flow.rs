@@ -2,6 +2,7 @@
 
 use super::Shard;
 use crate::demux::EndpointSlot;
+use crate::links::Stream;
 use crate::relays::{Ending, Flow};
 use salono_media_api::{
     ElementKey, ElementStats, LatencyStats, MediaKind, PipelineKey, StreamName,
@@ -98,7 +99,10 @@ impl Shard {
             .and_then(|home| self.peers.get(home.endpoint?));
         match peer {
             Some(peer) => peer.sends(flow.kind, &source.stream),
-            None => self.links.flows.contains_key(&(source.element, flow.kind)),
+            None => self
+                .links
+                .flows
+                .contains_key(&Stream::at(source, flow.kind)),
         }
     }
 
@@ -139,7 +143,8 @@ impl Shard {
                 continue;
             }
             let source = graph.source_of(element, kind);
-            let elsewhere = source.and_then(|source| self.links.flows.get(&(source, kind)));
+            let elsewhere =
+                source.and_then(|source| self.links.flows.get(&Stream::default_of(source, kind)));
             let track = source
                 .and_then(|source| self.peers.get(self.elements.get(&source)?.endpoint?))
                 .and_then(|peer| peer.inbound(kind));

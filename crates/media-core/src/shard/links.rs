@@ -5,17 +5,24 @@ use crate::demux::EndpointSlot;
 use crate::graph::NodeKind;
 use crate::links::{
     Body, Data, Description, ExportSlot, Flow, LinkMessage, MirrorSlot, Needs, Packets, Remote,
-    ShardId, Source,
+    ShardId, Stream,
 };
+use crate::peer::Peer;
 use crate::placement::{Elsewhere, Joined};
 use crate::relays::Ending;
 use crate::track::{Inbound, Taken, TrackSlot};
-use salono_media_api::{ElementKey, MediaKind, PipelineKey, StreamName};
+use salono_media_api::{ElementKey, MediaKind, PipelineKey};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Kinds that have tracks.
 const KINDS: [MediaKind; 2] = [MediaKind::Audio, MediaKind::Video];
+/// Nothing comes any more.
+const ENDED: Flow = Flow {
+    flows: false,
+    is_news: true,
+    latency: Duration::ZERO,
+};
 /// How often other shards are told what receivers of their tracks need.
 const NEEDS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -70,11 +77,7 @@ impl Shard {
                     self.router.remove_track(track);
                 }
             }
-            Body::Flow {
-                element,
-                kind,
-                flow,
-            } => self.handle_remote_flow(element, kind, flow, now),
+            Body::Flow { stream, flow } => self.handle_remote_flow(stream, flow, now),
             Body::Data(data) => self.handle_remote_data(&data, now),
         }
     }
@@ -136,9 +139,7 @@ impl Shard {
             return false;
         };
         self.stop_listening(element);
-        for kind in MediaKind::ALL {
-            self.links.flows.remove(&(element, kind));
-        }
+        self.links.forget_flows(element);
         let behind = KINDS.map(|kind| (kind, self.relays_behind(remote.pipeline, element, kind)));
         let affected = self
             .pipelines
@@ -160,9 +161,7 @@ impl Shard {
         for element in links.elements_of(pipeline) {
             self.stop_listening(element);
             self.links.remote.remove(&element);
-            for kind in MediaKind::ALL {
-                self.links.flows.remove(&(element, kind));
-            }
+            self.links.forget_flows(element);
         }
     }
 
@@ -171,13 +170,12 @@ impl Shard {
     /// The track that feeds a sink from another shard, if its source lives there. It may come later.
     pub(super) fn mirror_for(
         &mut self,
-        sink: (ElementKey, MediaKind),
-        source: Option<ElementKey>,
+        sink: &Stream,
+        source: Option<Stream>,
     ) -> Option<TrackSlot> {
-        let source = source.and_then(|element| {
-            let shard = self.links.remote.get(&element)?.shard;
-            let kind = sink.1;
-            Some((Source { element, kind }, shard))
+        let source = source.and_then(|source| {
+            let shard = self.links.remote.get(&source.element)?.shard;
+            Some((source, shard))
         });
         let mirror = self.links.feed(sink, source);
         self.remove_orphans();
@@ -186,13 +184,13 @@ impl Shard {
 
     /// A sink ends: no other shard feeds it any more.
     pub(super) fn unfeed(&mut self, sink: ElementKey) {
-        for kind in KINDS {
-            self.links.unfeed((sink, kind));
+        for sink in self.links.imports.fed(sink) {
+            self.links.unfeed(&sink);
         }
         self.remove_orphans();
     }
 
-    fn remove_orphans(&mut self) {
+    pub(super) fn remove_orphans(&mut self) {
         while let Some(track) = self.links.orphans.pop() {
             self.router.remove_track(track);
         }
@@ -327,13 +325,13 @@ impl Shard {
         let Some(export) = self.links.exports.get(slot) else {
             return;
         };
-        let (element, kind) = (export.source.element, export.source.kind);
+        let source = &export.source;
         let peer = self
             .elements
-            .get(&element)
+            .get(&source.element)
             .and_then(|home| self.peers.get(home.endpoint?));
-        let track = peer.and_then(|peer| peer.inbound(kind));
-        let media = peer.and_then(|peer| peer.negotiated(kind));
+        let track = peer.and_then(|peer| peer.inbound_of(source.kind, &source.name));
+        let media = peer.and_then(|peer| peer.negotiated(source.kind, &source.name));
         let ssrc = track
             .and_then(|track| self.router.track(track))
             .map_or(0, Inbound::ssrc);
@@ -454,29 +452,33 @@ impl Shard {
             .elements
             .get(&element)
             .and_then(|home| self.peers.get(home.endpoint?));
-        for kind in KINDS {
+        let Some(peer) = peer else { return };
+        for stream in peer.streams() {
+            let (kind, name) = (stream.kind, &stream.name);
             let flow = Flow {
-                flows: peer.is_some_and(|peer| peer.sends(kind, &StreamName::Default)),
+                flows: peer.sends(kind, name),
                 is_news,
-                latency: self
-                    .router
-                    .latency_of(peer.and_then(|peer| peer.inbound(kind))),
+                latency: self.router.latency_of(peer.inbound_of(kind, name)),
             };
-            self.links.to(home).push_flow(element, kind, flow);
+            self.links.to(home).push_flow(stream, flow);
         }
     }
 
-    fn handle_remote_flow(
-        &mut self,
-        element: ElementKey,
-        kind: MediaKind,
-        flow: Flow,
-        now: Instant,
-    ) {
+    /// Tells the home of the pipeline that a peer is gone.
+    pub(super) fn tell_end(&mut self, peer: &Peer) {
+        if let Some(home) = self.links.homes.get(&peer.endpoint.pipeline()).copied() {
+            for stream in peer.streams() {
+                self.links.to(home).push_flow(stream, ENDED);
+            }
+        }
+    }
+
+    fn handle_remote_flow(&mut self, stream: Stream, flow: Flow, now: Instant) {
+        let (element, kind) = (stream.element, stream.kind);
         if flow.flows {
-            self.links.flows.insert((element, kind), flow);
+            self.links.flows.insert(stream, flow);
         } else {
-            self.links.flows.remove(&(element, kind));
+            self.links.flows.remove(&stream);
         }
         if !flow.is_news {
             return;
@@ -530,18 +532,14 @@ impl Shard {
             .links
             .flows
             .keys()
-            .filter(|(element, _)| {
-                let remote = self.links.remote.get(element);
+            .filter(|stream| {
+                let remote = self.links.remote.get(&stream.element);
                 remote.is_some_and(|remote| remote.shard == from)
             })
-            .copied()
+            .cloned()
             .collect();
-        let ended = Flow {
-            is_news: true,
-            ..Flow::default()
-        };
-        for (element, kind) in flowing {
-            self.handle_remote_flow(element, kind, ended, now);
+        for stream in flowing {
+            self.handle_remote_flow(stream, ENDED, now);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Shard;
 use crate::demux::EndpointSlot;
+use crate::links::Stream;
 use salono_media_api::{ElementKey, Event, MediaKind, PipelineKey, SpeakerDetection};
 use std::time::Instant;
 
@@ -57,8 +58,8 @@ impl Shard {
             return;
         }
         // The element stands for a sink: somebody here hears it.
-        let sink = (element, MediaKind::Audio);
-        if let Some(track) = self.mirror_for(sink, Some(element)) {
+        let stream = Stream::default_of(element, MediaKind::Audio);
+        if let Some(track) = self.mirror_for(&stream, Some(stream.clone())) {
             self.router.join_detector(track, pipeline, element);
         }
     }

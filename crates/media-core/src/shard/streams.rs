@@ -1,72 +1,81 @@
-//! Streams that are connected by name: what feeds the further m-lines of a peer, and its first ones
-//! where they are named.
+//! Streams of endpoints: which stream of which endpoint feeds which m-line of a peer.
 
 use super::Shard;
 use crate::demux::EndpointSlot;
-use crate::track::TrackSlot;
-use salono_media_api::{ElementKey, MediaKind, Pad, StreamName};
+use crate::links::Stream;
+use crate::track::{OutSlot, TrackSlot};
+use salono_media_api::{ElementKey, MediaKind, PipelineKey, StreamName};
+
+/// What one m-line of a peer is fed by.
+pub(super) struct Way {
+    /// The m-line; the first one of its kind goes by the default name.
+    pub(super) sink: Stream,
+    pub(super) out: OutSlot,
+    /// We may send.
+    pub(super) sends: bool,
+    pub(super) source: Option<Stream>,
+}
 
 impl Shard {
-    /// What feeds the first m-line of a kind by a connection that names a stream: its own, or that
-    /// of the source. A connection to its mid counts before one to the default stream.
-    pub(super) fn named_track(&self, sink: ElementKey, kind: MediaKind) -> Option<TrackSlot> {
-        let home = self.elements.get(&sink)?;
-        let peer = self.peers.get(home.endpoint?)?;
-        let graph = self.pipelines.get(&home.pipeline)?;
-        let name = &peer.lines.first(kind)?.name;
-        let pad = graph
-            .pad_behind(sink, kind, name)
-            .or_else(|| graph.pad_behind(sink, kind, &StreamName::Default))?;
-        self.track_of(&pad, kind)
-    }
-
-    /// Finds the sources of the m-lines of a kind behind the first one.
-    pub(super) fn reroute_streams(&mut self, sink: ElementKey, kind: MediaKind) {
-        let Some(slot) = self.elements.get(&sink).and_then(|home| home.endpoint) else {
-            return;
-        };
-        let count = self.further(slot, kind).count();
-        for at in 0..count {
-            let Some((name, out, sends)) = self.further(slot, kind).nth(at) else {
-                continue;
-            };
-            let track = self.source_of_stream(sink, kind, name);
-            if let Some(out) = out {
-                self.router.link(out, track.filter(|_| sends));
-            }
-        }
-    }
-
-    /// Name and stream of the m-lines behind the first one of a kind, and whether we may send.
-    fn further(
+    /// What the m-lines of a kind are to be fed by.
+    pub(super) fn ways_to(
         &self,
         slot: EndpointSlot,
+        pipeline: PipelineKey,
         kind: MediaKind,
-    ) -> impl Iterator<Item = (&StreamName, Option<crate::track::OutSlot>, bool)> {
-        let peer = self.peers.get(slot).into_iter();
-        let lines = peer.flat_map(move |peer| peer.lines.of(kind).skip(1));
-        lines.map(|line| (&line.name, line.outbound, line.sends))
-    }
-
-    fn source_of_stream(
-        &self,
-        sink: ElementKey,
-        kind: MediaKind,
-        name: &StreamName,
-    ) -> Option<TrackSlot> {
-        // Without a name there is nothing that it could be connected by.
-        let StreamName::Named(_) = name else {
-            return None;
+    ) -> Vec<Way> {
+        let (Some(peer), Some(graph)) = (self.peers.get(slot), self.pipelines.get(&pipeline))
+        else {
+            return Vec::new();
         };
-        let home = self.elements.get(&sink)?;
-        let graph = self.pipelines.get(&home.pipeline)?;
-        let pad = graph.pad_behind(sink, kind, name)?;
-        self.track_of(&pad, kind)
+        let element = peer.endpoint.key();
+        let mut ways = Vec::new();
+        for (at, line) in peer.lines.of(kind).enumerate() {
+            let Some(out) = line.outbound else { continue };
+            // Without a name there is nothing that it could be connected by.
+            let named = match line.name {
+                StreamName::Named(_) => graph.pad_behind(element, kind, &line.name),
+                StreamName::Default => None,
+            };
+            // A connection to the mid of the first m-line counts before one to the default stream.
+            let (name, pad) = if at == 0 {
+                let default = || graph.pad_behind(element, kind, &StreamName::Default);
+                (StreamName::Default, named.or_else(default))
+            } else {
+                (line.name.clone(), named)
+            };
+            ways.push(Way {
+                sink: Stream {
+                    element,
+                    kind,
+                    name,
+                },
+                out,
+                sends: line.sends,
+                source: pad.map(|pad| Stream::at(pad, kind)),
+            });
+        }
+        ways
     }
 
-    /// The track that comes in by a stream of an endpoint.
-    fn track_of(&self, pad: &Pad, kind: MediaKind) -> Option<TrackSlot> {
-        let peer = self.peers.get(self.elements.get(&pad.element)?.endpoint?)?;
-        peer.inbound_of(kind, &pad.stream)
+    /// Ends what other shards feed to m-lines that are there no more.
+    pub(super) fn unfeed_others(&mut self, sink: ElementKey, kind: MediaKind, ways: &[Way]) {
+        for fed in self.links.imports.fed(sink) {
+            if fed.kind == kind && ways.iter().all(|way| way.sink != fed) {
+                self.links.unfeed(&fed);
+            }
+        }
+        self.remove_orphans();
+    }
+
+    /// The track of a source, here or as a mirror of one elsewhere; that may come later.
+    pub(super) fn track_for(&mut self, sink: &Stream, source: Option<Stream>) -> Option<TrackSlot> {
+        let here = source.as_ref().and_then(|source| {
+            let home = self.elements.get(&source.element)?;
+            let peer = self.peers.get(home.endpoint?)?;
+            peer.inbound_of(source.kind, &source.name)
+        });
+        let elsewhere = self.mirror_for(sink, source);
+        here.or(elsewhere)
     }
 }

@@ -15,14 +15,16 @@ const RELAYS: u64 = 3;
 const PORTS: u64 = 3;
 const ELEMENTS: u64 = ENDPOINTS + RELAYS + PORTS;
 const KINDS: [MediaKind; 2] = [MediaKind::Audio, MediaKind::Video];
+/// What the m-line of video goes by, too.
+const NAME: &str = "screen";
 
 /// One thing that happens.
 #[derive(Debug, Clone)]
 enum Step {
     Create(u64),
     Release(u64),
-    Connect(u64, u64, usize),
-    Disconnect(u64, u64, usize),
+    Connect(u64, u64, usize, [bool; 2]),
+    Disconnect(u64, u64, usize, [bool; 2]),
     Route(u64, Option<u64>, usize),
     /// The peer of an endpoint sends a packet.
     Send(u64, usize),
@@ -32,17 +34,23 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let any = 0..ELEMENTS;
     let kind = 0..2usize;
+    // Whether source and sink are named.
+    let named = prop_oneof![
+        3 => Just([false; 2]),
+        1 => Just([true; 2]),
+        1 => prop::array::uniform2(prop::bool::ANY)
+    ];
     let port = ENDPOINTS + RELAYS..ELEMENTS;
     prop_oneof![
         3 => any.clone().prop_map(Step::Create),
         1 => any.clone().prop_map(Step::Release),
-        8 => (any.clone(), any.clone(), kind.clone())
-            .prop_map(|(source, sink, kind)| Step::Connect(source, sink, kind)),
-        2 => (any.clone(), any, kind.clone())
-            .prop_map(|(source, sink, kind)| Step::Disconnect(source, sink, kind)),
+        8 => (any.clone(), any.clone(), kind.clone(), named.clone())
+            .prop_map(|(source, sink, kind, named)| Step::Connect(source, sink, kind, named)),
+        2 => (any.clone(), any, kind.clone(), named)
+            .prop_map(|(source, sink, kind, named)| Step::Disconnect(source, sink, kind, named)),
         2 => (port.clone(), prop::option::of(port), kind.clone())
             .prop_map(|(port, from, kind)| Step::Route(port, from, kind)),
-        10 => (0..ENDPOINTS, kind).prop_map(|(endpoint, kind)| Step::Send(endpoint, kind)),
+        10 => (0..ENDPOINTS, kind.clone()).prop_map(|(endpoint, kind)| Step::Send(endpoint, kind)),
         1 => (1..3_000u64).prop_map(Step::Wait),
     ]
 }
@@ -55,9 +63,9 @@ struct World {
     /// Sockets of each shard and m-line, with the shard's port.
     ports: BTreeMap<(usize, SocketId), u16>,
     next_port: u16,
-    /// Where an endpoint receives: shard and socket per kind.
+    /// Where an endpoint receives: shard and socket per m-line.
     open: BTreeMap<u64, [(usize, SocketId); 2]>,
-    /// What each endpoint's peer got: endpoint, kind, number.
+    /// What each endpoint's peer got: endpoint, m-line, number.
     delivered: Vec<(u64, usize, u32)>,
     /// States of elements in between, as reported.
     flows: BTreeMap<(ElementKey, String), bool>,
@@ -66,9 +74,20 @@ struct World {
     tokens: u64,
 }
 
-/// Where the peer of an endpoint receives a kind.
-fn peer(endpoint: u64, kind: usize) -> SocketAddr {
-    let port = 6_000 + endpoint as u16 * 10 + kind as u16 * 2;
+fn pad(element: u64, kind: usize, is_named: bool) -> Pad {
+    let element = ElementKey(element);
+    match is_named && kind == 1 {
+        true => Pad {
+            element,
+            stream: StreamName::Named(NAME.into()),
+        },
+        false => element.into(),
+    }
+}
+
+/// Where the peer of an endpoint receives by an m-line.
+fn peer(endpoint: u64, line: usize) -> SocketAddr {
+    let port = 6_000 + endpoint as u16 * 10 + line as u16 * 2;
     SocketAddr::from(([192, 0, 2, 1], port))
 }
 
@@ -181,13 +200,21 @@ impl World {
             return;
         };
         match event {
-            ElementEvent::FlowIn { kind, flowing, .. } => {
+            ElementEvent::FlowIn {
+                kind,
+                stream,
+                flowing,
+            } => {
                 self.flows
-                    .insert((element, format!("in {kind:?}")), flowing);
+                    .insert((element, format!("in {kind:?} {stream:?}")), flowing);
             }
-            ElementEvent::FlowOut { kind, flowing, .. } => {
+            ElementEvent::FlowOut {
+                kind,
+                stream,
+                flowing,
+            } => {
                 self.flows
-                    .insert((element, format!("out {kind:?}")), flowing);
+                    .insert((element, format!("out {kind:?} {stream:?}")), flowing);
             }
             _ => {}
         }
@@ -230,11 +257,11 @@ impl World {
             return;
         }
         let before: BTreeSet<_> = self.ports.keys().copied().collect();
-        let [audio, video] = [0, 1].map(|kind| peer(key, kind).port());
+        let [audio, video] = [0, 1].map(|line| peer(key, line).port());
         let sdp = format!(
             "v=0\r\no=- 0 0 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
              m=audio {audio} RTP/AVP 0\r\n\
-             m=video {video} RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n"
+             m=video {video} RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\na=mid:{NAME}\r\n"
         );
         let token = self.token();
         self.op(Op::ProcessOffer {
@@ -243,7 +270,7 @@ impl World {
             sdp,
         });
         let mut fresh = self.ports.keys().copied().filter(|it| !before.contains(it));
-        let [audio, _, video, _] = [(); 4].map(|()| fresh.next().expect("two pairs"));
+        let [audio, _, video, _] = [(); 4].map(|()| fresh.next().expect("a pair per m-line"));
         self.open.insert(key, [audio, video]);
     }
 
@@ -259,27 +286,21 @@ impl World {
                     self.flows.retain(|(of, _), _| *of != element);
                 }
             }
-            Step::Connect(source, sink, kind) => {
-                let (source, sink, kind) = (ElementKey(source), ElementKey(sink), KINDS[kind]);
-                self.op(Op::Connect {
-                    source: source.into(),
-                    sink: sink.into(),
-                    kind,
-                });
+            Step::Connect(source, sink, kind, [first, second]) => {
+                let (source, sink) = (pad(source, kind, first), pad(sink, kind, second));
+                let kind = KINDS[kind];
+                self.op(Op::Connect { source, sink, kind });
             }
-            Step::Disconnect(source, sink, kind) => {
-                let (source, sink, kind) = (ElementKey(source), ElementKey(sink), KINDS[kind]);
-                self.op(Op::Disconnect {
-                    source: source.into(),
-                    sink: sink.into(),
-                    kind,
-                });
+            Step::Disconnect(source, sink, kind, [first, second]) => {
+                let (source, sink) = (pad(source, kind, first), pad(sink, kind, second));
+                let kind = KINDS[kind];
+                self.op(Op::Disconnect { source, sink, kind });
             }
             Step::Route(port, from, kind) => {
                 let (port, from, kind) = (ElementKey(port), from.map(ElementKey), KINDS[kind]);
                 self.op(Op::Route { port, from, kind });
             }
-            Step::Send(key, kind) => self.send(key, kind),
+            Step::Send(key, line) => self.send(key, line),
             Step::Wait(millis) => {
                 let end = self.now + Duration::from_millis(millis);
                 loop {
@@ -296,17 +317,17 @@ impl World {
         }
     }
 
-    fn send(&mut self, key: u64, kind: usize) {
+    fn send(&mut self, key: u64, line: usize) {
         let Some(open) = self.open.get(&key) else {
             return;
         };
-        let (number, socket) = open[kind];
+        let (number, socket) = open[line];
         self.sent += 1;
-        let mut bytes = vec![0x80, [0, 96][kind] | 0x80];
+        let mut bytes = vec![0x80, [0, 96][line] | 0x80];
         bytes.extend((self.sent as u16).to_be_bytes());
         bytes.extend((self.sent * 160).to_be_bytes());
-        bytes.extend((key as u32 * 2 + kind as u32 + 1).to_be_bytes());
-        if kind == 1 {
+        bytes.extend((key as u32 * 4 + line as u32 + 1).to_be_bytes());
+        if line > 0 {
             // A keyframe of VP8 (RFC 7741 §4.2, RFC 6386 §9.1).
             bytes.extend([
                 0x10, 0x10, 0x00, 0x00, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xf0, 0,
@@ -314,7 +335,7 @@ impl World {
         }
         bytes.extend(self.sent.to_be_bytes());
         let shard = &mut self.shards[number];
-        shard.handle_datagram(socket, peer(key, kind), &mut bytes, self.now);
+        shard.handle_datagram(socket, peer(key, line), &mut bytes, self.now);
         self.settle();
     }
 
