@@ -50,7 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(source, sink, kind, named)| Step::Disconnect(source, sink, kind, named)),
         2 => (port.clone(), prop::option::of(port), kind.clone())
             .prop_map(|(port, from, kind)| Step::Route(port, from, kind)),
-        10 => (0..ENDPOINTS, kind.clone()).prop_map(|(endpoint, kind)| Step::Send(endpoint, kind)),
+        10 => (0..ENDPOINTS, kind).prop_map(|(endpoint, kind)| Step::Send(endpoint, kind)),
         1 => (1..3_000u64).prop_map(Step::Wait),
     ]
 }
