@@ -15,7 +15,8 @@ pub(crate) struct Export {
     /// Its name there.
     pub(crate) mirror: MirrorSlot,
     pub(crate) source: Stream,
-    pub(crate) track: Option<TrackSlot>,
+    /// Its track, or those of its layers with their place in the announcement.
+    pub(crate) tracks: Vec<(TrackSlot, u8)>,
     /// What receivers over there need.
     pub(crate) needs: Needs,
     /// It waits to be talked about.
@@ -23,12 +24,12 @@ pub(crate) struct Export {
     /// What waits to be told, in this order.
     pub(crate) ended: bool,
     pub(crate) description: Option<Box<super::Description>>,
-    pub(super) waiting: VecDeque<Arc<Packets>>,
+    pub(super) waiting: VecDeque<(u8, Arc<Packets>)>,
     pub(super) waiting_bytes: usize,
     pub(super) missed: u32,
-    pub(crate) capture: Option<Capture>,
-    /// As it was told last: timestamp and NTP time.
-    pub(crate) told_capture: Option<(u32, i64)>,
+    captures: BTreeMap<u8, Capture>,
+    /// As they were told last: timestamp and NTP time.
+    told_captures: BTreeMap<u8, (u32, i64)>,
 }
 
 impl Export {
@@ -37,6 +38,33 @@ impl Export {
         self.waiting.clear();
         self.missed = 0;
         std::mem::take(&mut self.waiting_bytes)
+    }
+
+    /// What the publisher reported of a layer waits to be told; false when it was told before.
+    pub(crate) fn push_capture(&mut self, layer: u8, capture: Capture, said: (u32, i64)) -> bool {
+        let is_news = self.told_captures.insert(layer, said) != Some(said);
+        if is_news {
+            self.captures.insert(layer, capture);
+        }
+        is_news
+    }
+
+    /// What was reported before is of another track.
+    pub(crate) fn forget_captures(&mut self) {
+        self.captures.clear();
+        self.told_captures.clear();
+    }
+
+    pub(super) fn next_capture(&mut self) -> Option<(u8, Capture)> {
+        self.captures.pop_first()
+    }
+
+    /// The layer that a track is.
+    pub(super) fn layer_of(&self, track: TrackSlot) -> u8 {
+        let mut tracks = self.tracks.iter();
+        tracks
+            .find(|(known, _)| *known == track)
+            .map_or(0, |(_, layer)| *layer)
     }
 }
 
@@ -73,7 +101,7 @@ impl Exports {
             shard,
             mirror,
             source,
-            track: None,
+            tracks: Vec::new(),
             needs: Needs::default(),
             is_queued: false,
             ended: false,
@@ -81,8 +109,8 @@ impl Exports {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             missed: 0,
-            capture: None,
-            told_capture: None,
+            captures: BTreeMap::new(),
+            told_captures: BTreeMap::new(),
         });
         self.by_mirror.insert((shard, mirror), slot);
         self.by_element.entry(element).or_default().push(slot);
@@ -90,28 +118,28 @@ impl Exports {
     }
 
     pub(super) fn remove(&mut self, slot: ExportSlot) -> Option<Export> {
-        self.set_track(slot, None);
+        self.set_tracks(slot, Vec::new());
         let export = self.exports.remove(slot)?;
         self.by_mirror.remove(&(export.shard, export.mirror));
         take_out(&mut self.by_element, export.source.element, slot);
         Some(export)
     }
 
-    /// Feeds a mirror from a track, or from none; returns the former one.
-    pub(crate) fn set_track(
+    /// Feeds a mirror from these tracks; returns the former ones.
+    pub(crate) fn set_tracks(
         &mut self,
         slot: ExportSlot,
-        track: Option<TrackSlot>,
-    ) -> Option<TrackSlot> {
-        let export = self.exports.get_mut(slot)?;
-        let before = std::mem::replace(&mut export.track, track);
-        if before != track {
-            if let Some(before) = before {
-                take_out(&mut self.by_track, before, slot);
-            }
-            if let Some(track) = track {
-                self.by_track.entry(track).or_default().push(slot);
-            }
+        tracks: Vec<(TrackSlot, u8)>,
+    ) -> Vec<(TrackSlot, u8)> {
+        let Some(export) = self.exports.get_mut(slot) else {
+            return Vec::new();
+        };
+        let before = std::mem::replace(&mut export.tracks, tracks);
+        for (track, _) in &before {
+            take_out(&mut self.by_track, *track, slot);
+        }
+        for (track, _) in &export.tracks {
+            self.by_track.entry(*track).or_default().push(slot);
         }
         before
     }

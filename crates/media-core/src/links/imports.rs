@@ -11,15 +11,18 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct Import {
     pub(crate) source: Stream,
     pub(crate) shard: ShardId,
-    /// Once the source has a track.
+    /// Once the source has one: its track here, as the graph knows it.
     pub(crate) track: Option<TrackSlot>,
+    /// That, or its layers in the order of their announcement.
+    layers: Vec<TrackSlot>,
     /// Endpoints of this shard that it feeds; without any it is about to end.
     sinks: BTreeSet<Stream>,
     /// It waits to be talked about.
     pub(crate) is_queued: bool,
     /// Its shard has been told that it is wanted.
     pub(crate) is_asked_for: bool,
-    pub(crate) keyframe: bool,
+    /// Layers of which a keyframe is wanted, a bit each.
+    pub(crate) keyframes: u8,
     pub(crate) needs: Needs,
     pub(crate) told_needs: Needs,
 }
@@ -29,6 +32,19 @@ impl Import {
     pub(crate) fn sinks(&self) -> BTreeSet<(ElementKey, MediaKind)> {
         let sinks = self.sinks.iter();
         sinks.map(|sink| (sink.element, sink.kind)).collect()
+    }
+
+    /// The track of a layer.
+    pub(crate) fn layer(&self, layer: u8) -> Option<TrackSlot> {
+        self.layers.get(usize::from(layer)).copied()
+    }
+
+    /// Which layer a track is.
+    pub(crate) fn place_of(&self, track: TrackSlot) -> u8 {
+        let place = self.layers.iter().position(|layer| *layer == track);
+        place
+            .and_then(|place| u8::try_from(place).ok())
+            .unwrap_or(0)
     }
 
     pub(crate) fn is_wanted(&self) -> bool {
@@ -88,10 +104,11 @@ impl Imports {
                 source: source.clone(),
                 shard,
                 track: None,
+                layers: Vec::new(),
                 sinks: BTreeSet::new(),
                 is_queued: false,
                 is_asked_for: false,
-                keyframe: false,
+                keyframes: 0,
                 needs: Needs::default(),
                 told_needs: Needs::default(),
             });
@@ -117,18 +134,33 @@ impl Imports {
         Some(mirror)
     }
 
-    pub(crate) fn set_track(&mut self, mirror: MirrorSlot, track: TrackSlot) {
-        if let Some(import) = self.mirrors.get_mut(mirror) {
-            import.track = Some(track);
-            self.by_track.insert(track, mirror);
+    /// Gives a mirror its track and the layers of it.
+    pub(crate) fn set_track(
+        &mut self,
+        mirror: MirrorSlot,
+        track: TrackSlot,
+        layers: Vec<TrackSlot>,
+    ) {
+        let Some(import) = self.mirrors.get_mut(mirror) else {
+            return;
+        };
+        import.track = Some(track);
+        let before = std::mem::replace(&mut import.layers, layers);
+        for old in before {
+            self.by_track.remove(&old);
+        }
+        for layer in &import.layers {
+            self.by_track.insert(*layer, mirror);
         }
     }
 
     /// The track of a mirror, which has none afterwards.
     pub(crate) fn take_track(&mut self, mirror: MirrorSlot) -> Option<TrackSlot> {
-        let track = self.mirrors.get_mut(mirror)?.track.take()?;
-        self.by_track.remove(&track);
-        Some(track)
+        let import = self.mirrors.get_mut(mirror)?;
+        for layer in std::mem::take(&mut import.layers) {
+            self.by_track.remove(&layer);
+        }
+        import.track.take()
     }
 
     pub(crate) fn of_track(&self, track: TrackSlot) -> Option<MirrorSlot> {

@@ -41,26 +41,30 @@ pub(crate) enum Body {
     Want { mirror: MirrorSlot, source: Stream },
     /// The mirror is not needed any more.
     Unwant { mirror: MirrorSlot },
-    /// What the receivers of a mirror need has changed, or they need a keyframe.
+    /// What the receivers of a mirror need has changed, or they need a keyframe of the layers whose
+    /// bit is set.
     Need {
         mirror: MirrorSlot,
         needs: Needs,
-        keyframe: bool,
+        keyframes: u8,
     },
     /// The track is there, or was negotiated again.
     Described {
         mirror: MirrorSlot,
         description: Box<Description>,
     },
-    /// Fresh packets, after `missed` that were dropped on the way.
+    /// Fresh packets of a layer, after `missed` of the source that were dropped on the way. Layers
+    /// count in the order of their announcement; a source without has one.
     Packets {
         mirror: MirrorSlot,
+        layer: u8,
         packets: Arc<Packets>,
         missed: u32,
     },
     /// The publisher reported how its timestamps relate to time.
     Reported {
         mirror: MirrorSlot,
+        layer: u8,
         capture: Capture,
     },
     /// The track ended; the mirror stays wanted.
@@ -76,7 +80,7 @@ pub(crate) enum Body {
 pub(crate) struct Description {
     /// The m-line, without what only its endpoint may do about it.
     pub(crate) media: NegotiatedMedia,
-    /// Known already, or 0.
+    /// Known already, or 0; layers are told apart by their packets.
     pub(crate) ssrc: u32,
 }
 

@@ -187,7 +187,8 @@ impl Links {
             };
             let outgoing = self.outgoing.entry(export.shard).or_default();
             self.copied += packets.len() as u64;
-            match outgoing.push_packets(export, packets) {
+            let layer = export.layer_of(track);
+            match outgoing.push_packets(export, layer, packets) {
                 Push::Taken => {}
                 Push::Dropped(count) => self.dropped += count as u64,
             }

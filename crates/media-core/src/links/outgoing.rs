@@ -44,12 +44,13 @@ impl Outgoing {
     pub(crate) fn push_packets(
         &mut self,
         export: &mut super::Export,
+        layer: u8,
         packets: &Arc<Packets>,
     ) -> Push {
         let is_full = |waiting: usize| waiting + packets.weight() > MAX_PACKET_BYTES;
         let mut dropped = 0;
         while is_full(self.waiting_bytes)
-            && let Some(oldest) = export.waiting.pop_front()
+            && let Some((_, oldest)) = export.waiting.pop_front()
         {
             self.waiting_bytes -= oldest.weight();
             export.waiting_bytes -= oldest.weight();
@@ -61,7 +62,7 @@ impl Outgoing {
         } else {
             self.waiting_bytes += packets.weight();
             export.waiting_bytes += packets.weight();
-            export.waiting.push_back(Arc::clone(packets));
+            export.waiting.push_back((layer, Arc::clone(packets)));
         }
         if dropped == 0 {
             return Push::Taken;
@@ -141,18 +142,23 @@ impl Outgoing {
                 description,
             });
         }
-        if let Some(packets) = export.waiting.pop_front() {
+        if let Some((layer, packets)) = export.waiting.pop_front() {
             self.waiting_bytes -= packets.weight();
             export.waiting_bytes -= packets.weight();
             let missed = std::mem::take(&mut export.missed);
             return Some(Body::Packets {
                 mirror,
+                layer,
                 packets,
                 missed,
             });
         }
-        if let Some(capture) = export.capture.take() {
-            return Some(Body::Reported { mirror, capture });
+        if let Some((layer, capture)) = export.next_capture() {
+            return Some(Body::Reported {
+                mirror,
+                layer,
+                capture,
+            });
         }
         export.is_queued = false;
         None
@@ -171,14 +177,14 @@ fn about(mirror: MirrorSlot, imports: &mut Imports) -> Option<Body> {
         let source = import.source.clone();
         return Some(Body::Want { mirror, source });
     }
-    let keyframe = std::mem::take(&mut import.keyframe);
-    if keyframe || import.needs != import.told_needs {
+    let keyframes = std::mem::take(&mut import.keyframes);
+    if keyframes != 0 || import.needs != import.told_needs {
         import.told_needs = import.needs;
         let needs = import.needs;
         return Some(Body::Need {
             mirror,
             needs,
-            keyframe,
+            keyframes,
         });
     }
     import.is_queued = false;

@@ -10,8 +10,9 @@ use crate::links::{
 use crate::peer::Peer;
 use crate::placement::{Elsewhere, Joined};
 use crate::relays::Ending;
-use crate::track::{Inbound, Taken, TrackSlot};
+use crate::track::{Inbound, Taken, TrackSlot, layer_names};
 use salono_media_api::{ElementKey, MediaKind, PipelineKey};
+use salono_sdp::negotiate::NegotiatedMedia;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -55,20 +56,27 @@ impl Shard {
             Body::Need {
                 mirror,
                 needs,
-                keyframe,
-            } => self.handle_needs(from, mirror, needs, keyframe),
+                keyframes,
+            } => self.handle_needs(from, mirror, needs, keyframes),
             Body::Described {
                 mirror,
                 description,
             } => self.handle_description(mirror, &description, now),
             Body::Packets {
                 mirror,
+                layer,
                 packets,
                 missed,
-            } => self.handle_copies(mirror, &packets, missed),
-            Body::Reported { mirror, capture } => {
+            } => self.handle_copies((mirror, layer), &packets, missed),
+            Body::Reported {
+                mirror,
+                layer,
+                capture,
+            } => {
                 let clock = self.clock;
-                if let Some(track) = self.mirror_track(mirror) {
+                let track = self.links.imports.get(mirror);
+                let track = track.and_then(|import| import.layer(layer));
+                if let Some(track) = track.and_then(|track| self.router.track_mut(track)) {
                     track.set_capture(capture, clock);
                 }
             }
@@ -196,40 +204,63 @@ impl Shard {
         }
     }
 
-    fn mirror_track(&mut self, mirror: MirrorSlot) -> Option<&mut Inbound> {
-        let track = self.links.imports.get(mirror)?.track?;
-        self.router.track_mut(track)
-    }
-
     fn handle_description(&mut self, mirror: MirrorSlot, description: &Description, now: Instant) {
-        if let Some(track) = self.mirror_track(mirror) {
-            track.describe_again(description);
-            return;
-        }
         let Some(import) = self.links.imports.get(mirror).filter(|it| it.is_wanted()) else {
             return;
         };
         let (kind, sinks) = (import.source.kind, import.sinks());
-        let mut track = Inbound::mirror(kind, description, &self.config.limits);
+        if let Some(slot) = import.track {
+            if let Some(track) = self.router.track_mut(slot) {
+                track.describe_again(description);
+            }
+            self.describe_layers(mirror, kind, slot, description);
+            return;
+        }
+        let track = Inbound::mirror(kind, description, &self.config.limits);
         let element = import.source.element;
         let pipeline = self
             .links
             .remote
             .get(&element)
             .map(|remote| remote.pipeline);
-        track.measure_latency(pipeline.is_some_and(|it| self.measured.contains(&it)));
         let track = self.router.add_track(track);
         if let Some(pipeline) = pipeline {
             self.router.join_detector(track, pipeline, element);
         }
-        self.links.imports.set_track(mirror, track);
+        self.describe_layers(mirror, kind, track, description);
         let check = self.clock.beat(now + NEEDS_INTERVAL);
         self.mirrors_due.get_or_insert(check);
         self.reroute(&sinks);
     }
 
-    fn handle_copies(&mut self, mirror: MirrorSlot, packets: &Packets, missed: u32) {
-        let Some(slot) = self.links.imports.get(mirror).and_then(|it| it.track) else {
+    /// Makes the tracks of the layers that a mirror's source comes in.
+    fn describe_layers(
+        &mut self,
+        mirror: MirrorSlot,
+        kind: MediaKind,
+        source: TrackSlot,
+        description: &Description,
+    ) {
+        let limits = &self.config.limits;
+        let layers = self.router.set_up_layers(source, &description.media, || {
+            Inbound::mirror(kind, description, limits)
+        });
+        self.links.imports.set_track(mirror, source, layers);
+        let pipeline = self.links.imports.get(mirror).and_then(|import| {
+            let remote = self.links.remote.get(&import.source.element)?;
+            Some(remote.pipeline)
+        });
+        let measured = pipeline.is_some_and(|it| self.measured.contains(&it));
+        for layer in self.router.layer_tracks(source).into_iter().flatten() {
+            if let Some(track) = self.router.track_mut(layer) {
+                track.measure_latency(measured);
+            }
+        }
+    }
+
+    fn handle_copies(&mut self, (mirror, layer): (MirrorSlot, u8), packets: &Packets, missed: u32) {
+        let import = self.links.imports.get(mirror);
+        let Some(slot) = import.and_then(|import| import.layer(layer)) else {
             return;
         };
         let Some(track) = self.router.track_mut(slot) else {
@@ -259,7 +290,7 @@ impl Shard {
         let is_due = track.is_keyframe_due(now);
         let next = track.keyframe_timeout();
         if is_due && let Some(import) = self.links.imports.get_mut(mirror) {
-            import.keyframe = true;
+            import.keyframes |= 1 << (import.place_of(slot) & 7);
             self.links.tell_about(mirror);
         }
         self.mirrors_due = [self.mirrors_due, next].into_iter().flatten().min();
@@ -287,8 +318,9 @@ impl Shard {
         let Some(mirror) = self.links.imports.of_track(track) else {
             return;
         };
+        let source = self.links.imports.get(mirror).and_then(|it| it.track);
         let needs = Needs {
-            caps: self.router.caps(track),
+            caps: self.router.caps(source.unwrap_or(track)),
         };
         if let Some(import) = self.links.imports.get_mut(mirror)
             && std::mem::replace(&mut import.needs, needs) != needs
@@ -332,30 +364,26 @@ impl Shard {
             .and_then(|home| self.peers.get(home.endpoint?));
         let track = peer.and_then(|peer| peer.inbound_of(source.kind, &source.name));
         let media = peer.and_then(|peer| peer.negotiated(source.kind, &source.name));
-        let ssrc = track
-            .and_then(|track| self.router.track(track))
-            .map_or(0, Inbound::ssrc);
-        let description = media
-            .filter(|_| track.is_some())
-            .map(|media| Description {
-                media: media.clone(),
-                ssrc,
-            })
-            .map(Box::new);
-        let before = self.links.exports.set_track(slot, track);
-        if let Some(before) = before.filter(|_| before != track) {
-            self.mirror(before);
-        }
-        if let Some(track) = track {
-            self.mirror(track);
+        let described = media.zip(track).map(|(media, track)| {
+            let tracks = self.announced(track, media);
+            let ssrc = match tracks.as_slice() {
+                [(track, _)] => self.router.track(*track).map_or(0, Inbound::ssrc),
+                _ => 0,
+            };
+            (Box::new(Description::new(media, ssrc)), tracks)
+        });
+        let (description, tracks) = described.unzip();
+        let tracks = tracks.unwrap_or_default();
+        let before = self.links.exports.set_tracks(slot, tracks.clone());
+        for (track, _) in before.iter().chain(&tracks) {
+            self.mirror(*track);
         }
         let Some(export) = self.links.exports.get_mut(slot) else {
             return;
         };
-        if before.is_some() && before != track {
+        if !before.is_empty() && before != tracks {
             export.ended = true;
-            export.told_capture = None;
-            export.capture = None;
+            export.forget_captures();
         }
         export.description = description;
         // What was sent before is of the past.
@@ -363,6 +391,22 @@ impl Shard {
         self.links.forget_bytes(slot, bytes);
         self.links.tell_of(slot);
         self.note_report_of(slot, now);
+    }
+
+    /// The tracks of a source with their places in the announcement of its layers.
+    fn announced(&self, source: TrackSlot, media: &NegotiatedMedia) -> Vec<(TrackSlot, u8)> {
+        let names = layer_names(media);
+        let tracks = self.router.layer_tracks(source).into_iter().flatten();
+        tracks
+            .map(|slot| {
+                let name = self.router.track(slot).and_then(Inbound::name);
+                let place = names.iter().position(|known| Some(known) == name);
+                (
+                    slot,
+                    place.and_then(|it| u8::try_from(it).ok()).unwrap_or(0),
+                )
+            })
+            .collect()
     }
 
     /// An endpoint ends; whoever mirrors it is told by the engine, too.
@@ -373,9 +417,9 @@ impl Shard {
     }
 
     fn end_export(&mut self, slot: ExportSlot) {
-        let track = self.links.exports.set_track(slot, None);
+        let tracks = self.links.exports.set_tracks(slot, Vec::new());
         self.links.end_export(slot);
-        if let Some(track) = track {
+        for (track, _) in tracks {
             self.mirror(track);
         }
     }
@@ -395,7 +439,7 @@ impl Shard {
         }
     }
 
-    fn handle_needs(&mut self, from: ShardId, mirror: MirrorSlot, needs: Needs, keyframe: bool) {
+    fn handle_needs(&mut self, from: ShardId, mirror: MirrorSlot, needs: Needs, keyframes: u8) {
         let Some(slot) = self.links.exports.find(from, mirror) else {
             return;
         };
@@ -403,12 +447,15 @@ impl Shard {
             return;
         };
         export.needs = needs;
-        let Some(track) = export.track else { return };
-        let before = self.router.caps(track).bitrate();
-        self.mirror(track);
-        self.router.note_fall(track, before);
-        if keyframe {
-            self.router.want_keyframe(track);
+        for (track, layer) in export.tracks.clone() {
+            let before = self.router.caps(track).bitrate();
+            self.mirror(track);
+            if self.router.source_of(track) == track {
+                self.router.note_fall(track, before);
+            }
+            if keyframes >> (layer & 7) & 1 == 1 {
+                self.router.want_keyframe(track);
+            }
         }
     }
 
@@ -431,12 +478,17 @@ impl Shard {
         let Some(export) = self.links.exports.get_mut(slot) else {
             return;
         };
-        let track = export.track.and_then(|track| self.router.track(track));
-        let capture = track.and_then(|track| track.capture(self.clock, now));
-        if let Some((capture, said)) = capture
-            && export.told_capture.replace(said) != Some(said)
-        {
-            export.capture = Some(capture);
+        let mut is_news = false;
+        for at in 0..export.tracks.len() {
+            let Some((track, layer)) = export.tracks.get(at).copied() else {
+                continue;
+            };
+            let track = self.router.track(track);
+            if let Some((capture, said)) = track.and_then(|it| it.capture(self.clock, now)) {
+                is_news |= export.push_capture(layer, capture, said);
+            }
+        }
+        if is_news {
             self.links.tell_of(slot);
         }
     }

@@ -11,4 +11,4 @@ pub(crate) use clock::Clock;
 pub(crate) use inbound::{Inbound, Taken};
 pub(crate) use layers::{Layer, Qualities, Quality};
 pub(crate) use outbound::{Destination, Outbound};
-pub(crate) use router::{OutSlot, Router, TrackSlot};
+pub(crate) use router::{OutSlot, Router, TrackSlot, layer_names};

@@ -22,7 +22,7 @@ use slotmap::{SecondaryMap, SlotMap, new_key_type};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) use simulcast::LayerName;
+pub(crate) use simulcast::{LayerName, names as layer_names};
 
 new_key_type! {
     /// A track that a peer sends.

@@ -13,7 +13,7 @@ impl Inbound {
     /// A track without a peer: nothing is asked of anybody but by its shard.
     pub(crate) fn mirror(kind: MediaKind, description: &Description, limits: &Limits) -> Self {
         let owner = EndpointSlot::default();
-        let mut track = Self::new(owner, kind, &described(&description.media), 0, limits);
+        let mut track = Self::new(owner, kind, &description.media, 0, limits);
         if description.ssrc != 0 {
             track.begin(description.ssrc);
         }
@@ -22,7 +22,7 @@ impl Inbound {
 
     /// Takes over what the endpoint negotiated anew.
     pub(crate) fn describe_again(&mut self, description: &Description) {
-        self.renegotiate(&described(&description.media));
+        self.renegotiate(&description.media);
         self.begin_if_new(description.ssrc);
     }
 
@@ -77,11 +77,13 @@ impl Inbound {
     }
 }
 
-/// The m-line, with repairs and bitrates left to the shard that has the peer.
-fn described(media: &NegotiatedMedia) -> NegotiatedMedia {
-    let mut media = media.clone();
-    for codec in &mut media.codecs {
-        codec.feedback = Feedback::default();
+impl Description {
+    /// Of an m-line, with repairs and bitrates left to the shard that has the peer.
+    pub(crate) fn new(media: &NegotiatedMedia, ssrc: u32) -> Self {
+        let mut media = media.clone();
+        for codec in &mut media.codecs {
+            codec.feedback = Feedback::default();
+        }
+        Self { media, ssrc }
     }
-    media
 }

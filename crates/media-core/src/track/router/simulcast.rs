@@ -63,8 +63,8 @@ impl Simulcast {
     }
 }
 
-/// The layers that an m-line comes in; none when it is one stream.
-fn names(media: &NegotiatedMedia) -> Vec<LayerName> {
+/// The layers that an m-line comes in, in announced order; none when it is one stream.
+pub(crate) fn names(media: &NegotiatedMedia) -> Vec<LayerName> {
     let rids = media
         .rids
         .iter()
