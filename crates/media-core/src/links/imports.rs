@@ -73,7 +73,8 @@ impl Imports {
 
     /// Mirrors with a track.
     pub(crate) fn len(&self) -> usize {
-        self.by_track.len()
+        let mirrors = self.mirrors.values();
+        mirrors.filter(|import| import.track.is_some()).count()
     }
 
     /// The mirror that feeds a sink.

@@ -32,7 +32,7 @@ impl World {
     }
 }
 
-fn layers(rids: &[&str], now: Instant) -> Vec<(str0m::media::Rid, Source)> {
+pub(super) fn layers(rids: &[&str], now: Instant) -> Vec<(str0m::media::Rid, Source)> {
     let layer = |(rid, (name, height)): (&&str, (u8, u16))| {
         ((*rid).into(), Source::layer(Codec::Vp8, name, height, now))
     };

@@ -1,10 +1,12 @@
 //! One pipeline on several shards: everything is as if it were on one.
 
+use super::layers::layers;
 use super::support::cluster::Cluster;
 use super::support::*;
+use super::switching::{assert_unbroken, publishers};
 use salono_media_api::{
     ElementEvent, ElementKey, ElementSpec, Event, MediaKind, Op, SpeakerDetection, SpeakerEvent,
-    StreamDirection,
+    StreamDirection, VideoWish,
 };
 use str0m::media::Direction;
 use str0m::rtp::rtcp::Rtcp;
@@ -448,6 +450,49 @@ fn the_loudest_of_all_shards_are_heard_on_every_shard_and_reported_once() {
     assert_eq!(active, expected);
     for (_, listener) in pairs {
         assert_eq!(cluster.peers[listener].audio.gaps(), [0u64; 0]);
+    }
+    cluster.op(Op::ReleasePipeline);
+    cluster.run(secs(1));
+    assert_nothing_left(&cluster);
+}
+
+#[test]
+fn viewers_on_every_shard_get_the_layer_that_they_wish() {
+    let rids = &["q", "h", "f"];
+    let mut cluster = Cluster::new(2, 27);
+    let publisher = cluster.join(Wish::simulcast(rids));
+    let viewers: Vec<_> = (0..4).map(|_| cluster.join(Wish::subscribe())).collect();
+    let source = cluster.element(publisher);
+    for viewer in &viewers {
+        cluster.connect(source, cluster.element(*viewer));
+    }
+    cluster.start(publisher);
+    let now = cluster.now;
+    let peer = &mut cluster.peers[publisher];
+    peer.video_source = None;
+    peer.layers = layers(rids, now);
+    cluster.run(secs(3));
+    assert_eq!(cluster.sum(|metrics| metrics.mirrors), 2);
+    // Name and height of the layers, as viewers by turns wish them.
+    let all = [(10, 180), (11, 360), (12, 720)];
+    for turn in 0..4 {
+        for (at, viewer) in viewers.iter().enumerate() {
+            let element = cluster.element(*viewer);
+            let wish = VideoWish {
+                height: all[(turn + at) % 3].1,
+                priority: 0,
+            };
+            cluster.op(Op::WishVideo { element, wish });
+        }
+        cluster.run(secs(2));
+        for (at, viewer) in viewers.iter().enumerate() {
+            let received = &cluster.peers[*viewer].video;
+            let wished = all[(turn + at) % 3].0;
+            assert_eq!(publishers(received).last(), Some(&wished), "viewer {at}");
+        }
+    }
+    for viewer in &viewers {
+        assert_unbroken(&cluster.peers[*viewer].video, true);
     }
     cluster.op(Op::ReleasePipeline);
     cluster.run(secs(1));

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use str0m::Candidate;
 use str0m::change::SdpAnswer;
-use str0m::media::MediaKind as RtcKind;
+use str0m::media::{MediaKind as RtcKind, Simulcast, SimulcastLayer};
 
 pub(crate) struct Cluster {
     pub(crate) shards: Vec<Shard>,
@@ -205,9 +205,14 @@ impl Cluster {
         peer.audio_mid = wish
             .audio
             .map(|direction| change.add_media(RtcKind::Audio, direction, None, None, None));
+        let mut simulcast = Simulcast::new();
+        for rid in wish.rids {
+            simulcast.add_send_layer(SimulcastLayer::new(rid));
+        }
+        let simulcast = (!wish.rids.is_empty()).then_some(simulcast);
         peer.video_mid = wish
             .video
-            .map(|direction| change.add_media(RtcKind::Video, direction, None, None, None));
+            .map(|direction| change.add_media(RtcKind::Video, direction, None, None, simulcast));
         if wish.data {
             change.add_channel("first".into());
         }
