@@ -126,6 +126,20 @@ describe("layers", () => {
     });
   }
 
+  test("streams that nobody sees are not sent until somebody does", async () => {
+    const { publisher, viewer, source, sink } = await broadcast({ layers: SIMULCAST });
+    await sees(viewer, (height) => height === 720, "the whole picture");
+    await source.disconnect(sink);
+    const sending = async () => (await publisher.layers()).filter(({ rate }) => rate > 0).map(({ rid }) => rid);
+    await until("the smallest stream alone is sent", async () => {
+      const rids = await sending();
+      return rids.join() === "q" || Promise.reject(new Error(rids.join()));
+    });
+    await source.connect(sink);
+    await sees(viewer, (height) => height === 720, "the whole picture again");
+    browsers.assertQuiet();
+  });
+
   const skip = isIsolated ? false : "a narrow link needs a network of its own";
 
   for (const [name, layers] of [
