@@ -79,6 +79,10 @@ impl Entry {
             .with("remb", remb)
             .with("packetsLost", stream.packets_lost)
             .with("fractionLost", stream.fraction_lost);
+        let entry = match &stream.rid {
+            Some(rid) => entry.with("rid", rid.as_str()),
+            None => entry,
+        };
         match stream.direction {
             StreamDirection::Inbound => entry
                 .with("packetsReceived", stream.packets)
@@ -105,7 +109,7 @@ impl Entry {
             .with("parameters", codec.parameters.as_str())
     }
 
-    /// A track. Nothing is decoded: sizes and levels are zero.
+    /// A track. Nothing is decoded: levels are zero, and sizes but for the height that keyframes tell.
     pub(super) fn track(self, stream: &StreamStats) -> Self {
         let remote = stream.direction == StreamDirection::Inbound;
         let (frames, rate) = match stream.kind {
@@ -127,10 +131,10 @@ impl Entry {
             .with("ssrcIds", ssrcs)
             .with("framesSent", if remote { 0 } else { frames })
             .with("framesReceived", if remote { frames } else { 0 })
-            .with("framesPerSecond", rate);
+            .with("framesPerSecond", rate)
+            .with("frameHeight", stream.frame_height.unwrap_or(0));
         [
             "frameWidth",
-            "frameHeight",
             "framesDecoded",
             "framesDropped",
             "framesCorrupted",
