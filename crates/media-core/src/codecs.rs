@@ -30,10 +30,13 @@ impl Default for Codecs {
 impl Codecs {
     /// Those that are named, as `opus/48000/2` or `VP8`, in that order; an empty list means all.
     /// Also returns the names that mean nothing here. Endpoints leave out what they do not speak: a
-    /// WebRTC endpoint speaks less than an RTP endpoint does.
+    /// WebRTC endpoint speaks less than an RTP endpoint does, and H265 only with `h265`.
     #[must_use]
-    pub fn named<'a>(audio: &'a [String], video: &'a [String]) -> (Self, Vec<&'a str>) {
-        let all = Self::default();
+    pub fn named<'a>(audio: &'a [String], video: &'a [String], h265: bool) -> (Self, Vec<&'a str>) {
+        let mut all = Self::default();
+        if h265 {
+            all.video.push(LocalCodec::h265());
+        }
         let mut unknown = Vec::new();
         let mut kind = |web_rtc: Vec<LocalCodec>, plain: LineCodecs, names: &'a [String]| {
             if names.is_empty() {
@@ -104,7 +107,7 @@ mod tests {
     fn names_choose_and_order_and_every_profile_comes_along() {
         let audio = texts(&["PCMU/8000", "opus/48000/2", "AMR/8000", "pcmu"]);
         let video = texts(&["H265/90000", "h264/90000", "VP8/8000"]);
-        let (codecs, unknown) = Codecs::named(&audio, &video);
+        let (codecs, unknown) = Codecs::named(&audio, &video, false);
         let kinds: Vec<CodecKind> = codecs.audio.iter().map(|codec| codec.kind).collect();
         assert_eq!(kinds, [CodecKind::Pcmu, CodecKind::Opus]);
         let all = Codecs::default();
@@ -130,7 +133,26 @@ mod tests {
     }
 
     #[test]
+    fn web_rtc_endpoints_know_h265_where_it_is_enabled_and_not_left_out() {
+        let knows = |names: &[&str], h265| {
+            let names = texts(names);
+            let (codecs, _) = Codecs::named(&[], &names, h265);
+            let mut kinds = codecs.video.iter().map(|codec| codec.kind);
+            kinds.position(|kind| kind == CodecKind::H265)
+        };
+        assert_eq!(knows(&[], false), None);
+        assert_eq!(knows(&["H265"], false), None);
+        assert_eq!(knows(&["VP8"], true), None);
+        assert_eq!(knows(&["H265/90000", "VP8"], true), Some(0));
+        let last = Codecs::default().video.len();
+        assert_eq!(knows(&[], true), Some(last));
+    }
+
+    #[test]
     fn nothing_named_means_everything() {
-        assert_eq!(Codecs::named(&[], &[]), (Codecs::default(), Vec::new()));
+        assert_eq!(
+            Codecs::named(&[], &[], false),
+            (Codecs::default(), Vec::new())
+        );
     }
 }

@@ -61,6 +61,9 @@ pub struct Limits {
     /// Sockets of endpoints that cannot use the shard's, because their peer is an endpoint of this
     /// or another server that shares a port with others; at the cap such peers are not reached.
     pub own_sockets: usize,
+    /// RTCP packets that a key from a session description protects until its replacement is asked
+    /// for. What RFC 3711 §9.2 allows is the default, with some room.
+    pub srtcp_packets: u32,
     /// Data channels of one endpoint.
     pub data_channels: usize,
     /// Size of one data channel message, bytes; advertised as `a=max-message-size`.
@@ -80,6 +83,7 @@ impl Default for Limits {
             video_ring_bytes: 1024 * 1024,
             audio_ring_bytes: 64 * 1024,
             own_sockets: 4_096,
+            srtcp_packets: 0x8000_0000 - 0x1_0000,
             data_channels: 64,
             message_bytes: 256 * 1024,
             data_buffered_bytes: 1024 * 1024,

@@ -172,7 +172,11 @@ pub(crate) fn engine_config(media: &Media, endpoint: &Endpoint) -> Result<Engine
             })?;
     }
     config.sockets.buffer_bytes = media.socket_buffer_bytes;
-    let (codecs, unknown) = Codecs::named(&endpoint.audio_codecs, &endpoint.video_codecs);
+    let (codecs, unknown) = Codecs::named(
+        &endpoint.audio_codecs,
+        &endpoint.video_codecs,
+        endpoint.h265,
+    );
     config.codecs = codecs;
     for name in unknown {
         tracing::warn!(

@@ -198,7 +198,7 @@ impl CodecKind {
 
     /// Whether two sets of format parameters mean the same codec in an offer and its answer.
     ///
-    /// The parameters that decide are the profile (VP9, AV1, H.264) and the packetization mode
+    /// The parameters that decide are the profile (VP9, AV1, H.264, H.265 where both say it) and the packetization mode
     /// (H.264), and how AMR lays out its frames; levels are limits of each receiver and do not.
     pub fn compatible(self, a: Option<&str>, b: Option<&str>) -> bool {
         match self {
@@ -209,8 +209,12 @@ impl CodecKind {
                 (None, _) | (_, None) => false,
             },
             Self::Amr | Self::AmrWb => same_number(a, b, "octet-align"),
+            // Peers without WebRTC often leave it out and mean what they send.
+            Self::H265 => match (profile_id(a), profile_id(b)) {
+                (Some(a), Some(b)) => a == b,
+                (None, _) | (_, None) => true,
+            },
             Self::Vp8
-            | Self::H265
             | Self::H263
             | Self::H263v1998
             | Self::H263v2000
@@ -256,6 +260,10 @@ pub fn fmtp_value<'a>(fmtp: &'a str, key: &str) -> Option<&'a str> {
         let (name, value) = parameter.split_once('=')?;
         name.trim().eq_ignore_ascii_case(key).then(|| value.trim())
     })
+}
+
+fn profile_id(fmtp: Option<&str>) -> Option<&str> {
+    fmtp_value(fmtp?, "profile-id")
 }
 
 /// Whether a numeric parameter, 0 when absent, is the same; unreadable ones are never.

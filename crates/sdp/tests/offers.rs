@@ -312,3 +312,22 @@ fn an_answer_to_something_else_is_refused() {
     let without = parse(&answer.replace("a=mid:", "a=x-mid:"));
     assert!(apply(without).is_ok());
 }
+
+#[test]
+fn h265_is_agreed_on_where_both_sides_know_it_in_the_same_profile() {
+    let mut local = local();
+    local.video_codecs = vec![LocalCodec::h265(), LocalCodec::default_video()[0].clone()];
+    let offered = offer(&local, OfferOptions { audio: 0, video: 1 });
+    let names = |description: &salono_sdp::Description| -> Vec<String> {
+        let codecs = &description.media[0].codecs;
+        let primary = codecs.iter().filter(|codec| codec.name != "rtx");
+        primary.map(|codec| codec.name.clone()).collect()
+    };
+    assert_eq!(names(&offered.description), ["H265", "VP8"]);
+    let answered = answer(&offered.description, &local).unwrap();
+    assert_eq!(names(&answered.local), ["H265", "VP8"]);
+    let text = offered.description.to_string();
+    let main10 = text.replace("profile-id=1", "profile-id=2");
+    let answered = answer(&parse(&main10), &local).unwrap();
+    assert_eq!(names(&answered.local), ["VP8"]);
+}

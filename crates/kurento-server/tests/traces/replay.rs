@@ -81,7 +81,7 @@ fn codecs(recording: &Recording) -> Codecs {
         let names = ["H265", "AV1", "VP9", "VP8", "H264"].map(|name| format!("{name}/90000"));
         names.into()
     };
-    Codecs::named(&audio, &video).0
+    Codecs::named(&audio, &video, false).0
 }
 
 struct Replay<'a> {

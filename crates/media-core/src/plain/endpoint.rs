@@ -439,7 +439,8 @@ impl Endpoint {
     /// Reports what is to be reported, and what changed for the router.
     pub(crate) fn drain(&mut self, context: &mut Context<'_>) -> Changes {
         for (line, kind) in self.lines.iter_mut().zip([Kind::Audio, Kind::Video]) {
-            if line.as_mut().is_some_and(Line::reaches_limit) {
+            let limit = context.config.limits.srtcp_packets;
+            if line.as_mut().is_some_and(|line| line.reaches_limit(limit)) {
                 context.report(self.key, ElementEvent::KeySoftLimit { kind });
             }
         }

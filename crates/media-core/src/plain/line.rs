@@ -162,10 +162,11 @@ impl Line {
         }
     }
 
-    /// Whether our key comes to its end; true once.
-    pub(super) fn reaches_limit(&mut self) -> bool {
+    /// Whether our key comes to its end, or protected so many RTCP packets; true once.
+    pub(super) fn reaches_limit(&mut self, packets: u32) -> bool {
         !self.told_limit && {
-            self.told_limit = self.srtp.rtcp.is_near_limit();
+            let rtcp = &self.srtp.rtcp;
+            self.told_limit = rtcp.is_near_limit() || rtcp.rtcp_packets() >= packets;
             self.told_limit
         }
     }

@@ -542,9 +542,9 @@ fn look_into(kind: CodecKind) -> Codec {
         CodecKind::Vp8 => Codec::Vp8,
         CodecKind::Vp9 => Codec::Vp9,
         CodecKind::H264 => Codec::H264,
+        CodecKind::H265 => Codec::H265,
         CodecKind::Av1 => Codec::Av1,
-        CodecKind::H265
-        | CodecKind::H263
+        CodecKind::H263
         | CodecKind::H263v1998
         | CodecKind::H263v2000
         | CodecKind::Mp4vEs

@@ -185,3 +185,27 @@ fn a_peer_that_says_goodbye_is_told_of_at_once_and_once() {
     let starves = ["in Audio false", "in Video false"];
     expect(&mut world, 600, [(publisher, &gone), (viewer, &starves)]);
 }
+
+#[test]
+fn no_media_leaves_after_an_outage_before_the_peer_answers_again() {
+    let (mut world, _, viewer) = call(96);
+    set_link(&mut world, viewer, Link::DEAD);
+    world.run(secs(30));
+    assert!(!world.shard_says_connected(viewer));
+    // The peer is heard again, and asks; but nothing that we say reaches it.
+    let before = world.peers[viewer].media_sent;
+    let stun = world.peers[viewer].datagrams;
+    world.peers[viewer].up = Link::PERFECT;
+    world.run(secs(10));
+    let told = states(&world, viewer);
+    assert!(told.contains(&"ice Connecting".to_owned()), "{told:?}");
+    assert_eq!(world.peers[viewer].datagrams, stun, "nothing gets through");
+    assert_eq!(
+        world.peers[viewer].media_sent, before,
+        "no consent, no media"
+    );
+    world.peers[viewer].down = Link::PERFECT;
+    world.run(secs(10));
+    assert!(world.shard_says_connected(viewer));
+    assert!(world.peers[viewer].media_sent > before + 300);
+}

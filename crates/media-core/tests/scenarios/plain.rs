@@ -27,6 +27,10 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new() -> Self {
+        Self::with(Limits::default())
+    }
+
+    fn with(limits: Limits) -> Self {
         let now = Instant::now();
         let addr = SocketAddr::from(([10, 0, 0, 1], 4_000));
         let config = ShardConfig {
@@ -41,7 +45,7 @@ impl Bench {
             announced_v4: None,
             announced_v6: None,
             certificates: Certificates::generate().expect("certificates"),
-            limits: Limits::default(),
+            limits,
             unix_time: Duration::from_secs(1_800_000_000),
             seed: [7; 32],
         };
@@ -431,6 +435,48 @@ fn srtp_is_opened_and_sealed_with_every_suite_and_nothing_else_is_taken() {
             assert_eq!(&bytes[12..opened.plain_len], b"payload");
         }
     }
+}
+
+#[test]
+fn a_key_that_is_nearly_used_up_is_told_of_once() {
+    let limits = Limits {
+        srtcp_packets: 3,
+        ..Limits::default()
+    };
+    let mut bench = Bench::with(limits);
+    let inline = "CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJ";
+    let secure = sdp(&format!(
+        "m=audio 6000 RTP/SAVP 0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{inline}"
+    ));
+    let key = SdesKey {
+        suite: CryptoSuite::Aes128CmSha1_80,
+        key: vec![7; 30],
+    };
+    bench.create(FROM, RtpSpec::default());
+    let spec = RtpSpec {
+        crypto: Some(key),
+        ..RtpSpec::default()
+    };
+    bench.create(TO, spec);
+    bench.answer(FROM, &sdp("m=audio 5000 RTP/AVP 0"));
+    bench.answer(TO, &secure);
+    let (source, sink, kind) = (FROM.into(), TO.into(), MediaKind::Audio);
+    bench.op(Op::Connect { source, sink, kind });
+    let told = |bench: &Bench| {
+        let limit = ElementEvent::KeySoftLimit {
+            kind: MediaKind::Audio,
+        };
+        let told = |of| bench.states(of).iter().filter(|it| ***it == limit).count();
+        (told(FROM), told(TO))
+    };
+    for second in 0..6 {
+        bench.receive(30_000, host(1, 5_000), &packet(0, second + 1));
+        bench.wait(Duration::from_secs(1));
+        if second == 1 {
+            assert_eq!(told(&bench), (0, 0), "two reports");
+        }
+    }
+    assert_eq!(told(&bench), (0, 1), "only the key is used up, and once");
 }
 
 /// Whether a peer with this m-line is asked for a keyframe when somebody needs one.

@@ -12,6 +12,7 @@
 
 mod av1;
 mod h264;
+mod h265;
 mod vp8;
 mod vp9;
 
@@ -27,6 +28,8 @@ pub enum Codec {
     Vp9,
     /// H.264 (RFC 6184).
     H264,
+    /// H.265 (RFC 7798).
+    H265,
     /// AV1 (RTP Payload Format For AV1, v1.0).
     Av1,
 }
@@ -93,6 +96,7 @@ impl Codec {
             ("VP8", Self::Vp8),
             ("VP9", Self::Vp9),
             ("H264", Self::H264),
+            ("H265", Self::H265),
             ("AV1", Self::Av1),
         ]
         .into_iter()
@@ -104,7 +108,7 @@ impl Codec {
     pub const fn needs_keyframe(self) -> bool {
         match self {
             Self::Opaque => false,
-            Self::Vp8 | Self::Vp9 | Self::H264 | Self::Av1 => true,
+            Self::Vp8 | Self::Vp9 | Self::H264 | Self::H265 | Self::Av1 => true,
         }
     }
 
@@ -119,6 +123,7 @@ impl Codec {
             Self::Vp8 => vp8::describe(payload).unwrap_or_default(),
             Self::Vp9 => vp9::describe(payload).unwrap_or_default(),
             Self::H264 => h264::describe(payload),
+            Self::H265 => h265::describe(payload),
             Self::Av1 => av1::describe(payload).unwrap_or_default(),
         }
     }
@@ -129,7 +134,7 @@ impl Codec {
             Self::Vp8 => single(vp8::height(payload)),
             Self::H264 => single(h264::height(payload)),
             Self::Vp9 => vp9::heights(payload).unwrap_or_default(),
-            Self::Opaque | Self::Av1 => Heights::default(),
+            Self::Opaque | Self::H265 | Self::Av1 => Heights::default(),
         }
     }
 
@@ -138,7 +143,7 @@ impl Codec {
     pub const fn closes_picture_gaps(self) -> bool {
         match self {
             Self::Vp8 => true,
-            Self::Opaque | Self::Vp9 | Self::H264 | Self::Av1 => false,
+            Self::Opaque | Self::Vp9 | Self::H264 | Self::H265 | Self::Av1 => false,
         }
     }
 
@@ -146,7 +151,7 @@ impl Codec {
     pub const fn rewrites_payload(self) -> bool {
         match self {
             Self::Vp8 | Self::Vp9 => true,
-            Self::Opaque | Self::H264 | Self::Av1 => false,
+            Self::Opaque | Self::H264 | Self::H265 | Self::Av1 => false,
         }
     }
 
@@ -155,7 +160,7 @@ impl Codec {
         match self {
             Self::Vp8 => vp8::rewrite(payload, numbers).unwrap_or_default(),
             Self::Vp9 => vp9::rewrite(payload, numbers).unwrap_or_default(),
-            Self::Opaque | Self::H264 | Self::Av1 => {}
+            Self::Opaque | Self::H264 | Self::H265 | Self::Av1 => {}
         }
     }
 }
@@ -212,7 +217,7 @@ mod tests {
         fn no_payload_panics_and_rewriting_keeps_the_rest(
             payload in proptest::collection::vec(any::<u8>(), 0..40), id in any::<u16>(), tl0 in any::<u8>()
         ) {
-            for codec in [Codec::Opaque, Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Av1] {
+            for codec in [Codec::Opaque, Codec::Vp8, Codec::Vp9, Codec::H264, Codec::H265, Codec::Av1] {
                 let before = codec.describe(&payload);
                 let mut copy = payload.clone();
                 let numbers = Rewrite {

@@ -58,6 +58,11 @@ impl Sealer {
         self.rtcp_index >= ENCRYPTED.saturating_sub(SOFT_LIMIT)
     }
 
+    /// RTCP packets that were protected with these keys.
+    pub const fn rtcp_packets(&self) -> u32 {
+        self.rtcp_index
+    }
+
     /// Protects the RTCP compound packet `buf[..plain_len]` in place; returns its new length.
     ///
     /// # Errors

@@ -236,7 +236,7 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key(
         "endpoint.h265",
-        "Whether WebRTC endpoints know H265; without it only RTP endpoints do. Not forwarded over WebRTC yet.",
+        "Whether WebRTC endpoints know H265; without it only RTP endpoints do.",
     ),
     key(
         "endpoint.audio_codecs",

@@ -95,7 +95,9 @@ fn port_of(sdp: &Value) -> u16 {
         .lines()
         .find(|line| line.starts_with("m="))
         .unwrap();
-    line.split(' ').nth(1).unwrap().parse().unwrap()
+    let port = line.split(' ').nth(1).unwrap().parse().unwrap();
+    assert!((30_000..=32_000).contains(&port), "as configured: {port}");
+    port
 }
 
 #[tokio::test]

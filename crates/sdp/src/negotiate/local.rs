@@ -141,6 +141,12 @@ impl LocalCodec {
         }
     }
 
+    /// H.265 main profile, as browsers describe it.
+    pub fn h265() -> Self {
+        let fmtp = "level-id=93;profile-id=1;tier-flag=0;tx-mode=SRST";
+        Self::new(CodecKind::H265, Some(fmtp))
+    }
+
     /// Opus, PCMU, PCMA.
     pub fn default_audio() -> Vec<Self> {
         vec![

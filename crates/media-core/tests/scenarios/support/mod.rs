@@ -523,6 +523,11 @@ impl World {
                 let sent = host.receive(from, &bytes, self.now);
                 self.deliver(sent);
             } else if let Some(to) = to {
+                // RTP and RTCP (RFC 7983).
+                let is_media = bytes
+                    .first()
+                    .is_some_and(|first| (128..=191).contains(first));
+                self.peers[to].media_sent += u64::from(is_media);
                 if !self.servers.blocked.contains(&to) {
                     let link = self.peers[to].down;
                     self.network

@@ -134,6 +134,8 @@ pub(crate) struct Peer {
     previous: Vec<u8>,
     /// Packets of redundant sound that came.
     pub(crate) redundant: usize,
+    /// Media that the shard sent, whether it came or not.
+    pub(crate) media_sent: u64,
     /// Datagrams that came from the shard.
     pub(crate) datagrams: u64,
     pub(crate) errors: u64,
@@ -181,6 +183,7 @@ impl Peer {
             is_redundant: false,
             previous: Vec::new(),
             redundant: 0,
+            media_sent: 0,
             datagrams: 0,
             errors: 0,
             is_taped: false,
