@@ -195,7 +195,7 @@ fn run(codec: Codec, spatial: u8, between: Between) -> (u64, u64) {
                             .map(|(new, old)| new.wrapping_sub(old) & 0x7FFF);
                         match codec {
                             Codec::Vp8 => assert!(gap.is_none_or(|gap| gap == 1), "{gap:?}"),
-                            Codec::Opaque | Codec::Vp9 | Codec::H264 | Codec::Av1 => {
+                            Codec::Opaque | Codec::Vp9 | Codec::H264 | Codec::H265 | Codec::Av1 => {
                                 assert!(gap.is_none_or(|gap| (1..=4).contains(&gap)), "{gap:?}")
                             }
                         }
