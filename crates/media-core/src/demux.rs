@@ -40,6 +40,8 @@ const CHECK_LIFETIME: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(crate) struct Demux {
     paths: HashMap<Path, Owner>,
+    /// What was looked up last: packets of one peer come in batches.
+    last: Option<(Path, Owner)>,
     ufrags: HashMap<String, Owner>,
     checks: HashMap<[u8; 12], Owner>,
     check_order: VecDeque<(Instant, [u8; 12])>,
@@ -62,8 +64,15 @@ pub(crate) fn classify(datagram: &[u8]) -> Option<DatagramKind> {
 }
 
 impl Demux {
-    pub(crate) fn by_path(&self, path: Path) -> Option<Owner> {
-        self.paths.get(&path).copied()
+    pub(crate) fn by_path(&mut self, path: Path) -> Option<Owner> {
+        match self.last {
+            Some((last, owner)) if last == path => Some(owner),
+            Some(_) | None => {
+                let owner = self.paths.get(&path).copied()?;
+                self.last = Some((path, owner));
+                Some(owner)
+            }
+        }
     }
 
     pub(crate) fn by_ufrag(&self, ufrag: &str) -> Option<Owner> {
@@ -84,12 +93,14 @@ impl Demux {
     }
 
     pub(crate) fn add_path(&mut self, path: Path, owner: Owner) {
+        self.last = None;
         self.paths.insert(path, owner);
     }
 
     /// Forgets a path if it still belongs to this owner.
     pub(crate) fn remove_path(&mut self, path: Path, owner: Owner) {
         if self.paths.get(&path) == Some(&owner) {
+            self.last = None;
             self.paths.remove(&path);
         }
     }

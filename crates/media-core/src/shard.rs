@@ -57,6 +57,8 @@ pub struct Shard {
     timers: Timers,
     /// Peers that took in something since the last flush.
     dirty: Vec<EndpointSlot>,
+    /// Peers whose media asks for another alarm since then, some of them twice.
+    to_arm: Vec<EndpointSlot>,
     metrics: ShardMetrics,
     clock: Clock,
     relays: Relays,
@@ -87,6 +89,7 @@ impl Shard {
             events: VecDeque::new(),
             timers: Timers::default(),
             dirty: Vec::new(),
+            to_arm: Vec::new(),
             metrics: ShardMetrics::default(),
             clock: Clock::new(now, config.unix_time),
             config,
@@ -118,6 +121,11 @@ impl Shard {
             if let Some(peer) = self.peers.get(slot) {
                 let element = peer.endpoint.key();
                 self.events.push_back(Event::Element { element, event });
+            }
+        }
+        while let Some(slot) = self.to_arm.pop() {
+            if let Some(peer) = self.peers.get_mut(slot) {
+                peer.arm_media(&mut self.timers, slot, &self.router);
             }
         }
         while let Some(slot) = self.dirty.pop() {

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 const SLOTS: usize = 20;
 
 /// Duration of one slot; the window is one second.
-const SLOT: Duration = Duration::from_millis(50);
+const SLOT: Duration = Duration::from_millis(SLOT_MILLIS);
+const SLOT_MILLIS: u64 = 50;
 
 /// Bytes of the last second, in slots of 50 ms.
 ///
@@ -80,8 +81,11 @@ impl BitrateMeter {
     fn advance(&mut self, now: Instant) {
         let origin = *self.origin.get_or_insert(now);
         let elapsed = now.saturating_duration_since(origin);
-        let slot = elapsed.as_nanos().checked_div(SLOT.as_nanos()).unwrap_or(0);
-        let slot = u64::try_from(slot).unwrap_or(u64::MAX);
+        // In 64 bits: this is asked for every packet, and a division of 128 bits is a call.
+        let slot = u64::try_from(elapsed.as_millis())
+            .unwrap_or(u64::MAX)
+            .checked_div(SLOT_MILLIS)
+            .unwrap_or(0);
         if slot.saturating_sub(self.newest) >= SLOTS as u64 {
             self.slots = [0; SLOTS];
             self.sum = 0;

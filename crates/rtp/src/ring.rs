@@ -2,8 +2,9 @@
 //! retransmissions.
 //!
 //! Packets lie in a circular byte arena in order of arrival; an index by sequence number finds them in one step. The
-//! newest packets overwrite the oldest. Both parts start small and double, up to a cap, while they would forget
-//! packets that are younger than the configured history; apart from these few steps nothing allocates.
+//! newest packets overwrite the oldest. Both parts are made for the first packet, start small and double, up to a cap,
+//! while they would forget packets that are younger than the configured history; apart from these few steps nothing
+//! allocates, and a track that never sends takes nothing.
 
 #![cfg_attr(
     not(test),
@@ -59,6 +60,8 @@ struct Slot {
     /// Bytes written to the arena before this packet, gaps at its end included: `position % capacity` is where the
     /// packet starts, and it is overwritten once the write position is more than the capacity ahead.
     position: u64,
+    /// Where that is in the arena, so that nobody has to divide for it. Growth leaves what survives it in place.
+    start: usize,
     len: usize,
 }
 
@@ -126,12 +129,11 @@ pub enum PushError {
 
 impl PacketRing {
     /// An empty store.
-    pub fn new(config: Config) -> Self {
-        let packets = config.initial_packets.max(1).next_power_of_two();
+    pub const fn new(config: Config) -> Self {
         Self {
             config,
-            arena: vec![0; config.initial_bytes.clamp(1, config.max_bytes.max(1))],
-            slots: vec![None; packets],
+            arena: Vec::new(),
+            slots: Vec::new(),
             written: 0,
             lap_began: None,
             newest: None,
@@ -148,6 +150,9 @@ impl PacketRing {
     ) -> Result<PacketRef<'_>, PushError> {
         let len = header.len().saturating_add(header.payload(packet)?.len());
         let bytes = packet.get(..len).ok_or(ParseError::Short)?;
+        if self.slots.is_empty() {
+            self.begin();
+        }
         if let Some(old) = self.slot(seq) {
             if old.seq > seq {
                 return Err(PushError::TooOld);
@@ -171,6 +176,7 @@ impl PacketRing {
             header: *header,
             arrival: now,
             position,
+            start,
             len,
         };
         let at = self.index(seq);
@@ -199,6 +205,13 @@ impl PacketRing {
         self.arena
             .len()
             .saturating_add(self.slots.len().saturating_mul(size_of::<Option<Slot>>()))
+    }
+
+    /// Takes the memory for the first packets.
+    fn begin(&mut self) {
+        let config = &self.config;
+        self.arena = vec![0; config.initial_bytes.clamp(1, config.max_bytes.max(1))];
+        self.slots = vec![None; config.initial_packets.max(1).next_power_of_two()];
     }
 
     /// Makes room for `len` bytes in one piece; returns their position and counts them as written.
@@ -298,8 +311,8 @@ impl PacketRing {
     }
 
     fn view(&self, slot: &Slot) -> Option<PacketRef<'_>> {
-        let start = self.place(slot.position);
-        let bytes = self.arena.get(start..start.saturating_add(slot.len))?;
+        let end = slot.start.saturating_add(slot.len);
+        let bytes = self.arena.get(slot.start..end)?;
         Some(PacketRef {
             seq: slot.seq,
             header: slot.header,
@@ -356,8 +369,10 @@ mod tests {
     fn slow_audio_never_grows() {
         let start = crate::virtual_time::origin();
         let mut ring = PacketRing::new(Config::AUDIO);
+        assert_eq!(ring.memory(), 0, "a track that never sends");
+        push(&mut ring, 0, 120, start).unwrap();
         let before = ring.memory();
-        for n in 0..2_000 {
+        for n in 1..2_000 {
             push(&mut ring, n, 120, start + Duration::from_millis(n * 20)).unwrap();
         }
         assert_eq!(ring.memory(), before);

@@ -18,8 +18,13 @@ const NANOS: u128 = 1_000_000_000;
 
 /// Ticks of a clock of `clock_rate` hertz in `duration`, rounded down; saturates.
 pub fn ticks(duration: Duration, clock_rate: u32) -> u64 {
-    let product = duration.as_nanos().saturating_mul(u128::from(clock_rate));
-    u64::try_from(product.checked_div(NANOS).unwrap_or(0)).unwrap_or(u64::MAX)
+    // Seconds and the rest apart, each in 64 bits: this is asked for every packet.
+    let rate = u64::from(clock_rate);
+    let rest = u64::from(duration.subsec_nanos())
+        .saturating_mul(rate)
+        .checked_div(1_000_000_000)
+        .unwrap_or(0);
+    duration.as_secs().saturating_mul(rate).saturating_add(rest)
 }
 
 /// The duration of `count` ticks of a clock of `clock_rate` hertz; zero for a rate of zero.

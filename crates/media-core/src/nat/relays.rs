@@ -48,6 +48,8 @@ pub(crate) struct Relays {
     relays: BTreeMap<SocketId, Relay>,
     wants: VecDeque<(SocketId, SocketAddr, Want)>,
     indications: u64,
+    /// The channel that was used last: packets to one peer come in runs.
+    last: Option<(SocketId, Wrapping)>,
 }
 
 /// How one packet is wrapped.
@@ -70,6 +72,7 @@ impl Relays {
         server: SocketAddr,
         is_stream: bool,
     ) {
+        self.last = None;
         let opened = Relay {
             socket,
             server,
@@ -81,11 +84,13 @@ impl Relays {
 
     /// A relay is gone; what is sent to it is dropped.
     pub(super) fn close(&mut self, relay: SocketId) {
+        self.last = None;
         self.relays.remove(&relay);
     }
 
     /// A peer of a relay has a channel.
     pub(super) fn bind(&mut self, relay: SocketId, peer: SocketAddr, channel: Option<u16>) {
+        self.last = None;
         if let Some(peer) = self.peer_mut(relay, peer) {
             peer.channel = channel;
         }
@@ -93,12 +98,14 @@ impl Relays {
 
     /// Whether something was sent to a peer since this was asked last.
     pub(super) fn take_used(&mut self, relay: SocketId, peer: SocketAddr) -> bool {
+        self.last = None;
         self.peer_mut(relay, peer)
             .is_some_and(|peer| std::mem::take(&mut peer.used))
     }
 
     /// Forgets a peer; the next packet to it asks for a permission again.
     pub(super) fn forget(&mut self, relay: SocketId, peer: SocketAddr) {
+        self.last = None;
         if let Some(relay) = self.relays.get_mut(&relay) {
             relay.peers.remove(&peer);
         }
@@ -128,6 +135,11 @@ impl Relays {
 
     /// How to wrap a packet to a peer; `None` when the relay is gone or has no room for the peer.
     pub(crate) fn wrap(&mut self, relay: SocketId, peer: SocketAddr) -> Option<Wrapping> {
+        if let Some((of, wrapping)) = self.last
+            && (of, wrapping.peer) == (relay, peer)
+        {
+            return Some(wrapping);
+        }
         let open = self.relays.get_mut(&relay)?;
         let (socket, server, is_stream) = (open.socket, open.server, open.is_stream);
         let known = known_peer(open, relay, peer, &mut self.wants)?;
@@ -138,14 +150,17 @@ impl Relays {
             self.indications += 1;
             id[4..].copy_from_slice(&self.indications.to_be_bytes());
         }
-        Some(Wrapping {
+        let wrapping = Wrapping {
             socket,
             server,
             peer,
             channel: known.channel,
             is_stream,
             id,
-        })
+        };
+        // Each indication has an id of its own.
+        self.last = wrapping.channel.map(|_| (relay, wrapping));
+        Some(wrapping)
     }
 
     fn peer_mut(&mut self, relay: SocketId, peer: SocketAddr) -> Option<&mut Peer> {

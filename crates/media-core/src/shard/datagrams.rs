@@ -1,7 +1,7 @@
 //! Datagrams: to the transport or the tracks that they concern.
 
 use super::Shard;
-use crate::demux::{DatagramKind, Owner, classify};
+use crate::demux::{DatagramKind, EndpointSlot, Owner, classify};
 use crate::network::SocketId;
 use crate::webrtc::{self, Path};
 use is::stun::{StunMessage, StunPacket};
@@ -97,10 +97,12 @@ impl Shard {
         let Some(endpoint) = self.web_rtc(owner) else {
             return false;
         };
-        endpoint.count_received(usize::from(owner.transport), datagram.len());
-        endpoint.handle_dtls(usize::from(owner.transport), datagram, now);
+        let accepted = endpoint.handle_dtls(usize::from(owner.transport), datagram, now);
+        if accepted {
+            endpoint.count_received(usize::from(owner.transport), datagram.len());
+        }
         self.dirty.push(owner.endpoint);
-        true
+        accepted
     }
 
     fn handle_rtp(&mut self, path: Path, datagram: &mut [u8], now: Instant) -> bool {
@@ -110,9 +112,6 @@ impl Shard {
         let Some(peer) = self.peers.get_mut(owner.endpoint) else {
             return false;
         };
-        if let Some(endpoint) = peer.endpoint.web_rtc_mut() {
-            endpoint.count_received(usize::from(owner.transport), datagram.len());
-        }
         let taken = peer.receive_rtp(
             usize::from(owner.transport),
             datagram,
@@ -123,7 +122,10 @@ impl Shard {
         );
         let changed = peer.take_flow_change();
         if taken {
-            peer.arm_media(&mut self.timers, owner.endpoint, &self.router);
+            if let Some(endpoint) = peer.endpoint.web_rtc_mut() {
+                endpoint.count_received(usize::from(owner.transport), datagram.len());
+            }
+            self.arm_later(owner.endpoint);
         }
         if changed {
             self.note_peer_flow(owner.endpoint, now);
@@ -138,9 +140,6 @@ impl Shard {
         let Some(peer) = self.peers.get_mut(owner.endpoint) else {
             return false;
         };
-        if let Some(endpoint) = peer.endpoint.web_rtc_mut() {
-            endpoint.count_received(usize::from(owner.transport), datagram.len());
-        }
         let taken = peer.receive_rtcp(
             usize::from(owner.transport),
             datagram,
@@ -152,10 +151,20 @@ impl Shard {
             now,
         );
         if taken {
-            peer.arm_media(&mut self.timers, owner.endpoint, &self.router);
+            if let Some(endpoint) = peer.endpoint.web_rtc_mut() {
+                endpoint.count_received(usize::from(owner.transport), datagram.len());
+            }
+            self.arm_later(owner.endpoint);
         }
         self.note_report(owner.endpoint, now);
         taken
+    }
+
+    /// Sets a peer's alarm at the end of the batch: many packets of it may come in one.
+    pub(super) fn arm_later(&mut self, slot: EndpointSlot) {
+        if self.to_arm.last() != Some(&slot) {
+            self.to_arm.push(slot);
+        }
     }
 
     pub(super) fn web_rtc(&mut self, owner: Owner) -> Option<&mut webrtc::Endpoint> {

@@ -33,7 +33,7 @@ impl Neighbours {
 
 impl Shard {
     /// Whether a check came on a pair of addresses that another transport uses.
-    pub(super) fn is_of_another(&self, path: Path, owner: Owner) -> bool {
+    pub(super) fn is_of_another(&mut self, path: Path, owner: Owner) -> bool {
         let is_shared = self
             .config
             .local(path.socket)

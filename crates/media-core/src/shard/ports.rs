@@ -107,8 +107,8 @@ impl Shard {
         if endpoint.is_some_and(|endpoint| endpoint.note(transport, component, remote, now)) {
             self.dirty.push(owner.endpoint);
         }
-        peer.arm_media(&mut self.timers, owner.endpoint, &self.router);
         let changed = peer.take_flow_change();
+        self.arm_later(owner.endpoint);
         if is_rtcp {
             self.note_report(owner.endpoint, now);
         }

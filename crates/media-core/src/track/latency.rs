@@ -26,6 +26,7 @@ impl Latency {
     }
 
     /// A packet that arrived at `arrival` has come so far now.
+    #[inline]
     pub(crate) fn add(&mut self, arrival: Instant, now: Instant) {
         self.0 = match self.0 {
             State::Off => return,

@@ -95,6 +95,8 @@ pub(crate) struct Outbound {
     padding_at: u16,
     feedback: FeedbackCounters,
     meter: BitrateMeter,
+    /// Payload bytes of this batch, for the meter.
+    unmetered: usize,
     last_sent: Option<Instant>,
     fir_sequence: Option<u8>,
     send_bounds: (u64, u64),
@@ -180,6 +182,7 @@ impl Outbound {
             padding_at: 0,
             feedback: FeedbackCounters::default(),
             meter: BitrateMeter::new(),
+            unmetered: 0,
             last_sent: None,
             fir_sequence: None,
             send_bounds: (0, 0),
@@ -278,11 +281,6 @@ impl Outbound {
 
     pub(crate) fn owner(&self) -> EndpointSlot {
         self.owner
-    }
-
-    /// Whether the first packet of a while went out since this was asked last.
-    pub(crate) fn take_started(&mut self) -> bool {
-        std::mem::take(&mut self.started)
     }
 
     /// Whether packets went out lately, as the flow timer finds.
@@ -437,13 +435,12 @@ impl Outbound {
             if marker {
                 self.frames.add(now);
             }
-            self.last_sent = Some(now);
+            self.unmetered += payload.len();
             self.latency.add(packet.arrival, now);
             if !self.flowing {
                 self.flowing = true;
                 self.started = true;
             }
-            self.meter.add(payload.len(), now);
             metrics.rtp_forwarded += 1;
         }
         self.is_between_frames = marker;
@@ -453,6 +450,19 @@ impl Outbound {
     /// Bits per second over the last second.
     pub(crate) fn bitrate(&mut self, now: Instant) -> u64 {
         self.meter.bits_per_second(now)
+    }
+
+    /// Whether the first packet of a while went out since this was asked last.
+    pub(crate) fn take_started(&mut self) -> bool {
+        std::mem::take(&mut self.started)
+    }
+
+    /// Counts what the packets of a batch need not each count.
+    pub(crate) fn end_batch(&mut self, now: Instant) {
+        if self.unmetered > 0 {
+            self.meter.add(std::mem::take(&mut self.unmetered), now);
+            self.last_sent = Some(now);
+        }
     }
 
     /// Bytes sent, as the network sees them.

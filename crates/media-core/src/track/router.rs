@@ -299,6 +299,7 @@ impl Router {
                 if out.is_waiting() {
                     self.waiting.push(out.owner());
                 }
+                out.end_batch(now);
                 if out.is_ready_to_switch(now) {
                     self.switching.push(*link);
                 }

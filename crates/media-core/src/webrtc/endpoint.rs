@@ -282,10 +282,11 @@ impl Endpoint {
         }
     }
 
-    pub(crate) fn handle_dtls(&mut self, transport: usize, datagram: &[u8], now: Instant) {
-        if let Some(transport) = self.transports.get_mut(transport) {
-            transport.handle_dtls(datagram, now);
-        }
+    /// False when the datagram is of no use.
+    pub(crate) fn handle_dtls(&mut self, transport: usize, datagram: &[u8], now: Instant) -> bool {
+        self.transports
+            .get_mut(transport)
+            .is_some_and(|transport| transport.handle_dtls(datagram, now))
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {

@@ -5,26 +5,28 @@
 //! and the ClientHello race that it leaves open), and no key is used before the peer's
 //! certificate matched the signalled fingerprint.
 
+mod drain;
 mod stats;
 
 use super::candidates::LocalCandidate;
 use super::data::DataChannels;
-use super::dtls::{Dtls, DtlsEvent};
-use crate::certificate::{self, Certificate};
-use crate::egress::Egress;
+use super::dtls::Dtls;
+use crate::certificate::Certificate;
 use crate::network::SocketId;
 use is::stun::StunPacket;
-use is::{
-    Candidate, CandidateKind, IceAgent, IceAgentEvent, IceConnectionState, IceCreds, Protocol,
-};
+use is::{Candidate, CandidateKind, IceAgent, IceConnectionState, IceCreds, Protocol};
 use salono_media_api::DtlsState;
 use salono_rtp::srtp::Profile;
 use salono_sdp::Fingerprint;
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// Least time between two checks of one transport. The 50 ms of RFC 8445 §14.2 spare networks of old;
+/// it allows 5 ms, and whoever joins waits for several of them.
+const TIMING_ADVANCE: Duration = Duration::from_millis(5);
 /// DTLS datagrams that wait for the remote description or the nominated pair.
 ///
 /// A peer retransmits its flight, so more than one flight is never needed.
@@ -35,10 +37,25 @@ const MAX_KEPT_OFF: usize = 64;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A way to the peer: our socket and its address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Path {
     pub(crate) socket: SocketId,
     pub(crate) remote: SocketAddr,
+}
+
+impl Hash for Path {
+    /// In as few pieces as there can be: this is the hash that packets are found by.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let ports = u64::from(self.socket.0) << 16 | u64::from(self.remote.port());
+        match self.remote {
+            SocketAddr::V4(v4) => state.write_u64(ports << 32 | u64::from(v4.ip().to_bits())),
+            // Scope and flow are left to the comparison.
+            SocketAddr::V6(v6) => {
+                state.write_u128(v6.ip().to_bits());
+                state.write_u64(ports);
+            }
+        }
+    }
 }
 
 /// A socket, or a relay, that ICE sends from.
@@ -91,10 +108,15 @@ pub(crate) struct Transport {
     ice_state: IceConnectionState,
     dtls: Option<Dtls>,
     dtls_state: DtlsState,
+    /// States of DTLS that are not reported yet.
+    unreported: Vec<DtlsState>,
     handshake_deadline: Option<Instant>,
     remote: Option<RemoteParams>,
     early: VecDeque<Vec<u8>>,
     path: Option<Path>,
+    /// A pair that was checked with success while none is nominated: what may be sent on it already
+    /// (RFC 8445 §12.1) need not wait for the peer to choose.
+    valid: Option<Path>,
     /// Where authentic messages came from, until it is reported.
     discovered: Vec<Path>,
     locals: Vec<Local>,
@@ -126,15 +148,18 @@ impl Transport {
         let mut ice = IceAgent::new(credentials);
         ice.set_controlling(controlling);
         ice.set_control_tie_breaker(tie_breaker);
+        ice.set_timing_advance(TIMING_ADVANCE);
         Self {
             ice,
             ice_state: IceConnectionState::New,
             dtls: None,
             dtls_state: DtlsState::New,
+            unreported: Vec::new(),
             handshake_deadline: None,
             remote: None,
             early: VecDeque::new(),
             path: None,
+            valid: None,
             discovered: Vec::new(),
             locals: Vec::new(),
             kept_off: Vec::new(),
@@ -188,8 +213,9 @@ impl Transport {
         self.remote.as_ref().map(|remote| &remote.ufrag)
     }
 
+    /// Where packets go: the nominated pair, or before that one that works.
     pub(crate) fn path(&self) -> Option<Path> {
-        self.path
+        self.path.or(self.valid)
     }
 
     pub(crate) fn round_trip(&self) -> Option<Duration> {
@@ -339,8 +365,12 @@ impl Transport {
         if from_other {
             return false;
         }
+        let is_answer = packet.message.is_successful_binding_response();
         let accepted = self.ice.handle_packet(now, packet);
         if accepted {
+            if is_answer {
+                self.valid.get_or_insert(path);
+            }
             if !self.discovered.contains(&path) {
                 self.discovered.push(path);
             }
@@ -350,24 +380,24 @@ impl Transport {
         accepted
     }
 
-    /// A DTLS datagram from an address that ICE validated.
-    pub(crate) fn handle_dtls(&mut self, datagram: &[u8], now: Instant) {
-        if self.dtls.is_none() || self.path.is_none() {
-            if self.early.len() < MAX_EARLY_DTLS {
+    /// A DTLS datagram from an address that ICE validated; false when it is of no use.
+    pub(crate) fn handle_dtls(&mut self, datagram: &[u8], now: Instant) -> bool {
+        if self.dtls.is_none() || self.path().is_none() {
+            let has_room = self.early.len() < MAX_EARLY_DTLS;
+            if has_room {
                 self.early.push_back(datagram.to_vec());
             }
-            return;
+            return has_room;
         }
-        self.feed_dtls(datagram, now);
+        self.feed_dtls(datagram, now)
     }
 
-    fn feed_dtls(&mut self, datagram: &[u8], now: Instant) {
-        let Some(dtls) = self.dtls.as_mut() else {
-            return;
-        };
-        if !matches!(self.dtls_state, DtlsState::Failed | DtlsState::Closed) {
-            dtls.handle_datagram(datagram, now);
-        }
+    fn feed_dtls(&mut self, datagram: &[u8], now: Instant) -> bool {
+        let is_over = matches!(self.dtls_state, DtlsState::Failed | DtlsState::Closed);
+        self.dtls
+            .as_mut()
+            .filter(|_| !is_over)
+            .is_some_and(|dtls| dtls.handle_datagram(datagram, now))
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
@@ -402,251 +432,5 @@ impl Transport {
         .into_iter()
         .flatten()
         .min()
-    }
-
-    /// Moves everything that waits: datagrams to `egress`, reports to `events`.
-    pub(crate) fn drain(
-        &mut self,
-        now: Instant,
-        egress: &mut Egress,
-        events: &mut Vec<TransportEvent>,
-    ) {
-        if self.over {
-            return;
-        }
-        self.drain_ice(egress, events);
-        if self.path.is_some() && self.dtls.is_some() {
-            self.start_dtls(now, events);
-            while let Some(datagram) = self.early.pop_front() {
-                self.feed_dtls(&datagram, now);
-            }
-            // SCTP output rides on DTLS and DTLS input feeds SCTP, so go round until both are quiet.
-            for _ in 0..8 {
-                self.drain_dtls(now, egress, events);
-                if !self.drain_data(now) {
-                    break;
-                }
-            }
-        }
-        if self
-            .handshake_deadline
-            .is_some_and(|deadline| deadline <= now)
-        {
-            self.handshake_deadline = None;
-            if self.dtls_state == DtlsState::Connecting {
-                self.change_dtls(DtlsState::Failed, events);
-            }
-        }
-    }
-
-    fn drain_ice(&mut self, egress: &mut Egress, events: &mut Vec<TransportEvent>) {
-        events.extend(self.discovered.drain(..).map(TransportEvent::Discovered));
-        while let Some(transmit) = self.ice.poll_transmit() {
-            let Some(local) = self.local_of(transmit.source, transmit.proto) else {
-                continue;
-            };
-            if self.is_kept_off(local, transmit.destination) {
-                continue;
-            }
-            let socket = local.socket;
-            let bytes: &[u8] = &transmit.contents;
-            // Binding request: type 0x0001 (RFC 8489 §5), transaction id at bytes 8 to 20.
-            if bytes.starts_with(&[0x00, 0x01])
-                && let Some(id) = bytes
-                    .get(8..20)
-                    .and_then(|id| <[u8; 12]>::try_from(id).ok())
-            {
-                events.push(TransportEvent::CheckSent(id));
-            }
-            self.bytes_sent += bytes.len() as u64;
-            egress.push(socket, transmit.destination, self.dscp, bytes);
-        }
-        while let Some(event) = self.ice.poll_event() {
-            match event {
-                IceAgentEvent::IceRestart(_) => {}
-                IceAgentEvent::IceConnectionStateChange(state) => {
-                    if state != IceConnectionState::Checking {
-                        self.restarting = false;
-                    }
-                    match state {
-                        // The old pair goes on while ICE restarts; else it stopped answering, and
-                        // requests of the peer alone do not make up for that.
-                        IceConnectionState::New | IceConnectionState::Checking => {
-                            self.consent &= self.restarting;
-                        }
-                        IceConnectionState::Connected | IceConnectionState::Completed => {
-                            self.consent = true;
-                        }
-                        IceConnectionState::Disconnected => self.consent = false,
-                    }
-                    if self.ice_state != state {
-                        self.ice_state = state;
-                        events.push(TransportEvent::Ice(state));
-                    }
-                }
-                // Told by itself, with the socket.
-                IceAgentEvent::DiscoveredRecv { .. } => {}
-                IceAgentEvent::NominatedSend {
-                    proto,
-                    source,
-                    destination,
-                } => {
-                    if let Some(local) = self.local_of(source, proto) {
-                        let path = Path {
-                            socket: local.socket,
-                            remote: destination,
-                        };
-                        if self.path != Some(path) {
-                            let selected = self.selected(path, local);
-                            self.path = Some(path);
-                            events.push(selected);
-                            egress.relays_mut().select(path.socket, path.remote);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    fn selected(&self, path: Path, local: &Local) -> TransportEvent {
-        let of_ice = |mut candidates: Box<dyn Iterator<Item = Candidate> + '_>, addr| {
-            candidates
-                .find(|candidate| candidate.addr() == addr && candidate.proto() == local.protocol)
-                .map(|candidate| candidate.to_sdp_string())
-                .unwrap_or_default()
-        };
-        TransportEvent::Selected {
-            path,
-            local: local
-                .line
-                .clone()
-                .unwrap_or_else(|| of_ice(Box::new(self.ice.local_candidates()), local.base)),
-            remote: of_ice(Box::new(self.ice.remote_candidates()), path.remote),
-        }
-    }
-
-    fn local_of(&self, source: SocketAddr, protocol: Protocol) -> Option<&Local> {
-        self.locals
-            .iter()
-            .find(|local| local.base == source && local.protocol == protocol)
-    }
-
-    /// The path is there: the handshake may begin.
-    fn start_dtls(&mut self, now: Instant, events: &mut Vec<TransportEvent>) {
-        if self.dtls_state == DtlsState::New {
-            self.change_dtls(DtlsState::Connecting, events);
-            self.handshake_deadline = Some(now + HANDSHAKE_TIMEOUT);
-            if let Some(dtls) = self.dtls.as_mut() {
-                dtls.start(now);
-            }
-        }
-    }
-
-    fn drain_dtls(&mut self, now: Instant, egress: &mut Egress, events: &mut Vec<TransportEvent>) {
-        let (Some(path), Some(mut dtls)) = (self.path, self.dtls.take()) else {
-            return;
-        };
-        while let Some(datagram) = dtls.poll_datagram() {
-            self.bytes_sent += datagram.len() as u64;
-            egress.push(path.socket, path.remote, self.dscp, &datagram);
-        }
-        while let Some(event) = dtls.poll_event() {
-            self.handle_dtls_event(event, now, events);
-        }
-        self.dtls = Some(dtls);
-    }
-
-    fn handle_dtls_event(
-        &mut self,
-        event: DtlsEvent,
-        now: Instant,
-        events: &mut Vec<TransportEvent>,
-    ) {
-        // What comes after the end concerns nobody.
-        if matches!(self.dtls_state, DtlsState::Failed | DtlsState::Closed) {
-            return;
-        }
-        match event {
-            DtlsEvent::Connected { certificate, srtp } => {
-                self.handshake_deadline = None;
-                let Some(remote) = self.remote.as_ref() else {
-                    return;
-                };
-                let client = remote.active;
-                if !remote
-                    .fingerprints
-                    .iter()
-                    .any(|known| certificate::matches(&certificate, known))
-                {
-                    tracing::warn!("peer certificate does not match the signalled fingerprint");
-                    return self.change_dtls(DtlsState::Failed, events);
-                }
-                self.peer_certificate = Some(certificate);
-                if let Some((profile, material)) = srtp {
-                    events.push(TransportEvent::Keys {
-                        profile,
-                        material,
-                        client,
-                    });
-                }
-                self.change_dtls(DtlsState::Connected, events);
-                if let Some(data) = self.data.as_mut() {
-                    data.start(client, now);
-                }
-            }
-            DtlsEvent::Data(message) => {
-                if let Some(data) = self.data.as_mut() {
-                    data.handle_datagram(&message, now);
-                }
-            }
-            DtlsEvent::Closed => self.change_dtls(DtlsState::Closed, events),
-            DtlsEvent::Failed => self.change_dtls(DtlsState::Failed, events),
-        }
-    }
-
-    /// Hands SCTP packets to DTLS; true when there was one.
-    fn drain_data(&mut self, now: Instant) -> bool {
-        if self.dtls_state != DtlsState::Connected {
-            return false;
-        }
-        let (Some(data), Some(dtls)) = (self.data.as_mut(), self.dtls.as_mut()) else {
-            return false;
-        };
-        let mut moved = false;
-        while let Some(packet) = data.poll_transmit(now) {
-            moved = true;
-            if !dtls.send(&packet) {
-                tracing::debug!("SCTP packet not sent");
-            }
-        }
-        moved
-    }
-
-    fn change_dtls(&mut self, state: DtlsState, events: &mut Vec<TransportEvent>) {
-        if self.dtls_state != state {
-            self.dtls_state = state;
-            events.push(TransportEvent::Dtls(state));
-            if matches!(state, DtlsState::Closed | DtlsState::Failed)
-                && let Some(data) = self.data.as_mut()
-            {
-                data.end();
-            }
-        }
-    }
-
-    /// Tells the peer that we leave (close_notify, RFC 6347).
-    pub(crate) fn close(&mut self, egress: &mut Egress) {
-        self.over = true;
-        let (Some(path), Some(dtls)) = (self.path, self.dtls.as_mut()) else {
-            return;
-        };
-        if self.dtls_state != DtlsState::Connected {
-            return;
-        }
-        dtls.close();
-        while let Some(datagram) = dtls.poll_datagram() {
-            self.bytes_sent += datagram.len() as u64;
-            egress.push(path.socket, path.remote, self.dscp, &datagram);
-        }
     }
 }

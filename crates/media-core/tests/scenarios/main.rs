@@ -18,6 +18,7 @@ mod feedback;
 mod flow;
 mod forwarding;
 mod hubs;
+mod joining;
 mod keyframes;
 mod layers;
 mod loss;

@@ -32,7 +32,7 @@ const LARGE: u8 = 2;
 #[derive(Debug)]
 pub struct TwccReceiver {
     unwrapper: Unwrapper,
-    /// Arrival in µs since the epoch, by sequence number modulo the window.
+    /// Arrival in µs since the epoch, by sequence number modulo the window; empty until the first.
     arrivals: Vec<i64>,
     epoch: Option<Instant>,
     /// First sequence number to report next.
@@ -54,7 +54,7 @@ impl TwccReceiver {
     pub fn new() -> Self {
         Self {
             unwrapper: Unwrapper::new(),
-            arrivals: vec![NONE; WINDOW],
+            arrivals: Vec::new(),
             epoch: None,
             base: None,
             unreported: 0,
@@ -66,6 +66,9 @@ impl TwccReceiver {
     /// Records the arrival of transport-wide sequence number `seq`. Duplicates keep their first arrival; numbers more
     /// than 1024 behind are ignored.
     pub fn record(&mut self, seq: u16, now: Instant) {
+        if self.arrivals.is_empty() {
+            self.arrivals = vec![NONE; WINDOW];
+        }
         let newest = self.unwrapper.newest();
         let seq = self.unwrapper.unwrap(seq);
         match newest {

@@ -154,6 +154,7 @@ impl Router {
                 wanted = Some(waiting.track);
             }
         }
+        out.end_batch(now);
         let is_ready = out.is_ready_to_switch(now);
         if let Some(track) = wanted {
             self.want_keyframe(track);

@@ -4,7 +4,7 @@ use super::timer;
 use std::io;
 
 /// A datagram that OpenSSL wrote.
-pub(super) struct Written {
+pub(super) struct Datagram {
     /// Which copy of its flight it belongs to; 0 is to be sent now.
     pub(super) copy: u32,
     pub(super) bytes: Vec<u8>,
@@ -14,7 +14,7 @@ pub(super) struct Written {
 #[derive(Default)]
 pub(super) struct Link {
     pub(super) incoming: Option<Vec<u8>>,
-    pub(super) outgoing: Vec<Written>,
+    pub(super) outgoing: Vec<Datagram>,
 }
 
 impl io::Read for Link {
@@ -31,7 +31,7 @@ impl io::Read for Link {
 
 impl io::Write for Link {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.outgoing.push(Written {
+        self.outgoing.push(Datagram {
             copy: timer::copy(),
             bytes: bytes.to_vec(),
         });

@@ -5,38 +5,59 @@
 //! (RFC 6347 §4.1.2.7 asks for as much).
 
 /// Record header (RFC 6347 §4.1).
-const HEADER: usize = 13;
+pub(super) const HEADER: usize = 13;
 /// Header of a handshake message (RFC 6347 §4.2.2).
 const MESSAGE_HEADER: usize = 12;
 /// Handshake messages longer than this are none; a chain of certificates is the longest.
 const MAX_MESSAGE: usize = 64 * 1024;
 
-const CHANGE_CIPHER_SPEC: u8 = 20;
-const ALERT: u8 = 21;
-const HANDSHAKE: u8 = 22;
-const APPLICATION_DATA: u8 = 23;
+pub(super) const CHANGE_CIPHER_SPEC: u8 = 20;
+pub(super) const ALERT: u8 = 21;
+pub(super) const HANDSHAKE: u8 = 22;
+pub(super) const APPLICATION_DATA: u8 = 23;
 const FATAL: u8 = 2;
 
-/// How far a session is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// Records in the clear, and encrypted ones that came early: OpenSSL keeps those in buffers of
-    /// 16 kB each until it can open them, so only so many more are let through.
-    Handshake { early: u32 },
-    /// Encrypted records alone.
-    Established,
+/// A record as it came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Record<'a> {
+    pub(super) kind: u8,
+    pub(super) epoch: u16,
+    /// 48 bits.
+    pub(super) sequence: u64,
+    pub(super) body: &'a [u8],
+    /// Header and body.
+    pub(super) whole: &'a [u8],
 }
 
-/// The records that make sense at this stage, in their order.
-pub(super) fn sift(mut datagram: &[u8], stage: &mut Stage) -> Vec<u8> {
+/// The records that make sense during a handshake, in their order.
+///
+/// OpenSSL keeps encrypted ones that come early in buffers of 16 kB each until it can open them, so
+/// only `early` more of them are let through.
+pub(super) fn sift(datagram: &[u8], early: &mut u32) -> Vec<u8> {
     let mut kept = Vec::with_capacity(datagram.len());
-    while let Some((record, rest)) = split(datagram) {
-        if makes_sense(record, stage) {
-            kept.extend_from_slice(record);
+    for record in each(datagram) {
+        if makes_sense(&record, early) {
+            kept.extend_from_slice(record.whole);
         }
-        datagram = rest;
     }
     kept
+}
+
+/// All records, up to the first thing that is none.
+pub(super) fn each(mut datagram: &[u8]) -> impl Iterator<Item = Record<'_>> {
+    std::iter::from_fn(move || {
+        let (whole, rest) = split(datagram)?;
+        datagram = rest;
+        let (header, body) = whole.split_at_checked(HEADER)?;
+        let numbers = u64::from_be_bytes(*header.get(3..11)?.first_chunk()?);
+        Some(Record {
+            kind: header[0],
+            epoch: u16::try_from(numbers >> 48).unwrap_or(u16::MAX),
+            sequence: numbers & 0xffff_ffff_ffff,
+            body,
+            whole,
+        })
+    })
 }
 
 /// The first record and what follows it; `None` when the rest is no record.
@@ -49,17 +70,15 @@ fn split(datagram: &[u8]) -> Option<(&[u8], &[u8])> {
     (is_record && whole <= datagram.len()).then(|| datagram.split_at(whole))
 }
 
-fn makes_sense(record: &[u8], stage: &mut Stage) -> bool {
-    let epoch = u16::from_be_bytes([record[3], record[4]]);
-    let body = &record[HEADER..];
-    match (stage, epoch) {
-        (Stage::Established, epoch) => epoch == 1,
-        (Stage::Handshake { early }, 1) => {
+fn makes_sense(record: &Record<'_>, early: &mut u32) -> bool {
+    let body = record.body;
+    match record.epoch {
+        1 => {
             let room = *early > 0;
             *early = early.saturating_sub(1);
             room
         }
-        (Stage::Handshake { early }, 0) => match record[0] {
+        0 => match record.kind {
             HANDSHAKE => is_message(body),
             CHANGE_CIPHER_SPEC if body == [1] => {
                 // From here on OpenSSL opens encrypted records or drops them.
@@ -71,7 +90,7 @@ fn makes_sense(record: &[u8], stage: &mut Stage) -> bool {
             APPLICATION_DATA => false,
             _ => false,
         },
-        (Stage::Handshake { .. }, _) => false,
+        _ => false,
     }
 }
 
@@ -111,24 +130,12 @@ mod tests {
         record
     }
 
-    const HANDSHAKING: Stage = Stage::Handshake { early: 2 };
-
     #[test]
     fn records_before_a_damaged_one_are_kept() {
         let hello_done = record(HANDSHAKE, 0, &[14, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0]);
         let mut datagram = hello_done.clone();
         datagram.extend_from_slice(&record(CHANGE_CIPHER_SPEC, 0, &[1])[..13]);
-        assert_eq!(sift(&datagram, &mut HANDSHAKING.clone()), hello_done);
-    }
-
-    #[test]
-    fn nothing_in_the_clear_passes_once_keys_are_agreed_on() {
-        for kind in 0..=255 {
-            let datagram = record(kind, 0, &[2, 40]);
-            assert!(sift(&datagram, &mut Stage::Established).is_empty());
-        }
-        let datagram = record(APPLICATION_DATA, 1, &[0; 40]);
-        assert_eq!(sift(&datagram, &mut Stage::Established), datagram);
+        assert_eq!(sift(&datagram, &mut 2), hello_done);
     }
 
     #[test]
@@ -141,15 +148,15 @@ mod tests {
             [1, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
         ] {
             let datagram = record(HANDSHAKE, 0, &body);
-            assert!(sift(&datagram, &mut HANDSHAKING.clone()).is_empty());
+            assert!(sift(&datagram, &mut 2).is_empty());
         }
     }
 
     #[test]
     fn encrypted_records_that_come_early_are_bounded() {
-        let mut stage = HANDSHAKING;
+        let mut early = 2;
         let datagram = record(HANDSHAKE, 1, &[0; 40]).repeat(5);
-        assert_eq!(sift(&datagram, &mut stage).len(), 2 * 53);
-        assert!(sift(&datagram, &mut stage).is_empty());
+        assert_eq!(sift(&datagram, &mut early).len(), 2 * 53);
+        assert!(sift(&datagram, &mut early).is_empty());
     }
 }

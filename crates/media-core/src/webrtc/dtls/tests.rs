@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::certificate::Certificate;
-use openssl::ssl::{SslMethod, SslVerifyMode};
+use openssl::ssl::{SslContext, SslMethod, SslVerifyMode};
 use salono_media_api::CertificateKind;
 
 /// One way.
@@ -224,9 +224,40 @@ fn a_peer_that_knows_aes_cm_alone_gets_it() {
     }
 }
 
+#[test]
+fn messages_go_both_ways_with_every_cipher() {
+    for (key, names) in [
+        (CertificateKind::Ecdsa, "ECDHE-ECDSA-"),
+        (CertificateKind::Rsa, "ECDHE-RSA-"),
+    ] {
+        let server = Certificate::generate_kind(key).unwrap();
+        for cipher in [
+            "AES128-GCM-SHA256",
+            "AES256-GCM-SHA384",
+            "CHACHA20-POLY1305",
+        ] {
+            let client = foreign_with("SRTP_AEAD_AES_128_GCM", &format!("{names}{cipher}"));
+            let mut wire = Wire::with_contexts(&client, server.context());
+            wire.run(Duration::from_secs(1));
+            wire.assert_connected();
+            for side in 0..2 {
+                assert!(wire.sides[side].send(cipher.as_bytes()), "{cipher}");
+            }
+            wire.run(Duration::from_secs(1));
+            let expected = vec![cipher.as_bytes().to_vec()];
+            assert_eq!(wire.data, [expected.clone(), expected]);
+        }
+    }
+}
+
 /// A client with SRTP profiles of its own choice.
 fn foreign(profiles: &str) -> SslContext {
+    foreign_with(profiles, "DEFAULT")
+}
+
+fn foreign_with(profiles: &str, ciphers: &str) -> SslContext {
     let mut context = SslContext::builder(SslMethod::dtls()).unwrap();
+    context.set_cipher_list(ciphers).unwrap();
     context.set_tlsext_use_srtp(profiles).unwrap();
     context.set_verify(SslVerifyMode::NONE);
     let group = openssl::ec::EcGroup::from_curve_name(openssl::nid::Nid::X9_62_PRIME256V1).unwrap();

@@ -7,8 +7,7 @@
 //! and which nobody but OpenSSL could give to encrypted records. The copies wait in the session
 //! until they are due.
 //!
-//! This and `buffers` are the only modules of this crate with `unsafe`: the two calls are not in
-//! the safe binding.
+//! This is the only module of this crate with `unsafe`: the call is not in the safe binding.
 #![expect(unsafe_code, reason = "calls that the safe binding lacks")]
 
 use foreign_types::ForeignTypeRef;
