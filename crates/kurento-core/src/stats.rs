@@ -22,8 +22,8 @@ pub(crate) enum Counted {
     Inbound(u32),
     /// A sent stream, by its synchronisation source.
     Outbound(u32),
-    /// What a decoder would see of a kind, from the peer or to it.
-    Track { remote: bool, kind: MediaKind },
+    /// What a decoder would see of a stream, by its synchronisation source.
+    Track { remote: bool, ssrc: u32 },
     /// All tracks from the peer or to it.
     Stream { remote: bool },
     /// A codec, by its payload type.
@@ -269,6 +269,6 @@ impl ObjectModel {
 fn track_of(stream: &StreamStats) -> Counted {
     Counted::Track {
         remote: stream.direction == StreamDirection::Inbound,
-        kind: stream.kind,
+        ssrc: stream.ssrc,
     }
 }
