@@ -3,7 +3,7 @@
 CARGO ?= cargo
 NPM ?= npm
 MVN ?= mvn
-# Arguments of `make demo`, as in: make demo ARGS="--https 0.0.0.0:443"
+# Arguments of `make demo` and of `make bench-instructions`, as in: make demo ARGS="--https 0.0.0.0:443"
 ARGS ?=
 # What `make bench-sfu` measures. The servers get the second core, the load the others.
 SFU_ARGS ?= --target salono --target janus --target janus-loops --target floor --server-cores 1 \
@@ -34,7 +34,8 @@ target := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build js deps test-deps test format lint test-rust test-js test-e2e \
-	bench-startup bench-floor bench-leak bench-peers bench-sfu clean
+	bench-startup bench-floor bench-leak bench-memory bench-instructions bench-peers bench-sfu \
+	clean
 
 help: ## lists these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -103,6 +104,12 @@ bench-floor: build ## the least that forwarding a packet can cost here
 
 bench-leak: build ## whether endpoints leave anything behind, what each costs
 	$(target)/release/salono bench leak
+
+bench-memory: build ## what one endpoint takes of the memory, idle and receiving
+	$(target)/release/salono bench memory
+
+bench-instructions: test-deps ## instructions per forwarded packet, against the baseline
+	$(static_openssl) $(CARGO) run --release --locked -p salono-bench --bin instructions -- $(ARGS)
 
 bench-peers: ## installs and configures what bench-sfu compares with; starts nothing
 	scripts/bench-peers.sh $(target)/peers

@@ -36,6 +36,8 @@ if [ "$purpose" = test ]; then
     have javac || packages+=(default-jdk-headless)
     have mvn || packages+=(maven)
     have openssl || packages+=(openssl)
+    # Instructions per forwarded packet are counted by callgrind.
+    have valgrind || packages+=(valgrind)
 fi
 
 if ! have cargo; then

@@ -17,5 +17,5 @@ mod sinks;
 
 pub use cost::{Cost, median};
 pub use pattern::{Burst, Pacer, Pattern};
-pub use peer::{Callers, PeerError};
+pub use peer::{Callers, PeerError, Role};
 pub use sinks::{SinkReport, SinkSockets};

@@ -14,6 +14,9 @@ const FRAME_SIZES: [usize; 8] = [96, 112, 88, 104, 90, 114, 98, 98];
 /// How many times the mean a keyframe takes.
 const KEYFRAME_SIZE: usize = 4;
 
+/// VP8 payload descriptor (RFC 7741 §4.2) with a 15 bit picture id, as browsers send it.
+const VP8_DESCRIPTOR: usize = 4;
+
 /// Traffic of one publisher: frames of a camera and packets of a microphone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
@@ -145,6 +148,16 @@ impl Pattern {
 /// When number `number` is due at `rate` a second.
 fn nth(number: u64, rate: u64) -> Duration {
     Duration::from_nanos(number.saturating_mul(1_000_000_000) / rate.max(1))
+}
+
+/// Payload descriptor and first payload byte of a VP8 packet.
+pub(crate) fn vp8_head(frame: u64, is_first: bool, is_keyframe: bool) -> [u8; VP8_DESCRIPTOR + 1] {
+    // X: extensions follow; S: a partition begins.
+    let flags = 0x80 | if is_first { 0x10 } else { 0 };
+    // RFC 7741 §4.3: the lowest bit is clear in keyframes.
+    let inter = u8::from(!is_keyframe);
+    let [high, low] = (frame as u16 & 0x7fff).to_be_bytes();
+    [flags, 0x80, 0x80 | high, low, inter]
 }
 
 /// Keeps to a schedule in real time.

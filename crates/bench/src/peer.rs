@@ -3,7 +3,7 @@
 mod callers;
 mod keys;
 
-pub use callers::Callers;
+pub use callers::{Callers, Role};
 pub(crate) use keys::KeySlot;
 
 use salono_media_core::{Egress, SocketId};

@@ -2,6 +2,7 @@
 
 use super::window::{AUDIO, StampClock, VIDEO, Window, first_lengths};
 use crate::Burst;
+use crate::pattern::vp8_head;
 use crate::peer::{Buffers, Offered, Peer, PeerError, failed};
 use salono_media_api::MediaKind;
 use salono_media_core::SocketId;
@@ -14,9 +15,6 @@ use str0m::format::Codec;
 use str0m::media::{Mid, Pt};
 use str0m::rtp::{ExtensionValues, RtpWrite};
 use tokio::sync::oneshot;
-
-/// VP8 payload descriptor (RFC 7741 §4.2) with a 15 bit picture id, as browsers send it.
-const VP8_DESCRIPTOR: usize = 4;
 
 /// What is to be done about packets. Only goes forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -275,14 +273,4 @@ fn note(event: &Event, is_connected: &mut bool, keyframe_wanted: &mut bool) {
     } else if matches!(event, Event::KeyframeRequest(_)) {
         *keyframe_wanted = true;
     }
-}
-
-/// Payload descriptor and first payload byte of a VP8 packet.
-fn vp8_head(frame: u64, is_first: bool, is_keyframe: bool) -> [u8; VP8_DESCRIPTOR + 1] {
-    // X: extensions follow; S: a partition begins.
-    let flags = 0x80 | if is_first { 0x10 } else { 0 };
-    // RFC 7741 §4.3: the lowest bit is clear in keyframes.
-    let inter = u8::from(!is_keyframe);
-    let [high, low] = (frame as u16 & 0x7fff).to_be_bytes();
-    [flags, 0x80, 0x80 | high, low, inter]
 }

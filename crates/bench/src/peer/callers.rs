@@ -1,11 +1,16 @@
 //! Peers that call a server and do nothing else: for measurements of what a call costs.
 
 use super::{Buffers, LOOPBACK, Offered, Peer, PeerError, PeerFactory, failed};
+use crate::pattern::vp8_head;
+use crate::{Burst, Pacer, Pattern};
+use salono_media_api::MediaKind;
 use salono_media_engine::udp::SocketOptions;
 use std::thread;
 use std::time::{Duration, Instant};
 use str0m::Event;
-use str0m::media::Direction;
+use str0m::format::Codec;
+use str0m::media::{Direction, Mid};
+use str0m::rtp::RtpWrite;
 
 /// Pause before all peers are looked at again.
 const LOOK: Duration = Duration::from_millis(2);
@@ -16,6 +21,10 @@ pub struct Callers {
     factory: PeerFactory,
     buffers: Buffers,
     callers: Vec<Caller>,
+    /// How long the first one has sent so far.
+    streamed: Duration,
+    /// Packets of audio and of video that it has sent.
+    sequence: [u64; 2],
 }
 
 /// One of them.
@@ -23,7 +32,20 @@ struct Caller {
     peer: Peer,
     /// Our offer until it is answered.
     offer: Option<Offered>,
+    /// M-lines of audio and of video.
+    mids: [Option<Mid>; 2],
     connected: bool,
+    /// Packets that came.
+    received: u64,
+}
+
+/// What a caller wants to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Send and receive.
+    Caller,
+    /// Only receive.
+    Viewer,
 }
 
 impl Callers {
@@ -36,6 +58,8 @@ impl Callers {
             factory: PeerFactory::new(LOOPBACK)?,
             buffers: Buffers::new(),
             callers: Vec::new(),
+            streamed: Duration::ZERO,
+            sequence: [0; 2],
         })
     }
 
@@ -43,14 +67,20 @@ impl Callers {
     ///
     /// # Errors
     /// When it has no socket.
-    pub fn offer(&mut self) -> Result<String, PeerError> {
+    pub fn offer(&mut self, role: Role) -> Result<String, PeerError> {
+        let direction = match role {
+            Role::Caller => Direction::SendRecv,
+            Role::Viewer => Direction::RecvOnly,
+        };
         let mut peer = self.factory.peer(SocketOptions::default(), true)?;
-        let offer = peer.offer(true, Direction::SendRecv)?;
+        let offer = peer.offer(true, direction)?;
         let text = offer.sdp.clone();
         self.callers.push(Caller {
             peer,
+            mids: [offer.audio, offer.video],
             offer: Some(offer),
             connected: false,
+            received: 0,
         });
         Ok(text)
     }
@@ -83,19 +113,8 @@ impl Callers {
     pub fn connect(&mut self, patience: Duration) -> Result<(), PeerError> {
         let began = Instant::now();
         loop {
-            for Caller {
-                peer, connected, ..
-            } in &mut self.callers
-            {
-                peer.run(
-                    &mut self.buffers,
-                    |_, _, _| {},
-                    |event| {
-                        if let Event::Connected = event {
-                            *connected = true;
-                        }
-                    },
-                )?;
+            for caller in &mut self.callers {
+                caller.look(&mut self.buffers)?;
             }
             let missing = self.callers.iter().filter(|it| !it.connected).count();
             if missing == 0 {
@@ -109,5 +128,89 @@ impl Callers {
             }
             thread::park_timeout(LOOK);
         }
+    }
+
+    /// Lets the first caller send a camera and a microphone for `length` (more of it with each call),
+    /// while all receive. Returns how many of the others got something.
+    ///
+    /// # Errors
+    /// When one fails.
+    pub fn stream(&mut self, pattern: &Pattern, length: Duration) -> Result<usize, PeerError> {
+        let pacer = Pacer::start();
+        for mut burst in pattern.bursts().take_while(|burst| burst.at < length) {
+            pacer.wait_until(burst.at);
+            burst.at += self.streamed;
+            if let Some(first) = self.callers.first_mut() {
+                first.send(&burst, &mut self.sequence, &mut self.buffers)?;
+            }
+            for caller in &mut self.callers {
+                caller.look(&mut self.buffers)?;
+            }
+        }
+        self.streamed += length;
+        let others = self.callers.iter().skip(1);
+        Ok(others.filter(|caller| caller.received > 0).count())
+    }
+}
+
+impl Caller {
+    /// Takes in what arrived and does what is due.
+    fn look(&mut self, buffers: &mut Buffers) -> Result<(), PeerError> {
+        let Self {
+            peer,
+            connected,
+            received,
+            ..
+        } = self;
+        peer.run(
+            buffers,
+            |_, _, _| {},
+            |event| {
+                *connected |= matches!(event, Event::Connected);
+                *received += u64::from(matches!(event, Event::RtpPacket(_)));
+            },
+        )
+    }
+
+    /// Sends one frame or one audio packet; `sequence` counts those of audio and of video.
+    fn send(
+        &mut self,
+        burst: &Burst,
+        sequence: &mut [u64; 2],
+        buffers: &mut Buffers,
+    ) -> Result<(), PeerError> {
+        let is_video = burst.kind == MediaKind::Video;
+        let [audio, video] = self.mids;
+        let (mid, codec, clock) = if is_video {
+            (video, Codec::Vp8, 90_000)
+        } else {
+            (audio, Codec::Opus, 48_000)
+        };
+        let payload_type = self.peer.codec(codec)?.pt();
+        let time = (burst.at.as_nanos() * clock / 1_000_000_000) as u32;
+        let count = burst.packets().count();
+        for (index, bytes) in burst.packets().enumerate() {
+            let mut payload = vec![0x5a; bytes];
+            if is_video {
+                let head = vp8_head(burst.number, index == 0, burst.keyframe);
+                payload
+                    .iter_mut()
+                    .zip(head)
+                    .for_each(|(byte, head)| *byte = head);
+            }
+            let number = &mut sequence[usize::from(is_video)];
+            let now = Instant::now();
+            let packet = RtpWrite::new(payload_type, (*number).into(), time, now, payload)
+                .marker(is_video && index + 1 == count)
+                .nackable(is_video);
+            *number += 1;
+            let mut api = self.peer.rtc.direct_api();
+            let stream = mid.and_then(|mid| api.stream_tx_by_mid(mid, None));
+            stream
+                .ok_or_else(|| failed("the publisher has no stream"))?
+                .write_rtp(packet);
+            self.look(buffers)?;
+        }
+        Ok(())
     }
 }

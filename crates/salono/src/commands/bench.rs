@@ -1,6 +1,9 @@
 //! `salono bench`: measurements of this program on this machine, as Markdown on standard output.
 
+mod calls;
 mod leak;
+mod memory;
+mod process;
 mod sfu;
 mod startup;
 
@@ -23,6 +26,8 @@ pub(crate) enum Benchmark {
     Floor,
     /// Whether endpoints leave anything behind, and what each costs, about half a minute
     Leak(LeakArgs),
+    /// Memory per endpoint, idle and receiving audio and video, about half a minute
+    Memory(MemoryArgs),
     /// Forwarding, side by side with other servers and with the least that it can cost
     Sfu(Box<SfuArgs>),
     /// The load of `sfu`, which starts it
@@ -52,6 +57,28 @@ pub(crate) struct LeakArgs {
     pub(crate) batch: usize,
 }
 
+/// Of `salono bench memory`.
+#[derive(Debug, Args)]
+pub(crate) struct MemoryArgs {
+    /// Endpoints that are counted while nothing is sent
+    #[arg(long, value_name = "N", default_value_t = 400, value_parser = at_least_one())]
+    pub(crate) idle: u64,
+    /// Subscribers that are counted while they receive audio and video
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = at_least_one())]
+    pub(crate) active: u64,
+    /// Keep everybody for so long before they leave, to look at the server
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub(crate) hold: u64,
+    /// Start the server under a program, as in --under "valgrind --tool=massif"
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) under: Option<String>,
+}
+
+/// For numbers of which 0 makes no sense.
+fn at_least_one() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(1..=100_000)
+}
+
 /// Measures and prints.
 pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     let (mut left_behind, mut lossy) = (Vec::new(), Vec::new());
@@ -59,6 +86,11 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         Benchmark::Startup(args) => startup::measure(args)?,
         Benchmark::Leak(args) => {
             let report = leak::measure(args)?;
+            left_behind = report.findings();
+            report.print()
+        }
+        Benchmark::Memory(args) => {
+            let report = memory::measure(args)?;
             left_behind = report.findings();
             report.print()
         }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::thread;
 use std::time::Duration;
 
-use super::Usage;
+use crate::commands::bench::process::Usage;
 
 /// Part of the memory before by which the memory after may differ.
 const TOLERANCE: f64 = 0.1;

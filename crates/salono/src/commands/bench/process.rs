@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-use super::LeakError;
+use super::calls::MeasureError;
 
 /// How long a start, or an answer, may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -71,15 +72,23 @@ pub(super) struct MediaProcess {
 }
 
 impl MediaProcess {
-    /// Starts one on free ports of the loopback interface.
-    pub(super) async fn start() -> Result<Self, LeakError> {
-        let name = format!("salono-bench-leak-{}", std::process::id());
+    /// Starts one on free ports of the loopback interface; as an argument of the program `under`, if
+    /// one is named.
+    pub(super) async fn start(under: Option<&str>) -> Result<Self, MeasureError> {
+        let name = format!("salono-bench-{}", std::process::id());
         let folder = env::temp_dir().join(name);
         fs::create_dir_all(&folder)?;
         let ports = folder.join("ports.json");
         // A file of a process that had this id before.
         let _ = fs::remove_file(&ports);
-        let mut child = Command::new(env::current_exe()?)
+        let mut words: Vec<OsString> = under
+            .unwrap_or_default()
+            .split_whitespace()
+            .map(OsString::from)
+            .collect();
+        words.push(env::current_exe()?.into());
+        let mut child = Command::new(words.remove(0))
+            .args(words)
             .arg("media")
             .args(["--kurento", "127.0.0.1:0", "--http", "127.0.0.1:0"])
             .args(["--media-ip", "127.0.0.1", "--log", "error"])
@@ -87,7 +96,6 @@ impl MediaProcess {
             .arg(&ports)
             .arg("--data-dir")
             .arg(&folder)
-            .env("SALONO_KURENTO_REQUEST_CACHE", "false")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -115,7 +123,7 @@ impl MediaProcess {
     }
 
     /// What it uses once everything that was released is gone.
-    pub(super) async fn settled(&self) -> Result<Usage, LeakError> {
+    pub(super) async fn settled(&self) -> Result<Usage, MeasureError> {
         // A shard carries commands out in order, so what it answers comes after the releases.
         let mut barriers = Vec::new();
         for _ in 0..self.shards {
@@ -138,11 +146,13 @@ impl MediaProcess {
     }
 
     /// What it uses now.
-    pub(super) async fn usage(&self) -> Result<Usage, LeakError> {
+    pub(super) async fn usage(&self) -> Result<Usage, MeasureError> {
         let id = self
             .child
             .id()
             .ok_or_else(|| io::Error::other("the media server has ended"))?;
+        // First, since memory is given back before counters of it are published.
+        let metrics = self.metrics().await?;
         let process = PathBuf::from(format!("/proc/{id}"));
         let status = fs::read_to_string(process.join("status"))?;
         let udp = udp_inodes(&process)?;
@@ -159,7 +169,6 @@ impl MediaProcess {
                 .and_then(|rest| rest.strip_suffix(']'));
             udp_sockets += u64::from(inode.is_some_and(|inode| udp.contains(inode)));
         }
-        let metrics = self.metrics().await?;
         Ok(Usage {
             resident_kib: number(&status, "VmRSS:"),
             threads: number(&status, "Threads:"),
