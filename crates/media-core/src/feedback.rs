@@ -1,8 +1,11 @@
 //! RTCP of one peer: what we report and ask for, and what we do about what it reports and asks.
 
+mod bound;
+
 use crate::egress::Egress;
 use crate::peer::Peer;
 use crate::track::{Clock, OutSlot, Router, TrackSlot};
+use bound::Bound;
 use salono_media_api::{Bitrate, Event, MediaKind, ShardMetrics};
 use salono_rtp::recv::TwccReceiver;
 use salono_rtp::rtcp::{Compound, Packet, ReportBlock, Writer};
@@ -189,6 +192,7 @@ impl Peer {
     ) {
         for transport in 0..self.feedback.twcc.len() {
             let mut from = 0;
+            let mut bound = self.bound(transport, router, now);
             while from < self.lines.len() {
                 // What of this transport fits into one compound packet.
                 let mut tracks = [None; LINES_PER_REPORT];
@@ -202,7 +206,8 @@ impl Peer {
                     }
                 }
                 let (tracks, outs) = (&tracks[..count], &outs[..count]);
-                self.send_report(transport, tracks, outs, router, egress, clock, now);
+                let bound = bound.take();
+                self.send_report(transport, tracks, outs, bound, router, egress, clock, now);
             }
         }
     }
@@ -214,6 +219,7 @@ impl Peer {
         transport: usize,
         tracks: &[Option<TrackSlot>],
         outs: &[Option<OutSlot>],
+        bound: Option<Bound>,
         router: &mut Router,
         egress: &mut Egress,
         clock: Clock,
@@ -224,7 +230,7 @@ impl Peer {
         let local_ssrc = self.local_ssrc();
         self.send_rtcp(transport, egress, |writer| {
             let mut blocks: Vec<ReportBlock> = Vec::new();
-            for slot in tracks.clone() {
+            for slot in tracks {
                 for layer in router.layer_tracks(*slot).into_iter().flatten() {
                     let track = router.track_mut(layer);
                     blocks.extend(track.and_then(|track| track.report_block(now)));
@@ -246,32 +252,11 @@ impl Peer {
                 let _ = writer.canonical_name(local_ssrc, &cname);
                 reported = true;
             }
-            for slot in tracks {
-                let cap = router.caps(*slot).bitrate();
-                if let Some(track) = router.track_mut(*slot) {
-                    track.set_downstream_cap(cap);
-                    reported |= track.write_remb(writer, now);
-                }
+            if let Some(bound) = bound {
+                reported |= bound.write(local_ssrc, writer);
             }
             reported
         });
-    }
-
-    /// Tells the publisher of a track at once that it is to send less, or may send more.
-    pub(crate) fn send_cap(
-        &mut self,
-        slot: TrackSlot,
-        router: &mut Router,
-        egress: &mut Egress,
-        now: Instant,
-    ) {
-        let cap = router.caps(slot).bitrate();
-        let Some(track) = router.track_mut(slot) else {
-            return;
-        };
-        track.set_downstream_cap(cap);
-        let transport = track.transport();
-        self.send_rtcp(transport, egress, |writer| track.write_remb(writer, now));
     }
 
     /// Ends what we send (RFC 3550 §6.3.7).

@@ -4,6 +4,8 @@ mod feedback;
 mod layers;
 mod mirror;
 
+pub(crate) use feedback::Share;
+
 use super::latency::Latency;
 use super::layers::Rates;
 use super::router::{LayerName, OutSlot, TrackSlot};
@@ -25,7 +27,7 @@ use std::time::{Duration, Instant};
 const MAX_FRESH: usize = 512;
 
 /// A REMB that limits nothing.
-const UNLIMITED_BPS: u64 = 1_000_000_000;
+pub(crate) const UNLIMITED_BPS: u64 = 1_000_000_000;
 /// Such reports after a cap is gone; one of them arrives.
 const LIFTS: u8 = 5;
 

@@ -8,7 +8,7 @@ mod outbound;
 mod router;
 
 pub(crate) use clock::Clock;
-pub(crate) use inbound::{Inbound, Taken};
+pub(crate) use inbound::{Inbound, Share, Taken, UNLIMITED_BPS};
 pub(crate) use layers::{Layer, Qualities, Quality};
 pub(crate) use outbound::{Destination, Outbound};
 pub(crate) use router::{OutSlot, Router, TrackSlot, layer_names};

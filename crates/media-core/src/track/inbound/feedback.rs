@@ -10,6 +10,18 @@ use salono_rtp::time;
 use salono_sdp::negotiate::NegotiatedCodec;
 use std::time::{Duration, Instant};
 
+/// What one stream may take of what its publisher sends, in bits per second.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Share {
+    pub(crate) ssrc: u32,
+    /// `None` is no limit.
+    pub(crate) limit: Option<u64>,
+    /// What it takes now.
+    pub(crate) taken: u64,
+    /// The publisher is to be told now.
+    pub(crate) is_due: bool,
+}
+
 impl Inbound {
     // Keyframes.
 
@@ -129,46 +141,57 @@ impl Inbound {
         }
     }
 
-    /// Writes the bitrate that the publisher shall keep to, if it is time for one: the receiver's
-    /// estimate, or, where the publisher estimates for itself, the cap alone.
-    pub(crate) fn write_remb(&mut self, writer: &mut Writer<'_>, now: Instant) -> bool {
-        let Some(ssrc) = self.ssrc else {
-            return false;
-        };
-        let Some(remb) = self.remb.as_mut() else {
-            let bitrate = match self.cap.bitrate() {
-                _ if !self.cap.is_possible => return false,
-                0 if self.cap.lifts == 0 => return false,
+    /// What of this track goes into the bound of its publisher: the receiver's estimate, or, where the publisher
+    /// estimates for itself, the cap alone. `None` when nobody can be asked.
+    pub(crate) fn share(&mut self, now: Instant) -> Option<Share> {
+        let ssrc = self.ssrc.filter(|_| self.cap.is_possible)?;
+        let taken = self.meter.bits_per_second(now);
+        let (limit, is_due) = if self.remb.is_some() {
+            let estimate = self.estimate(taken, now);
+            let known = self.requests.remb.map(Bitrate::as_bps);
+            (estimate.or(known), estimate.is_some())
+        } else {
+            match self.cap.bitrate() {
                 0 => {
-                    self.cap.lifts -= 1;
-                    UNLIMITED_BPS
+                    let is_due = self.cap.lifts > 0;
+                    self.cap.lifts = self.cap.lifts.saturating_sub(1);
+                    (None, is_due)
                 }
-                cap => cap,
-            };
-            self.requests.remb = Some(Bitrate::bps(bitrate));
-            return writer.remb(self.local_ssrc, bitrate, &[ssrc]).is_ok();
+                cap => (Some(cap), true),
+            }
         };
+        if is_due {
+            self.requests.remb = Some(Bitrate::bps(limit.unwrap_or(UNLIMITED_BPS)));
+        }
+        Some(Share {
+            ssrc,
+            limit,
+            taken,
+            is_due,
+        })
+    }
+
+    /// What the path from the publisher carries; `None` when nothing new is known.
+    fn estimate(&mut self, taken: u64, now: Instant) -> Option<u64> {
+        let remb = self.remb.as_mut()?;
         let (packets, lost) = (self.statistics.packets(), self.statistics.cumulative_lost());
         let arrived = packets.saturating_sub(self.remb_base.0);
         let missing = u64::try_from(lost.saturating_sub(self.remb_base.1)).unwrap_or(0);
         if arrived == 0 {
-            return false;
+            return None;
         }
         let fraction = (missing * 256)
             .checked_div(arrived + missing)
             .unwrap_or(0)
             .min(255);
         let interval = recv::Interval {
-            bitrate_bps: self.meter.bits_per_second(now),
+            bitrate_bps: taken,
             fraction_lost: fraction as u8,
             packets: u32::try_from(arrived).unwrap_or(u32::MAX),
         };
-        let Some(bitrate) = remb.update(interval, now) else {
-            return false;
-        };
+        let bitrate = remb.update(interval, now)?;
         self.remb_base = (packets, lost);
-        self.requests.remb = Some(Bitrate::bps(bitrate));
-        writer.remb(self.local_ssrc, bitrate, &[ssrc]).is_ok()
+        Some(bitrate)
     }
 
     /// When something of the above is due next.
