@@ -42,7 +42,7 @@ async fn run(args: &LeakArgs) -> Result<LeakReport, MeasureError> {
     for _ in 0..WARM_UP {
         call(&measured, batch, &mut peak).await?;
     }
-    let before = measured.settled().await?;
+    let before = measured.settled(idle.files).await?;
     peak = before;
     let began = Instant::now();
     let mut done = 0;
@@ -52,7 +52,7 @@ async fn run(args: &LeakArgs) -> Result<LeakReport, MeasureError> {
         done += size;
     }
     let took = began.elapsed();
-    let after = measured.settled().await?;
+    let after = measured.settled(before.files).await?;
     Ok(LeakReport {
         endpoints: done,
         batch,

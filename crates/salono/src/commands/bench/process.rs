@@ -122,8 +122,9 @@ impl MediaProcess {
         self.shards
     }
 
-    /// What it uses once everything that was released is gone.
-    pub(super) async fn settled(&self) -> Result<Usage, MeasureError> {
+    /// What it uses once everything that was released is gone, and no more than so many files are open: the
+    /// connection that asked for the counters last may still be about to close.
+    pub(super) async fn settled(&self, files: u64) -> Result<Usage, MeasureError> {
         // A shard carries commands out in order, so what it answers comes after the releases.
         let mut barriers = Vec::new();
         for _ in 0..self.shards {
@@ -138,7 +139,8 @@ impl MediaProcess {
         let began = Instant::now();
         loop {
             let usage = self.usage().await?;
-            if usage.elements == 0 && usage.pipelines == 0 || began.elapsed() > PATIENCE {
+            let is_settled = usage.elements == 0 && usage.pipelines == 0 && usage.files <= files;
+            if is_settled || began.elapsed() > PATIENCE {
                 return Ok(usage);
             }
             sleep(LOOK).await;
