@@ -95,8 +95,11 @@ const NO_IO: &[&str] = &[
 ];
 
 /// The crates that may know a serialised form. Others that need a JSON value take the one that
-/// `kurento-model` re-exports.
+/// `kurento-model` re-exports. Values of seam C leave the process, so `media-api` derives it for them.
 const SERDE: &[&str] = &[
+    "media-api",
+    "media-engine",
+    "media-gst",
     "kurento-model",
     "room-proto",
     "jsonrpc",

@@ -119,6 +119,9 @@ impl ObjectModel {
     /// An element reported something. Elements that are gone already are ignored.
     pub(crate) fn element_event(&mut self, key: u64, event: ElementEvent, now: Now) {
         match event {
+            ElementEvent::Processor(event) => {
+                tracing::debug!(key, ?event, "no class here reports this");
+            }
             ElementEvent::IceCandidateFound(candidate) => {
                 let candidate = candidate_value(candidate);
                 self.raise_with(key, "IceCandidateFound", [("candidate", candidate)], now);
@@ -345,6 +348,9 @@ fn session_error(error: &MediaError, code: ErrorCode, text: &str) -> Error {
         | MediaErrorKind::Gather
         | MediaErrorKind::Candidate
         | MediaErrorKind::Limit
+        | MediaErrorKind::Unavailable
+        | MediaErrorKind::Seek
+        | MediaErrorKind::PropertyType
         | MediaErrorKind::IllegalParam => error_of(error, code, text),
     }
 }
@@ -354,7 +360,7 @@ fn session_error(error: &MediaError, code: ErrorCode, text: &str) -> Error {
 fn error_of(error: &MediaError, code: ErrorCode, text: &str) -> Error {
     let (code, text) = match error.kind {
         MediaErrorKind::NotFound => (ErrorCode::MediaObjectNotFound, "Object not found"),
-        MediaErrorKind::NotSupported => {
+        MediaErrorKind::NotSupported | MediaErrorKind::Unavailable => {
             return Error::new(
                 ErrorCode::MediaObjectOperationNotSupported,
                 error.message.as_str(),
@@ -380,6 +386,11 @@ fn error_of(error: &MediaError, code: ErrorCode, text: &str) -> Error {
         ),
         MediaErrorKind::Candidate => (ErrorCode::IceAddCandidateError, "Error adding candidate"),
         MediaErrorKind::Limit => (ErrorCode::NotEnoughResources, "Reached a limit"),
+        MediaErrorKind::Seek => (ErrorCode::MediaObjectIllegalParam, "Seek fails"),
+        MediaErrorKind::PropertyType => (
+            ErrorCode::MediaObjectIllegalParam,
+            "Property type not implemented",
+        ),
         MediaErrorKind::IllegalParam => (ErrorCode::MediaObjectIllegalParam, "Illegal parameter"),
     };
     if error.message.is_empty() {

@@ -6,6 +6,7 @@ mod graphviz;
 use salono_jsonrpc::{Limits, kurento};
 use salono_kurento_core::{Config, ConnectionKey, Effect, HostFacts, Now, ObjectModel};
 use salono_kurento_model::{ErrorCode, Registry, Value, json, wire::ServerMessage};
+use salono_media_api::processing::ProcessorReply;
 use salono_media_api::{
     AudioLevel, Bitrate, CandidatePairState, CandidatePairStats, CandidateStats, CertificateStats,
     CodecStats, Command, ConnectionState, DataChannelState, DataChannelStats, DtlsState,
@@ -432,6 +433,7 @@ impl World {
                     Reply::Description(negotiated.then(|| text.to_owned())),
                 )
             }
+            Op::Call { token, .. } => (token, Reply::Processed(ProcessorReply::Done)),
             Op::Stats { token, .. } => (token, Reply::Stats(Box::new(statistics()))),
             Op::CreatePipeline
             | Op::ReleasePipeline
@@ -443,6 +445,7 @@ impl World {
             | Op::SetBandwidth { .. }
             | Op::SetRembParams { .. }
             | Op::WishVideo { .. }
+            | Op::SetEncoding { .. }
             | Op::Route { .. }
             | Op::SetIce { .. } => return,
         };

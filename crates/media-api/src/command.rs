@@ -1,5 +1,6 @@
 //! Commands: imperative, downwards.
 
+use crate::processing::{Encoding, ProcessorCall};
 use crate::{
     Bandwidth, DataChannelSpec, ElementKey, ElementSpec, IceCandidate, IceSettings, MediaKind,
     OfferKinds, Pad, PipelineKey, RembParams, SpeakerDetection, Token,
@@ -182,6 +183,22 @@ pub enum Op {
         /// SCTP stream id of the channel.
         channel: u16,
     },
+    /// Asks an element that processes media for something. Answered with `Reply::Processed`.
+    Call {
+        /// Ties the answer to this command.
+        token: Token,
+        /// The element.
+        element: ElementKey,
+        /// What.
+        call: Box<ProcessorCall>,
+    },
+    /// Says how what an element lets out is encoded, where a receiver needs that.
+    SetEncoding {
+        /// The element.
+        element: ElementKey,
+        /// How.
+        encoding: Box<Encoding>,
+    },
     /// Reads the counters of an element. Answered with `Reply::Stats`.
     Stats {
         /// Ties the answer to this command.
@@ -205,6 +222,7 @@ impl Op {
             | Self::RequestKeyframe { token, .. }
             | Self::CreateDataChannel { token, .. }
             | Self::CloseDataChannel { token, .. }
+            | Self::Call { token, .. }
             | Self::Stats { token, .. } => Some(*token),
             Self::CreatePipeline
             | Self::ReleasePipeline
@@ -216,6 +234,7 @@ impl Op {
             | Self::SetBandwidth { .. }
             | Self::SetRembParams { .. }
             | Self::WishVideo { .. }
+            | Self::SetEncoding { .. }
             | Self::Route { .. }
             | Self::SetIce { .. } => None,
         }

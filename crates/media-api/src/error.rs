@@ -1,7 +1,7 @@
 //! Why a command failed.
 
 /// The failure of one command.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 #[error("{message}")]
 pub struct MediaError {
     /// What the caller can act on.
@@ -21,7 +21,7 @@ impl MediaError {
 }
 
 /// Kinds of failure, one per cause that a caller can act on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum MediaErrorKind {
     /// No such pipeline or element, or it is being released.
     NotFound,
@@ -45,6 +45,12 @@ pub enum MediaErrorKind {
     Limit,
     /// A parameter has a value that is refused.
     IllegalParam,
+    /// What processes media is not installed, cannot be started, or is switched off; the text names the mend.
+    Unavailable,
+    /// A position cannot be jumped to.
+    Seek,
+    /// A property exists but is of a type that cannot be set.
+    PropertyType,
     /// The shard failed; the element is gone.
     Internal,
 }

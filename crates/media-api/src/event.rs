@@ -1,5 +1,6 @@
 //! Events: past tense, upwards.
 
+use crate::processing::{ProcessorEvent, ProcessorReply};
 use crate::{
     ElementKey, ElementStats, IceCandidate, MediaError, MediaKind, PipelineKey, SpeakerEvent,
     StreamName, Token,
@@ -40,6 +41,8 @@ pub enum Reply {
     Sdp(String),
     /// A stored description, if there is one.
     Description(SessionDescription),
+    /// What an element that processes media answered.
+    Processed(ProcessorReply),
     /// Counters.
     Stats(Box<ElementStats>),
 }
@@ -138,6 +141,8 @@ pub enum ElementEvent {
         /// Of this kind.
         kind: MediaKind,
     },
+    /// Something happened at an element that processes media, or to what it lets out.
+    Processor(ProcessorEvent),
     /// The element failed; it stays until it is released but does nothing more.
     Failed(MediaError),
 }

@@ -10,6 +10,7 @@ mod error;
 mod event;
 mod key;
 mod metrics;
+pub mod processing;
 mod speakers;
 mod spec;
 mod stats;

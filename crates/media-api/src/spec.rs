@@ -1,12 +1,15 @@
 //! What an element is made from and what is asked of it.
 
+use crate::processing::ProcessorSpec;
 use crate::{Bitrate, ElementKey};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// The kind of media that a connection carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub enum MediaKind {
     /// Sound.
     Audio,
@@ -63,6 +66,8 @@ pub enum ElementSpec {
     PassThrough,
     /// A port of a hub: takes media in, and lets out what `Op::Route` says.
     HubPort,
+    /// Works on media itself; happens in another process.
+    Processor(Box<ProcessorSpec>),
 }
 
 /// Constructor arguments of a WebRTC endpoint.

@@ -18,6 +18,7 @@
 //! | `track` | RTP in, RTP out, and the forwarding loop between |
 //! | `speakers` | audio levels, the active speaker, the loudest few |
 //! | `nat` | STUN and TURN servers: how we are reached from behind NATs |
+//! | `processor` | what a shard asks of the processes that work on media |
 //! | `network` | further sockets and names that a shard asks for |
 //! | `egress`, `timers` | what waits to be sent, who waits to be woken |
 
@@ -36,6 +37,7 @@ mod network;
 mod peer;
 mod placement;
 mod plain;
+mod processor;
 mod relays;
 mod sending;
 mod shard;
@@ -51,4 +53,5 @@ pub use egress::{EGRESS_ARENA_BYTES, EGRESS_DATAGRAMS, Egress, Outgoing};
 pub use links::{LinkMessage, ShardId};
 pub use network::{ENGINE_SOCKETS, NetworkEvent, NetworkRequest, RequestId, SocketId, SocketKind};
 pub use placement::{Elsewhere, Joined, Order, Placement, Plan, Spreading};
+pub use processor::{NOWHERE, ProcessorReport, ProcessorRequest};
 pub use shard::Shard;

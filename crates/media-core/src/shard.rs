@@ -24,6 +24,7 @@ use crate::links::{Data, Links};
 use crate::nat::Nat;
 use crate::network::{NetworkEvent, NetworkRequest, Requests};
 use crate::peer::Peer;
+use crate::processor::{ProcessorReport, ProcessorRequest, ProcessorRequests};
 use crate::relays::Relays;
 use crate::timers::Timers;
 use crate::track::{Clock, Router};
@@ -65,6 +66,7 @@ pub struct Shard {
     /// Pipelines that measure latency.
     measured: BTreeSet<PipelineKey>,
     requests: Requests,
+    processor_requests: ProcessorRequests,
     nat: Nat,
     neighbours: Neighbours,
     links: Links,
@@ -96,6 +98,7 @@ impl Shard {
             relays: Relays::default(),
             measured: BTreeSet::new(),
             requests: Requests::default(),
+            processor_requests: ProcessorRequests::default(),
             links: Links::default(),
             mirrors_due: None,
         }
@@ -199,6 +202,16 @@ impl Shard {
             tracing::debug!(?event, "nobody waits for this");
             self.close_unclaimed(event);
         }
+    }
+
+    /// The next wish about processors; see [`ProcessorRequest`].
+    pub fn poll_processor(&mut self) -> Option<ProcessorRequest> {
+        self.processor_requests.poll()
+    }
+
+    /// Takes in what became of a processor, or what it says.
+    pub fn handle_processor(&mut self, report: ProcessorReport, _now: Instant) {
+        tracing::debug!(?report, "nobody waits for this");
     }
 
     /// Whoever asked for these sockets is gone by now.

@@ -49,6 +49,8 @@ impl Roster {
             | Op::SetBandwidth { .. }
             | Op::SetRembParams { .. }
             | Op::WishVideo { .. }
+            | Op::Call { .. }
+            | Op::SetEncoding { .. }
             | Op::Route { .. }
             | Op::MeasureLatency { .. }
             | Op::DetectSpeakers { .. }

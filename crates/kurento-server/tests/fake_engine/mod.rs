@@ -4,6 +4,7 @@
 
 use salono_kurento_model::Registry;
 use salono_kurento_server::{Config, Server, ServerHandle};
+use salono_media_api::processing::ProcessorReply;
 use salono_media_api::{
     Command, CommandSink, ElementEvent, ElementStats, Event, IceCandidate, Op, Reply,
 };
@@ -41,6 +42,7 @@ impl CommandSink for FakeEngine {
             Op::ProcessOffer { token, .. } | Op::ProcessAnswer { token, .. } => {
                 (*token, Reply::Sdp("v=0 answer".to_owned()))
             }
+            Op::Call { token, .. } => (*token, Reply::Processed(ProcessorReply::Done)),
             Op::Description { token, .. } => (*token, Reply::Description(None)),
             Op::Stats { token, .. } => (*token, Reply::Stats(Box::<ElementStats>::default())),
             Op::CreatePipeline
@@ -51,6 +53,7 @@ impl CommandSink for FakeEngine {
             | Op::SetBandwidth { .. }
             | Op::SetRembParams { .. }
             | Op::WishVideo { .. }
+            | Op::SetEncoding { .. }
             | Op::Route { .. }
             | Op::MeasureLatency { .. }
             | Op::DetectSpeakers { .. }

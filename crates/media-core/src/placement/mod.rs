@@ -191,6 +191,8 @@ impl Placement {
             | Op::RequestKeyframe { element, .. }
             | Op::CreateDataChannel { element, .. }
             | Op::CloseDataChannel { element, .. }
+            | Op::Call { element, .. }
+            | Op::SetEncoding { element, .. }
             | Op::Stats { element, .. } => {
                 let placed = place.elements.get(element);
                 alone(placed.map_or(place.home, |placed| placed.shard))
@@ -340,6 +342,8 @@ impl Placement {
             | Op::RequestKeyframe { .. }
             | Op::CreateDataChannel { .. }
             | Op::CloseDataChannel { .. }
+            | Op::Call { .. }
+            | Op::SetEncoding { .. }
             | Op::Stats { .. } => {}
         }
     }
@@ -365,7 +369,7 @@ impl Place {
 fn role(spec: &ElementSpec) -> NodeKind {
     match spec {
         ElementSpec::WebRtc(_) | ElementSpec::Rtp(_) => NodeKind::Endpoint,
-        ElementSpec::PassThrough => NodeKind::PassThrough,
+        ElementSpec::PassThrough | ElementSpec::Processor(_) => NodeKind::PassThrough,
         ElementSpec::HubPort => NodeKind::HubPort,
     }
 }

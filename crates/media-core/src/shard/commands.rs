@@ -39,6 +39,8 @@ impl Shard {
                 self.measured.remove(&pipeline);
                 self.router.detectors.close(pipeline);
             }
+            Op::Call { token, .. } => self.reply(token, Err(no_processor())),
+            Op::SetEncoding { .. } => {}
             Op::Create {
                 token,
                 element,
@@ -237,6 +239,7 @@ impl Shard {
         }
         let graph = self.pipelines.get_mut(&pipeline).ok_or_else(not_found)?;
         let endpoint = match spec {
+            ElementSpec::Processor(_) => return Err(no_processor()),
             ElementSpec::PassThrough => {
                 graph.add(element, NodeKind::PassThrough);
                 None
@@ -410,4 +413,11 @@ impl Shard {
 
 fn not_found() -> MediaError {
     MediaError::new(MediaErrorKind::NotFound, "there is no such element")
+}
+
+fn no_processor() -> MediaError {
+    MediaError::new(
+        MediaErrorKind::Unavailable,
+        "this media server has no media processor",
+    )
 }
