@@ -12,7 +12,8 @@
 //! outlet any number of receivers in the shard.
 //!
 //! **Loss.** Neither side ever waits for the other. Each grants the other [`frames::Frame::Credit`](super::frames::Frame) and
-//! drops the oldest media where that is used up.
+//! drops the oldest media where that is used up. A processor answers every [`BridgeCommand::Ping`] within seconds and every
+//! [`BridgeCommand::Call`] within half a minute, `StopAndWait` and `Body` apart; else it is taken for hung.
 //!
 //! **Coming back.** A processor that ends is replaced by a new one, and told everything again by the
 //! shard: elements with their last [`BridgeEvent::Checkpoint`], links, inlets, outlets.
@@ -174,6 +175,8 @@ pub enum BridgeCommand {
         /// Base64 of its bytes.
         base64: String,
     },
+    /// Answered with `Pong` by the loop that carries out commands; one that stays silent is ended.
+    Ping,
     /// Finish everything, then end.
     End,
 }
@@ -253,4 +256,6 @@ pub enum BridgeEvent {
         /// Encoders.
         encoders: u32,
     },
+    /// Answers `Ping`. Kept from the shard.
+    Pong,
 }
