@@ -2,13 +2,17 @@
 //!
 //! [`Header`] is a small copy of the fixed fields plus offsets into the packet that it was parsed from; it borrows
 //! nothing. Padding is not looked at while parsing, since under SRTP it is still encrypted then: ask
-//! [`Header::payload`] once the packet is plain. Extensions are read in the one-byte and the two-byte form and
-//! written in the one-byte form.
+//! [`Header::payload`] once the packet is plain. Extensions are read and written in the one-byte and the two-byte
+//! form.
 
 #![cfg_attr(
     not(test),
     deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
+
+mod write;
+
+pub use write::{ExtensionWriter, Fields, Form, WriteError};
 
 use crate::wire;
 
@@ -38,18 +42,6 @@ pub enum ParseError {
     /// The packet is longer than a UDP datagram can be.
     #[error("RTP packet is too long")]
     Long,
-}
-
-/// Why a header could not be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum WriteError {
-    /// The buffer ends before the header does.
-    #[error("buffer is too small for the RTP header")]
-    BufferFull,
-    /// The identifier is not in 1..=14 or the value is not 1 to 16 bytes long.
-    #[error("header extension does not fit the one-byte form")]
-    NotOneByte,
 }
 
 /// Where the extension block of a packet lies.
@@ -252,89 +244,6 @@ impl<'a> Iterator for Extensions<'a> {
     }
 }
 
-/// The fields of a header to write. There is no CSRC list: a forwarder speaks for one source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fields {
-    /// Marker bit.
-    pub marker: bool,
-    /// Payload type, 0 to 127; the upper bit is ignored.
-    pub payload_type: u8,
-    /// Sequence number.
-    pub sequence_number: u16,
-    /// Timestamp.
-    pub timestamp: u32,
-    /// Synchronisation source.
-    pub ssrc: u32,
-}
-
-/// Writes a header into a buffer: the fixed fields at once, then extension elements, then [`finish`](Self::finish).
-#[derive(Debug)]
-#[must_use = "the header is complete only after finish()"]
-pub struct ExtensionWriter<'a> {
-    /// The packet buffer.
-    buf: &'a mut [u8],
-    /// Where the next element goes; stays at the fixed length until there is one.
-    at: usize,
-}
-
-impl<'a> ExtensionWriter<'a> {
-    /// Offset of the first element: fixed header, profile and length.
-    const FIRST: usize = FIXED_LEN + 4;
-
-    /// Writes the fixed fields at the start of `buf`.
-    pub fn new(buf: &'a mut [u8], fields: &Fields) -> Result<Self, WriteError> {
-        let fixed = buf
-            .first_chunk_mut::<FIXED_LEN>()
-            .ok_or(WriteError::BufferFull)?;
-        let [s0, s1] = fields.sequence_number.to_be_bytes();
-        let [t0, t1, t2, t3] = fields.timestamp.to_be_bytes();
-        let [i0, i1, i2, i3] = fields.ssrc.to_be_bytes();
-        let second = (u8::from(fields.marker) << 7) | (fields.payload_type & 0x7F);
-        *fixed = [0x80, second, s0, s1, t0, t1, t2, t3, i0, i1, i2, i3];
-        Ok(Self { buf, at: FIXED_LEN })
-    }
-
-    /// Adds one element: `id` 1 to 14, `value` 1 to 16 bytes. On error nothing is added.
-    pub fn push(&mut self, id: u8, value: &[u8]) -> Result<(), WriteError> {
-        if !(1..=14).contains(&id) || value.is_empty() || value.len() > 16 {
-            return Err(WriteError::NotOneByte);
-        }
-        let at = self.at.max(Self::FIRST);
-        let after = at.saturating_add(1);
-        // Room for the padding to the next word is claimed too, so that finish() cannot fail.
-        let end = after.saturating_add(value.len()).next_multiple_of(4);
-        if end > self.buf.len() {
-            return Err(WriteError::BufferFull);
-        }
-        let len_bits = u8::try_from(value.len().saturating_sub(1)).unwrap_or(15);
-        wire::put(self.buf, at, &[(id << 4) | len_bits]).ok_or(WriteError::BufferFull)?;
-        wire::put(self.buf, after, value).ok_or(WriteError::BufferFull)?;
-        self.at = after.saturating_add(value.len());
-        Ok(())
-    }
-
-    /// Pads and closes the extension block; returns the length of the header, where the payload goes.
-    pub fn finish(self) -> usize {
-        if self.at == FIXED_LEN {
-            return FIXED_LEN;
-        }
-        let end = self.at.next_multiple_of(4);
-        if let Some(padding) = self.buf.get_mut(self.at..end) {
-            padding.fill(0);
-        }
-        let words = end.saturating_sub(Self::FIRST) / 4;
-        let [p0, p1] = ONE_BYTE_PROFILE.to_be_bytes();
-        let [w0, w1] = u16::try_from(words).unwrap_or(0).to_be_bytes();
-        if let Some(block) = self.buf.get_mut(FIXED_LEN..Self::FIRST) {
-            block.copy_from_slice(&[p0, p1, w0, w1]);
-        }
-        if let Some(first) = self.buf.first_mut() {
-            *first |= 0x10;
-        }
-        end
-    }
-}
-
 /// What the first bytes of a datagram on a shared port say it is (RFC 7983, RFC 5761 §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -365,114 +274,4 @@ impl Kind {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn fields() -> Fields {
-        Fields {
-            marker: true,
-            payload_type: 96,
-            sequence_number: 0xFFFE,
-            timestamp: 7,
-            ssrc: 0xDEAD_BEEF,
-        }
-    }
-
-    #[test]
-    fn written_headers_read_back_with_their_extensions() {
-        let mut buf = [0xFF; 64];
-        let mut writer = ExtensionWriter::new(&mut buf, &fields()).unwrap();
-        writer.push(3, &[1, 2, 3]).unwrap();
-        writer.push(14, &[9; 16]).unwrap();
-        assert_eq!(writer.push(15, &[0]), Err(WriteError::NotOneByte));
-        assert_eq!(writer.push(1, &[]), Err(WriteError::NotOneByte));
-        let len = writer.finish();
-        assert_eq!(len, 12 + 4 + 24);
-        let header = Header::parse(&buf[..len + 5]).unwrap();
-        assert!(header.marker);
-        assert_eq!(header.sequence_number, 0xFFFE);
-        assert_eq!(header.ssrc, 0xDEAD_BEEF);
-        assert_eq!(header.len(), len);
-        let found: Vec<_> = header.extensions(&buf).collect();
-        assert_eq!(found, vec![(3, &[1, 2, 3][..]), (14, &[9; 16][..])]);
-        assert_eq!(header.extensions(&buf).find(14), Some(&[9; 16][..]));
-    }
-
-    #[test]
-    fn two_byte_extensions_are_read_with_empty_values_and_padding() {
-        let mut packet = vec![0x90, 96, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0x10, 0x05, 0, 2];
-        packet.extend([20, 0, 0, 21, 2, 7, 8, 0]);
-        let header = Header::parse(&packet).unwrap();
-        let found: Vec<_> = header.extensions(&packet).collect();
-        assert_eq!(found, vec![(20, &[][..]), (21, &[7, 8][..])]);
-    }
-
-    #[test]
-    fn identifier_fifteen_ends_a_one_byte_block() {
-        let all: Vec<_> = Extensions::new(ONE_BYTE_PROFILE, &[0x10, 5, 0xF0, 1, 0x20, 6]).collect();
-        assert_eq!(all, vec![(1, &[5][..])]);
-    }
-
-    #[test]
-    fn padding_is_taken_off_the_payload_and_bad_counts_are_refused() {
-        let mut packet = vec![0xA0, 96, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 0, 2];
-        let header = Header::parse(&packet).unwrap();
-        assert_eq!(header.payload(&packet), Ok(&[1, 2][..]));
-        packet[15] = 5;
-        assert_eq!(header.payload(&packet), Err(ParseError::Padding));
-        packet[15] = 0;
-        assert_eq!(header.payload(&packet), Err(ParseError::Padding));
-        packet[15] = 4;
-        assert_eq!(header.payload(&packet), Ok(&[][..]));
-    }
-
-    #[test]
-    fn a_full_buffer_refuses_the_extension_and_keeps_the_header() {
-        let mut buf = [0; 17];
-        let mut writer = ExtensionWriter::new(&mut buf, &fields()).unwrap();
-        assert_eq!(writer.push(1, &[1]), Err(WriteError::BufferFull));
-        assert_eq!(writer.finish(), 12);
-        assert!(Header::parse(&buf[..12]).unwrap().extension.is_none());
-        assert!(ExtensionWriter::new(&mut [0; 11], &fields()).is_err());
-    }
-
-    #[test]
-    fn datagrams_are_told_apart_by_their_first_bytes() {
-        assert_eq!(Kind::of(&[0, 1]), Kind::Stun);
-        assert_eq!(Kind::of(&[22, 254]), Kind::Dtls);
-        assert_eq!(Kind::of(&[0x80, 200]), Kind::Rtcp);
-        assert_eq!(Kind::of(&[0x80, 0xE0]), Kind::Rtp);
-        assert_eq!(Kind::of(&[0x80]), Kind::Unknown);
-        assert_eq!(Kind::of(&[]), Kind::Unknown);
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..120), force in any::<bool>()) {
-            let mut bytes = bytes;
-            if force && !bytes.is_empty() {
-                bytes[0] = 0x80 | (bytes[0] & 0x3F);
-            }
-            if let Ok(header) = Header::parse(&bytes) {
-                let _ = header.payload(&bytes);
-                prop_assert!(header.extensions(&bytes).count() <= bytes.len());
-            }
-        }
-
-        #[test]
-        fn any_elements_survive_the_round_trip(
-            elements in proptest::collection::vec((1u8..15, proptest::collection::vec(any::<u8>(), 1..17)), 0..8)
-        ) {
-            let mut buf = [0xAA; 256];
-            let mut writer = ExtensionWriter::new(&mut buf, &fields()).unwrap();
-            for (id, value) in &elements {
-                writer.push(*id, value).unwrap();
-            }
-            let len = writer.finish();
-            let header = Header::parse(&buf[..len]).unwrap();
-            let found: Vec<_> = header.extensions(&buf[..len]).map(|(id, v)| (id, v.to_vec())).collect();
-            prop_assert_eq!(found, elements);
-        }
-    }
-}
+mod tests;

@@ -3,12 +3,18 @@
 //! A [`Selector`] is told every packet of one source in order and says which to forward, so that what is forwarded
 //! can be decoded at any time: layers are left at the start of a picture, and joined only where the sender says that
 //! nothing which was left out is missed. VP8 has temporal layers (RFC 7741 §4.2: TID and Y), VP9 temporal and
-//! spatial ones (RFC 9628 §4.2: TID, U, SID, D and Z).
+//! spatial ones (RFC 9628 §4.2: TID, U, SID, D and Z). For streams that describe their frames in a header extension,
+//! as AV1 does, it is [`Targets`] that decides.
 
 #![cfg_attr(
     not(test),
     deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
+
+pub mod dependency;
+mod targets;
+
+pub use targets::Targets;
 
 use crate::codec::Descriptor;
 

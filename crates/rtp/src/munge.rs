@@ -10,17 +10,20 @@
     deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
 
-use std::collections::VecDeque;
+mod offsets;
+mod runs;
+
+pub use offsets::{Offsets, Outgoing};
+pub use runs::Origin;
+
 use std::time::Instant;
 
-use crate::codec::{Codec, Descriptor, Rewrite};
+use offsets::Part;
+use runs::{Earlier, Run};
+
+use crate::codec::{Codec, Descriptor};
 use crate::seq::ExtSeq;
 use crate::time;
-
-/// Runs of constant offset that are remembered besides the current one. Each switch and each deliberately dropped
-/// packet begins a run; NACKs for packets of forgotten runs go unanswered.
-/// Where every other picture is left out, this is a second's worth.
-const MAX_RUNS: usize = 64;
 
 /// How far the clocks of two sources may disagree with the time that passed, as a part of a second; beyond, the time
 /// that passed is believed.
@@ -48,19 +51,6 @@ pub struct Input<'a> {
     pub descriptor: &'a Descriptor,
 }
 
-/// The numbers that a packet goes out with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outgoing {
-    /// Sequence number; its rollover counter is the one for SRTP.
-    pub seq: ExtSeq,
-    /// Timestamp.
-    pub timestamp: u32,
-    /// Numbers for the payload, to give to [`Codec::rewrite`].
-    pub rewrite: Rewrite,
-    /// The packet ends a picture whose upper layers are left out: it takes the marker.
-    pub ends_picture: bool,
-}
-
 /// Why a packet is not forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drop {
@@ -74,91 +64,13 @@ pub enum Drop {
     Late,
 }
 
-/// Offsets from source to outgoing numbers, each modulo its width.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Offsets {
-    timestamp: u32,
-    picture_id: u16,
-    tl0_picture_index: u8,
-    key_index: u8,
-    /// The highest spatial layer that is forwarded, if upper ones are left out.
-    top: u8,
-}
-
-impl Default for Offsets {
-    fn default() -> Self {
-        Self {
-            timestamp: 0,
-            picture_id: 0,
-            tl0_picture_index: 0,
-            key_index: 0,
-            top: NO_LAYER,
-        }
-    }
-}
-
-impl Offsets {
-    /// The outgoing numbers of a packet with `seq` as its outgoing sequence number.
-    pub fn apply(self, seq: ExtSeq, timestamp: u32, descriptor: &Descriptor) -> Outgoing {
-        let picture_id = descriptor
-            .picture_id
-            .map(|id| id.value.wrapping_add(self.picture_id) & PICTURE_MASK);
-        Outgoing {
-            seq,
-            timestamp: timestamp.wrapping_add(self.timestamp),
-            rewrite: Rewrite {
-                picture_id,
-                tl0_picture_index: descriptor
-                    .tl0_picture_index
-                    .map(|index| index.wrapping_add(self.tl0_picture_index)),
-                key_index: descriptor
-                    .key_index
-                    .map(|index| index.wrapping_add(self.key_index) & 0x1F),
-            },
-            ends_picture: descriptor.is_frame_end
-                && descriptor.spatial_layer.unwrap_or(NO_LAYER) == self.top
-                && self.top != NO_LAYER,
-        }
-    }
-}
-
-/// Where an outgoing packet came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Origin {
-    /// Its source.
-    pub ssrc: u32,
-    /// Its sequence number there.
-    pub seq: ExtSeq,
-    /// The outgoing sequence number, extended.
-    pub outgoing: ExtSeq,
-    /// How its other numbers were changed.
-    pub offsets: Offsets,
-}
-
-/// A stretch of packets with constant offsets.
-#[derive(Debug, Clone, Copy)]
-struct Run {
-    ssrc: u32,
-    offsets: Offsets,
-    /// First sequence number of the source.
-    source_start: ExtSeq,
-    /// Outgoing number of that.
-    out_start: ExtSeq,
-}
-
-impl Run {
-    /// Outgoing number of `seq`, which is not before the run.
-    fn map(&self, seq: ExtSeq) -> ExtSeq {
-        self.out_start.offset(seq.since(self.source_start))
-    }
-}
-
 /// Numbers of the newest outgoing packet.
 #[derive(Debug, Clone, Copy)]
 struct Last {
     seq: ExtSeq,
     timestamp: u32,
-    picture_id: u16,
+    /// Picture number or frame number.
+    picture: u16,
     tl0_picture_index: u8,
     key_index: u8,
     /// When the first packet with the timestamp was forwarded.
@@ -185,12 +97,11 @@ pub struct Munger {
     /// Numbers for the first packet, later those of the newest.
     first: (ExtSeq, u32),
     last: Option<Last>,
-    /// Earlier runs, oldest first.
-    earlier: VecDeque<Run>,
+    earlier: Earlier,
     /// The picture that was left out last.
     left_out: Option<u16>,
-    /// The highest spatial layer of what comes next.
-    top: u8,
+    /// Of the source, from what comes next on.
+    part: Part,
     /// The timestamp that the clocks of the sources give the next first packet.
     aligned: Option<u32>,
     /// How many ticks the current source is ahead of its clock, because numbers never go back.
@@ -212,9 +123,9 @@ impl Munger {
             seen: 0,
             first: (ExtSeq::from_parts(0, first_seq & 0x7FFF), first_timestamp),
             last: None,
-            earlier: VecDeque::new(),
+            earlier: Earlier::default(),
             left_out: None,
-            top: NO_LAYER,
+            part: Part::ALL,
             aligned: None,
             ahead: 0,
         }
@@ -245,9 +156,9 @@ impl Munger {
             Some(run) if !self.is_pending => run,
             Some(_) | None => self.begin(packet, now)?,
         };
-        if run.offsets.top != self.top && packet.seq > self.newest {
+        if run.offsets.part != self.part && packet.seq > self.newest {
             let offsets = Offsets {
-                top: self.top,
+                part: self.part,
                 ..run.offsets
             };
             run = self.cut(run, packet.seq, run.map(packet.seq), offsets);
@@ -284,7 +195,7 @@ impl Munger {
         let mut offsets = run.offsets;
         if picture.is_some() && picture != self.left_out {
             self.left_out = picture;
-            offsets.picture_id = offsets.picture_id.wrapping_sub(1) & PICTURE_MASK;
+            offsets.picture = offsets.picture.wrapping_sub(1) & PICTURE_MASK;
         }
         self.cut(run, seq.next(), run.map(seq), offsets);
         self.mark(seq);
@@ -300,7 +211,7 @@ impl Munger {
         };
         // Only a run with room for a packet in it is worth remembering.
         if out_start > run.out_start {
-            self.remember(run);
+            self.earlier.push(run);
         }
         self.run = Some(next);
         next
@@ -311,9 +222,13 @@ impl Munger {
         self.is_pending || self.run.is_none() || seq > self.newest
     }
 
-    /// From the next packet on, pictures end with this spatial layer; with `None` where the source's marker says.
-    pub fn set_top(&mut self, spatial: Option<u8>) {
-        self.top = spatial.unwrap_or(NO_LAYER);
+    /// From the next packet on, pictures end with this spatial layer; with `None` where the source's marker says. The
+    /// receiver is told that it gets the decode targets `active`, a bit each; with 0 what the source says holds.
+    pub fn set_part(&mut self, top: Option<u8>, active: u16) {
+        self.part = Part {
+            top: top.unwrap_or(NO_LAYER),
+            active,
+        };
     }
 
     /// The outgoing timestamp that the next source's first packet has by the clocks of both sources, in terms of the
@@ -340,7 +255,7 @@ impl Munger {
             ..run
         };
         if next.out_start > run.out_start {
-            self.remember(run);
+            self.earlier.push(run);
         }
         self.run = Some(next);
         self.mark(seq);
@@ -354,7 +269,7 @@ impl Munger {
         let run = self
             .run
             .iter()
-            .chain(self.earlier.iter().rev())
+            .chain(self.earlier.newest_first())
             .find(|run| outgoing >= run.out_start)?;
         Some(Origin {
             ssrc: run.ssrc,
@@ -406,26 +321,28 @@ impl Munger {
                     seq,
                     Offsets {
                         timestamp,
-                        top: self.top,
+                        part: self.part,
                         ..Offsets::default()
                     },
                 )
             }
             Some(last) => {
                 let timestamp = self.first_timestamp(last, now);
-                let next_picture = last.picture_id.wrapping_add(1);
+                let number = picture(
+                    descriptor.picture_id.map(|id| id.value),
+                    descriptor.frame_number,
+                );
+                let next_picture = last.picture.wrapping_add(1);
                 let offsets = Offsets {
                     timestamp: timestamp.wrapping_sub(packet.timestamp),
-                    picture_id: descriptor
-                        .picture_id
-                        .map_or(0, |id| next_picture.wrapping_sub(id.value) & PICTURE_MASK),
+                    picture: number.map_or(0, |number| next_picture.wrapping_sub(number)),
                     tl0_picture_index: descriptor.tl0_picture_index.map_or(0, |index| {
                         last.tl0_picture_index.wrapping_add(1).wrapping_sub(index)
                     }),
                     key_index: descriptor.key_index.map_or(0, |index| {
                         last.key_index.wrapping_add(1).wrapping_sub(index)
                     }),
-                    top: self.top,
+                    part: self.part,
                 };
                 (last.seq.next(), offsets)
             }
@@ -439,7 +356,7 @@ impl Munger {
         if let Some(old) = self.run.replace(run) {
             // Skipped at its very start, an old run has no packets.
             if old.out_start < out_start {
-                self.remember(old);
+                self.earlier.push(old);
             }
         }
         self.is_pending = false;
@@ -488,20 +405,7 @@ impl Munger {
         if seq >= current.source_start {
             return Ok(current.map(seq));
         }
-        let mut next_out = current.out_start;
-        for run in self.earlier.iter().rev() {
-            if seq >= run.source_start && run.ssrc == current.ssrc {
-                let out = run.map(seq);
-                // Numbers from the next run's start on were given away.
-                return if out < next_out {
-                    Ok(out)
-                } else {
-                    Err(Drop::Late)
-                };
-            }
-            next_out = run.out_start;
-        }
-        Err(Drop::Late)
+        self.earlier.place(current, seq)
     }
 
     /// Remembers that `seq` was dealt with.
@@ -518,11 +422,12 @@ impl Munger {
 
     /// Keeps the newest outgoing numbers, from which the next source goes on.
     fn note(&mut self, out: &Outgoing, now: Instant) {
+        let number = picture(out.rewrite.picture_id, out.rewrite.frame_number);
         let Some(last) = &mut self.last else {
             self.last = Some(Last {
                 seq: out.seq,
                 timestamp: out.timestamp,
-                picture_id: out.rewrite.picture_id.unwrap_or(0),
+                picture: number.unwrap_or(0),
                 tl0_picture_index: out.rewrite.tl0_picture_index.unwrap_or(0),
                 key_index: out.rewrite.key_index.unwrap_or(0),
                 at: now,
@@ -537,20 +442,18 @@ impl Munger {
             last.timestamp = out.timestamp;
             last.at = now;
         }
-        last.picture_id = out.rewrite.picture_id.unwrap_or(last.picture_id);
+        last.picture = number.unwrap_or(last.picture);
         last.tl0_picture_index = out
             .rewrite
             .tl0_picture_index
             .unwrap_or(last.tl0_picture_index);
         last.key_index = out.rewrite.key_index.unwrap_or(last.key_index);
     }
+}
 
-    fn remember(&mut self, run: Run) {
-        if self.earlier.len() >= MAX_RUNS {
-            self.earlier.pop_front();
-        }
-        self.earlier.push_back(run);
-    }
+/// The number of the picture or of the frame; no payload has both.
+fn picture(picture_id: Option<u16>, frame_number: Option<u16>) -> Option<u16> {
+    picture_id.or(frame_number)
 }
 
 #[cfg(test)]

@@ -175,7 +175,7 @@ fn run(codec: Codec, spatial: u8, between: Between) -> (u64, u64) {
                         munger.leave_out(1, name, picture);
                         continue;
                     }
-                    munger.set_top(selector.top());
+                    munger.set_part(selector.top(), 0);
                     let input = Input {
                         ssrc: 1,
                         seq: name,

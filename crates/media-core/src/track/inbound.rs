@@ -1,10 +1,17 @@
 //! One track that a peer sends: its packets, its statistics and what it asks of the peer.
 
+mod cap;
 mod feedback;
+mod fresh;
 mod layers;
 mod mirror;
+mod receive;
 
 pub(crate) use feedback::Share;
+pub(crate) use fresh::{Extensions, Fresh};
+
+use cap::Cap;
+use fresh::Dependencies;
 
 use super::latency::Latency;
 use super::layers::Rates;
@@ -13,14 +20,12 @@ use crate::config::Limits;
 use crate::demux::EndpointSlot;
 use crate::speakers::Membership;
 use salono_media_api::{Bitrate, MediaKind};
-use salono_rtp::codec::{Codec, Descriptor, Heights};
-use salono_rtp::header::Header;
+use salono_rtp::codec::{Codec, Heights};
 use salono_rtp::rate::{BitrateMeter, FrameMeter};
 use salono_rtp::ring::{self, PacketRef, PacketRing};
 use salono_rtp::seq::ExtSeq;
 use salono_rtp::{recv, send};
 use salono_sdp::negotiate::{NegotiatedCodec, NegotiatedMedia};
-use salono_sdp::{CodecKind, ExtensionKind};
 use std::time::{Duration, Instant};
 
 /// Packets of one batch and one track; a batch is smaller, the rest waits for the next.
@@ -33,50 +38,6 @@ const LIFTS: u8 = 5;
 
 /// How long a stream must be silent before another SSRC takes its place.
 const SSRC_HOLD: Duration = Duration::from_millis(500);
-
-/// Identifiers of the header extensions that are read or handed on; 0 is none.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Extensions {
-    pub(crate) audio_level: u8,
-    pub(crate) orientation: u8,
-    pub(crate) transport_cc: u8,
-    pub(crate) mid: u8,
-    pub(crate) rid: u8,
-    pub(crate) repaired_rid: u8,
-}
-
-impl Extensions {
-    /// Of what the peer may put into its packets (`recv`) or we into ours.
-    pub(crate) fn negotiated(media: &NegotiatedMedia, recv: bool) -> Self {
-        let mut ids = Self::default();
-        for extension in &media.extensions {
-            if !(if recv { extension.recv } else { extension.send }) {
-                continue;
-            }
-            match extension.kind {
-                ExtensionKind::AudioLevel => ids.audio_level = extension.id,
-                ExtensionKind::VideoOrientation => ids.orientation = extension.id,
-                ExtensionKind::TransportCc => ids.transport_cc = extension.id,
-                ExtensionKind::Mid => ids.mid = extension.id,
-                ExtensionKind::Rid => ids.rid = extension.id,
-                ExtensionKind::RepairedRid => ids.repaired_rid = extension.id,
-                ExtensionKind::AbsSendTime | ExtensionKind::DependencyDescriptor => {}
-            }
-        }
-        ids
-    }
-}
-
-/// A packet that came in with this batch.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Fresh {
-    pub(crate) seq: ExtSeq,
-    pub(crate) descriptor: Descriptor,
-    /// Padding only: receivers must neither get nor miss it.
-    pub(crate) is_empty: bool,
-    pub(crate) audio_level: Option<u8>,
-    pub(crate) orientation: Option<u8>,
-}
 
 /// What a packet did to its track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,30 +92,7 @@ pub(crate) struct Inbound {
     heights_changed: bool,
     /// Of layers within the stream; made when there are some.
     rates: Rates,
-}
-
-/// The most that the publisher shall send, in bits per second; 0 is unlimited.
-#[derive(Debug, Default, Clone, Copy)]
-struct Cap {
-    /// The publisher understands REMB.
-    is_possible: bool,
-    min: u64,
-    max: u64,
-    /// What receivers of the track shall be sent at most.
-    downstream: u64,
-    /// Reports that take an earlier cap back, where the publisher has an estimate of its own.
-    lifts: u8,
-}
-
-impl Cap {
-    fn bitrate(&self) -> u64 {
-        match (self.max, self.downstream) {
-            (max, 0) => max,
-            (0, downstream) => downstream.max(self.min),
-            // Receivers cannot make the publisher send less than it was told to send at least.
-            (max, downstream) => max.min(downstream.max(self.min)),
-        }
-    }
+    dependencies: Dependencies,
 }
 
 /// Feedback that we sent to the publisher.
@@ -242,6 +180,7 @@ impl Inbound {
             heights: Heights::default(),
             heights_changed: false,
             rates: Rates::default(),
+            dependencies: Dependencies::default(),
         }
     }
 
@@ -403,212 +342,5 @@ impl Inbound {
 
     pub(crate) fn last_packet(&self) -> Option<Instant> {
         self.last_packet
-    }
-
-    /// Whether packets with this SSRC are the track. A browser may change it at will, which is a
-    /// change of source for receivers; but while one stream flows, others beside it are not taken:
-    /// a publisher that sends layers under one payload type would change the source per packet.
-    pub(crate) fn takes_ssrc(&mut self, ssrc: u32, now: Instant) -> bool {
-        if self.ssrc == Some(ssrc) {
-            return true;
-        }
-        let flows = self
-            .last_packet
-            .is_some_and(|at| now.saturating_duration_since(at) < SSRC_HOLD);
-        if flows {
-            return false;
-        }
-        self.begin(ssrc);
-        true
-    }
-
-    /// Takes up a stream, in place of the one before.
-    fn begin(&mut self, ssrc: u32) {
-        if self.ssrc.is_some() {
-            self.ring = PacketRing::new(self.ring_config);
-            if let Some(nack) = self.nack.as_mut() {
-                *nack = recv::NackGenerator::new(recv::NackConfig::default());
-            }
-            self.report = None;
-            self.fresh.clear();
-            self.withheld = None;
-            self.remb_base = (0, 0);
-        }
-        self.ssrc = Some(ssrc);
-        self.statistics = recv::Statistics::new(ssrc, self.clock_rate());
-    }
-
-    fn clock_rate(&self) -> u32 {
-        self.codecs.first().map_or(90_000, |codec| codec.clock)
-    }
-
-    /// Takes in a decrypted packet of the primary stream.
-    pub(crate) fn receive(
-        &mut self,
-        packet: &[u8],
-        header: &Header,
-        seq: ExtSeq,
-        now: Instant,
-    ) -> Taken {
-        let payload_bytes = header.payload(packet).map_or(0, <[u8]>::len);
-        self.statistics
-            .packet(seq, header.timestamp, payload_bytes, now);
-        self.meter.add(payload_bytes, now);
-        if header.marker {
-            self.frames.add(now);
-        }
-        self.last_packet = Some(now);
-        if let Some(nack) = self.nack.as_mut() {
-            nack.packet(seq, now);
-        }
-        self.store(packet, header, seq, now)
-    }
-
-    /// Takes in the packet that a retransmission carried; its header names the primary stream.
-    pub(crate) fn receive_repair(&mut self, packet: &[u8], header: &Header, now: Instant) -> Taken {
-        let newest = self.ring.newest();
-        let Some(seq) = newest.and_then(|newest| newest.nearest(header.sequence_number)) else {
-            return Taken::Known;
-        };
-        // What nobody misses is a probe of the sender's bandwidth estimation.
-        let missing = self.nack.as_mut().is_some_and(|nack| nack.packet(seq, now));
-        if missing {
-            self.store(packet, header, seq, now)
-        } else {
-            Taken::Known
-        }
-    }
-
-    fn store(&mut self, packet: &[u8], header: &Header, seq: ExtSeq, now: Instant) -> Taken {
-        let Some(codec) = self.codec(header.payload_type) else {
-            return Taken::Known;
-        };
-        let kind = codec.kind;
-        self.codec = look_into(kind);
-        if kind != CodecKind::TelephoneEvent {
-            self.payload_type = Some(header.payload_type);
-        }
-        if self.fresh.len() >= MAX_FRESH {
-            return Taken::Known;
-        }
-        let Ok(stored) = self.ring.push(seq, header, packet, now) else {
-            return Taken::Known;
-        };
-        let fresh = describe(self.codec, self.extensions, &stored);
-        if self.kind == MediaKind::Video {
-            if fresh.descriptor.is_keyframe_start {
-                self.throttle.keyframe();
-                let heights = self.codec.heights(stored.payload());
-                if heights != Heights::default() {
-                    self.heights_changed |= self.heights != heights;
-                    self.heights = heights;
-                }
-            }
-            self.rates
-                .add(&fresh.descriptor, stored.payload().len(), now);
-        }
-        self.fresh.push(fresh);
-        if self.fresh.len() == 1 {
-            Taken::First
-        } else {
-            Taken::Known
-        }
-    }
-
-    /// What a stored packet says, as it said when it was fresh.
-    pub(crate) fn describe(&self, packet: &PacketRef<'_>) -> Fresh {
-        describe(self.codec, self.extensions, packet)
-    }
-}
-
-fn describe(codec: Codec, extensions: Extensions, packet: &PacketRef<'_>) -> Fresh {
-    let payload = packet.payload();
-    let byte = |id: u8| match id {
-        0 => None,
-        id => packet
-            .extensions()
-            .find(id)
-            .and_then(|value| value.first().copied()),
-    };
-    Fresh {
-        seq: packet.seq,
-        descriptor: codec.describe(payload),
-        is_empty: payload.is_empty(),
-        audio_level: byte(extensions.audio_level),
-        orientation: byte(extensions.orientation),
-    }
-}
-
-fn look_into(kind: CodecKind) -> Codec {
-    match kind {
-        CodecKind::Vp8 => Codec::Vp8,
-        CodecKind::Vp9 => Codec::Vp9,
-        CodecKind::H264 => Codec::H264,
-        CodecKind::H265 => Codec::H265,
-        CodecKind::Av1 => Codec::Av1,
-        CodecKind::H263
-        | CodecKind::H263v1998
-        | CodecKind::H263v2000
-        | CodecKind::Mp4vEs
-        | CodecKind::Opus
-        | CodecKind::Pcmu
-        | CodecKind::Pcma
-        | CodecKind::Amr
-        | CodecKind::AmrWb
-        | CodecKind::OpusRed
-        | CodecKind::TelephoneEvent => Codec::Opaque,
-    }
-}
-
-#[cfg(test)]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test may take the clock as its origin"
-)]
-mod tests {
-    use super::*;
-
-    fn track() -> Inbound {
-        let media = NegotiatedMedia {
-            index: 0,
-            kind: salono_sdp::MediaKind::Video,
-            mid: None,
-            rejection: None,
-            transport: Some(0),
-            send: false,
-            recv: true,
-            codecs: Vec::new(),
-            extensions: Vec::new(),
-            remote_sources: Vec::new(),
-            rids: Vec::new(),
-            rtcp_mux: true,
-            rtcp_rsize: true,
-            keyframe_requests: true,
-            remote_address: None,
-            remote_rtcp: None,
-            sctp: None,
-        };
-        Inbound::new(
-            EndpointSlot::default(),
-            MediaKind::Video,
-            &media,
-            1,
-            &Limits::default(),
-        )
-    }
-
-    #[test]
-    fn a_second_stream_takes_over_only_once_the_first_is_silent() {
-        let mut track = track();
-        let start = Instant::now();
-        let packet = [0x80, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7, 1];
-        let header = Header::parse(&packet).unwrap();
-        assert!(track.takes_ssrc(7, start));
-        track.receive(&packet, &header, ExtSeq::new(1), start);
-        assert!(!track.takes_ssrc(8, start + SSRC_HOLD / 2));
-        assert_eq!(track.ssrc(), 7);
-        assert!(track.takes_ssrc(7, start + SSRC_HOLD / 2));
-        assert!(track.takes_ssrc(8, start + SSRC_HOLD));
-        assert_eq!(track.ssrc(), 8);
     }
 }

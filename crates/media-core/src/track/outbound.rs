@@ -17,7 +17,7 @@ use crate::sending::{
     Grant, Numbers, PacedQueue, Preference, Repairs, RetransmissionBudget, Sender, SenderSlot,
 };
 use crate::webrtc::Path;
-use header::{MAX_HEADER, number, write_header};
+use header::{About, Dependency, number, room, write_header};
 use layering::{Layering, Next, admit};
 use redundancy::Content;
 use salono_media_api::{Bitrate, MediaKind, ShardMetrics};
@@ -330,7 +330,7 @@ impl Outbound {
             let aligned = self.aligned(track, packet.header.timestamp);
             self.munger.align(aligned);
             if let Some(layering) = &mut self.layering {
-                layering.selector.restart();
+                layering.restart();
             }
         }
         let pt = match (self.mapping, self.followed) {
@@ -392,6 +392,9 @@ impl Outbound {
             ssrc: self.ssrc,
         };
         let payload = if has_payload { payload } else { &[] };
+        let dependency = has_payload
+            .then(|| Dependency::of(self.extensions, fresh, (track, &packet), &out))
+            .flatten();
         // The first source of a stream usually goes on unchanged, and then needs no copy.
         let rewrites = content.changes()
             || (track.codec_kind().rewrites_payload() && changes(out.rewrite, &fresh.descriptor));
@@ -405,9 +408,13 @@ impl Outbound {
             destination.path.socket,
             destination.path.remote,
             destination.dscp,
-            MAX_HEADER + payload.len() + MAX_RTP_OVERHEAD,
+            room(dependency.as_ref()) + payload.len() + MAX_RTP_OVERHEAD,
             |buf| {
-                let Some(header) = write_header(buf, &fields, extensions, number, Some(fresh))
+                let about = About {
+                    fresh,
+                    dependency: dependency.as_ref(),
+                };
+                let Some(header) = write_header(buf, &fields, extensions, number, Some(about))
                 else {
                     return 0;
                 };

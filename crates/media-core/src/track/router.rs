@@ -312,6 +312,7 @@ impl Router {
             }
             track.clear_fresh();
             let is_resized = track.take_heights_changed();
+            wants_keyframe |= track.take_lost_structure();
             if wants_keyframe {
                 self.want_keyframe(slot);
             }

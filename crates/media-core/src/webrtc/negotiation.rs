@@ -83,7 +83,9 @@ impl Negotiation {
             ExtensionKind::Mid,
             ExtensionKind::Rid,
             ExtensionKind::RepairedRid,
+            ExtensionKind::DependencyDescriptor,
         ];
+        local.mixed_extensions = true;
         if spec.data_channels {
             local.sctp = Some(LocalSctp {
                 max_message_size: config.limits.message_bytes as u64,

@@ -29,6 +29,7 @@ mod outages;
 mod plain;
 mod release;
 mod renegotiation;
+mod scalable;
 mod speakers;
 mod spread;
 mod spread_graphs;

@@ -53,6 +53,8 @@ pub struct Descriptor {
     pub is_switching_point: bool,
     /// Running number of the keyframe (VP8).
     pub key_index: Option<u8>,
+    /// Running number of the frame, all layers counted (dependency descriptor).
+    pub frame_number: Option<u16>,
     /// The last packet of a frame, which with several spatial layers is not the last of its picture (VP9, AV1).
     pub is_frame_end: bool,
     /// The frame is predicted from earlier pictures (VP9).
@@ -87,6 +89,8 @@ pub struct Rewrite {
     pub tl0_picture_index: Option<u8>,
     /// Keyframe number (VP8, 5 bits).
     pub key_index: Option<u8>,
+    /// Frame number, which is in a header extension.
+    pub frame_number: Option<u16>,
 }
 
 impl Codec {
@@ -222,6 +226,7 @@ mod tests {
                 let mut copy = payload.clone();
                 let numbers = Rewrite {
                     picture_id: Some(id), tl0_picture_index: Some(tl0), key_index: Some(tl0),
+                    ..Rewrite::default()
                 };
                 codec.rewrite(&mut copy, numbers);
                 let after = codec.describe(&copy);

@@ -121,6 +121,7 @@ mod tests {
             picture_id: Some(0x7FFF),
             tl0_picture_index: Some(0),
             key_index: Some(31),
+            ..Rewrite::default()
         };
         rewrite(&mut payload, numbers).unwrap();
         assert_eq!(payload, [0x90, 0xF0, 0xFF, 0xFF, 0, 0x7F, 0x10, 0, 0]);

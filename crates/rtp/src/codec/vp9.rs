@@ -80,6 +80,7 @@ pub(super) fn describe(payload: &[u8]) -> Option<Descriptor> {
         spatial_layer,
         is_switching_point: layout.layers.is_some_and(|byte| byte & 0x10 != 0),
         key_index: None,
+        frame_number: None,
         is_frame_end: layout.flags & FRAME_END != 0,
         is_inter_predicted: layout.flags & INTER_PREDICTED != 0,
         is_inter_layer: layout.layers.is_some_and(|byte| byte & 1 != 0),
@@ -140,7 +141,7 @@ mod tests {
         let numbers = Rewrite {
             picture_id: Some(3),
             tl0_picture_index: Some(8),
-            key_index: None,
+            ..Rewrite::default()
         };
         rewrite(&mut payload, numbers).unwrap();
         assert_eq!(payload, [0xE8, 0x80, 0x03, 0x50, 8, 0xAA]);

@@ -313,7 +313,7 @@ fn the_marker_goes_to_the_highest_layer_that_is_forwarded() {
     let first = munger.forward(&input(1, 1, 0, &low), now).unwrap();
     let second = munger.forward(&input(1, 2, 0, &high), now).unwrap();
     assert!(!first.ends_picture && !second.ends_picture);
-    munger.set_top(Some(0));
+    munger.set_part(Some(0), 0);
     let third = munger
         .forward(&input(1, 3, 3_000, &part(0, false)), now)
         .unwrap();

@@ -161,8 +161,10 @@ impl Answerer<'_> {
                 ExtensionKind::Rid | ExtensionKind::RepairedRid
             );
             let scalable = codecs.negotiated.iter().any(|c| c.kind == CodecKind::Av1);
+            // A descriptor with a structure only fits the two-byte form.
+            let has_dependencies = scalable && mixed;
             if (is_rid && simulcast.is_none())
-                || (extension.kind == ExtensionKind::DependencyDescriptor && !scalable)
+                || (extension.kind == ExtensionKind::DependencyDescriptor && !has_dependencies)
             {
                 continue;
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::codec::{CodecKind, rtx_apt};
 use crate::description::{Codec, Description, Media, MediaKind};
+use crate::extension::ExtensionKind;
 
 use super::feedback::Feedback;
 use super::local::Local;
@@ -113,7 +114,8 @@ fn agree(
             if negotiated.codecs.is_empty() {
                 return Err(Rejection::UnsupportedCodecs);
             }
-            negotiated.extensions = agree_extensions(ours, theirs, local);
+            let mixed = answer.extmap_allow_mixed || theirs.extmap_allow_mixed;
+            negotiated.extensions = agree_extensions(ours, theirs, local, mixed);
             let direction = ours.direction.intersection(theirs.direction.reversed());
             negotiated.send = direction.sends();
             negotiated.recv = direction.receives();
@@ -188,7 +190,12 @@ fn rtx_of(media: &Media, pt: u8) -> Option<u8> {
 }
 
 /// The extensions of the answer that we offered under the same identifier.
-fn agree_extensions(ours: &Media, theirs: &Media, local: &Local) -> Vec<NegotiatedExtension> {
+fn agree_extensions(
+    ours: &Media,
+    theirs: &Media,
+    local: &Local,
+    mixed: bool,
+) -> Vec<NegotiatedExtension> {
     let mut agreed: Vec<NegotiatedExtension> = Vec::new();
     for extension in &theirs.extensions {
         let offered = ours
@@ -197,7 +204,11 @@ fn agree_extensions(ours: &Media, theirs: &Media, local: &Local) -> Vec<Negotiat
             .any(|offered| offered.id == extension.id && offered.uri == extension.uri);
         let known = agreed.iter().any(|known| known.id == extension.id);
         if offered && !known {
-            agreed.extend(media::negotiate_extension(extension, local, theirs.kind));
+            let extension = media::negotiate_extension(extension, local, theirs.kind);
+            // A descriptor with a structure only fits the two-byte form.
+            let fits =
+                |of: &NegotiatedExtension| mixed || of.kind != ExtensionKind::DependencyDescriptor;
+            agreed.extend(extension.filter(fits));
         }
     }
     agreed

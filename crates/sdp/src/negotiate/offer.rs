@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::attribute::{Extension, IceCredentials, Setup};
-use crate::codec::{CodecKind, rtx_apt};
+use crate::codec::rtx_apt;
 use crate::description::{Codec, Description, Media, MediaKind};
 use crate::extension::ExtensionKind;
 
@@ -192,7 +192,6 @@ fn transport_cc(local: &Local) -> bool {
 /// The extensions of an m-line, numbered alike on all m-lines because they share a transport
 /// (RFC 8843 §9.2).
 fn extensions(lines: &[Media], local: &Local, kind: MediaKind) -> Vec<Extension> {
-    let scalable = local.video_codecs.iter().any(|c| c.kind == CodecKind::Av1);
     let mut known: Vec<(u8, String)> = lines
         .iter()
         .flat_map(|line| &line.extensions)
@@ -201,7 +200,9 @@ fn extensions(lines: &[Media], local: &Local, kind: MediaKind) -> Vec<Extension>
     let wanted = local.extensions.iter().filter(|extension| match extension {
         // We send no simulcast, and only a sender's offer may announce it.
         ExtensionKind::Rid | ExtensionKind::RepairedRid => false,
-        ExtensionKind::DependencyDescriptor => scalable,
+        // It takes the two-byte form, and there are browsers that refuse descriptions which allow it (RFC 8285 §6).
+        // To who allowed it, the m-lines that were negotiated are offered again as they are.
+        ExtensionKind::DependencyDescriptor => false,
         ExtensionKind::TransportCc => local.transport_cc,
         ExtensionKind::AbsSendTime
         | ExtensionKind::AudioLevel

@@ -1,14 +1,17 @@
 //! Headers of what goes out, with the number that it has within its whole transport.
 
-use super::{Extensions, Fresh};
+use super::{Extensions, Fresh, Inbound};
 use crate::sending::Sender;
-use salono_rtp::header::{ExtensionWriter, Fields};
+use salono_rtp::header::{ExtensionWriter, Fields, Form};
+use salono_rtp::layers::dependency::{self, Change, MAX_GROWTH};
+use salono_rtp::munge::Outgoing;
+use salono_rtp::ring::PacketRef;
 use salono_rtp::srtp::MAX_RTP_OVERHEAD;
 use std::time::Instant;
 
-/// Fixed header plus one-byte extensions for the transport-wide number, audio level and
+/// Fixed header plus extensions in the one-byte form for the transport-wide number, audio level and
 /// orientation, padded to words.
-pub(super) const MAX_HEADER: usize = 12 + 4 + 8;
+const MAX_HEADER: usize = 12 + 4 + 8;
 
 /// Counts a packet with the sending state; the number that it goes out with, if any.
 pub(super) fn number(
@@ -26,19 +29,91 @@ pub(super) fn number(
     Some(sender.number(bytes, now))
 }
 
+/// What a packet says of its content besides the payload.
+#[derive(Clone, Copy)]
+pub(super) struct About<'a> {
+    pub(super) fresh: &'a Fresh,
+    pub(super) dependency: Option<&'a Dependency<'a>>,
+}
+
+/// The dependency descriptor of a packet, and what becomes of it.
+pub(super) struct Dependency<'a> {
+    value: &'a [u8],
+    frame: dependency::Frame,
+    change: Change,
+}
+
+impl<'a> Dependency<'a> {
+    /// Of a stored packet that goes out with these numbers to a receiver that knows descriptors.
+    pub(super) fn of(
+        extensions: Extensions,
+        fresh: &Fresh,
+        (track, packet): (&Inbound, &PacketRef<'a>),
+        out: &Outgoing,
+    ) -> Option<Self> {
+        if extensions.dependency == 0 {
+            return None;
+        }
+        let change = Change {
+            number: out.rewrite.frame_number?,
+            active: out.active,
+        };
+        Some(Self {
+            value: track.dependency_of(packet)?,
+            frame: fresh.dependency?,
+            change,
+        })
+    }
+}
+
+/// Bytes that a header may take.
+pub(super) fn room(dependency: Option<&Dependency<'_>>) -> usize {
+    match dependency {
+        None => MAX_HEADER + 4,
+        // With head and padding.
+        Some(dependency) => MAX_HEADER + 4 + dependency.value.len() + MAX_GROWTH + 5,
+    }
+}
+
 /// Header of a packet; `None` when it does not fit, which the caller's room rules out.
 pub(super) fn write_header(
     buf: &mut [u8],
     fields: &Fields,
     extensions: Extensions,
     number: Option<u16>,
-    fresh: Option<&Fresh>,
+    about: Option<About<'_>>,
 ) -> Option<usize> {
-    let mut writer = ExtensionWriter::new(buf, fields).ok()?;
+    let Some(of) = about.and_then(|about| about.dependency) else {
+        return write(buf, fields, extensions, number, about, None);
+    };
+    let mut changed = [0; 255];
+    let len = of.change.write(of.value, &of.frame, &mut changed);
+    let descriptor = len.and_then(|len| changed.get(..len));
+    write(buf, fields, extensions, number, about, descriptor)
+}
+
+#[inline]
+fn write(
+    buf: &mut [u8],
+    fields: &Fields,
+    extensions: Extensions,
+    number: Option<u16>,
+    about: Option<About<'_>>,
+    descriptor: Option<&[u8]>,
+) -> Option<usize> {
+    let is_wide = extensions.is_wide
+        || descriptor.is_some_and(|value| !Form::OneByte.fits(extensions.dependency, value.len()));
+    let form = if is_wide {
+        Form::TwoByte
+    } else {
+        Form::OneByte
+    };
+    let mut writer = ExtensionWriter::with_form(buf, fields, form).ok()?;
     if let Some(number) = number {
         let value = number.to_be_bytes();
         writer.push(extensions.transport_cc, &value).ok()?;
     }
+    let fresh = about.map(|about| about.fresh);
     for (id, value) in [
         (extensions.audio_level, fresh.and_then(|it| it.audio_level)),
         (extensions.orientation, fresh.and_then(|it| it.orientation)),
@@ -46,6 +121,9 @@ pub(super) fn write_header(
         if let (1.., Some(value)) = (id, value) {
             writer.push(id, &[value]).ok()?;
         }
+    }
+    if let Some(value) = descriptor {
+        writer.push(extensions.dependency, value).ok()?;
     }
     Some(writer.finish())
 }

@@ -6,7 +6,7 @@ use crate::track::layers::Layer;
 use crate::track::router::TrackSlot;
 use salono_media_api::VideoWish;
 use salono_rtp::codec::Heights;
-use salono_rtp::layers::{Selector, Verdict};
+use salono_rtp::layers::{Selector, Targets, Verdict};
 use salono_rtp::munge::Munger;
 use salono_rtp::seq::ExtSeq;
 use std::collections::VecDeque;
@@ -29,12 +29,59 @@ pub(super) struct Next {
 /// What is only needed for sources that have layers within a stream.
 #[derive(Debug, Default)]
 pub(super) struct Layering {
-    pub(super) selector: Selector,
+    selector: Selector,
+    /// In its place for streams with dependency descriptors.
+    targets: Targets,
     /// Packets that went out empty, since they were of frames that were left out.
     blanks: VecDeque<ExtSeq>,
 }
 
 impl Layering {
+    /// Another source begins, with a keyframe.
+    pub(super) fn restart(&mut self) {
+        self.selector.restart();
+        self.targets.restart();
+    }
+
+    /// Bounds the layers.
+    fn set_limit(&mut self, limit: Layer) {
+        self.selector.set_target(limit);
+        self.targets.set_limit(limit);
+    }
+
+    /// The highest layer that is sent.
+    fn current(&self) -> Layer {
+        if self.targets.is_used() {
+            self.targets.current()
+        } else {
+            self.selector.current()
+        }
+    }
+
+    fn needs_keyframe(&self) -> bool {
+        self.selector.needs_keyframe() || self.targets.needs_keyframe()
+    }
+
+    /// Decides on a packet that is newer than all before it, and tells the munger what follows from it.
+    fn take(
+        &mut self,
+        fresh: &Fresh,
+        track: &Inbound,
+        timestamp: u32,
+        munger: &mut Munger,
+    ) -> Verdict {
+        if let Some(frame) = &fresh.dependency
+            && let Some(structure) = track.structure(frame.epoch)
+        {
+            let verdict = self.targets.take(timestamp, frame, structure);
+            munger.set_part(self.targets.top(), self.targets.told());
+            return verdict;
+        }
+        let verdict = self.selector.take(timestamp, &fresh.descriptor);
+        munger.set_part(self.selector.top(), 0);
+        verdict
+    }
+
     /// Notes that a packet goes out empty.
     pub(super) fn blank(&mut self, seq: ExtSeq) {
         if self.blanks.len() >= MAX_BLANKS {
@@ -45,7 +92,24 @@ impl Layering {
 
     /// Whether a packet is of a frame that was left out.
     pub(super) fn is_blank(&self, fresh: &Fresh, timestamp: u32) -> bool {
-        self.selector.was_left_out(timestamp, &fresh.descriptor) || self.blanks.contains(&fresh.seq)
+        let was_left_out = match &fresh.dependency {
+            Some(frame) => self.targets.was_left_out(frame),
+            None => self.selector.was_left_out(timestamp, &fresh.descriptor),
+        };
+        was_left_out || self.blanks.contains(&fresh.seq)
+    }
+
+    /// Whether a packet that comes late goes out empty.
+    fn blanks_late(&mut self, fresh: &Fresh, track: &Inbound, timestamp: u32) -> bool {
+        let structure = fresh
+            .dependency
+            .and_then(|frame| Some((frame, track.structure(frame.epoch)?)));
+        match structure {
+            Some((frame, structure)) => {
+                self.targets.take(timestamp, &frame, structure) == Verdict::LeaveOut
+            }
+            None => self.is_blank(fresh, timestamp),
+        }
     }
 }
 
@@ -69,17 +133,14 @@ pub(super) fn admit(
         return Some(true);
     }
     if !munger.is_newest(fresh.seq) {
-        let is_blank = layering.is_blank(fresh, timestamp);
+        let is_blank = layering.blanks_late(fresh, track, timestamp);
         if is_blank {
             layering.blank(fresh.seq);
         }
         return Some(!is_blank);
     }
-    match layering.selector.take(timestamp, descriptor) {
-        Verdict::Forward => {
-            munger.set_top(layering.selector.top());
-            Some(true)
-        }
+    match layering.take(fresh, track, timestamp, munger) {
+        Verdict::Forward => Some(true),
         Verdict::LeaveOut => {
             let picture = descriptor.picture_id.map(|id| id.value);
             let picture = picture.filter(|_| track.codec_kind().closes_picture_gaps());
@@ -188,7 +249,7 @@ impl Outbound {
     pub(crate) fn limit_layers(&mut self, target: Layer) {
         if target != Layer::HIGHEST || self.layering.is_some() {
             let layering = self.layering.get_or_insert_default();
-            layering.selector.set_target(target);
+            layering.set_limit(target);
         }
     }
 
@@ -211,7 +272,7 @@ impl Outbound {
             return None;
         }
         let layering = self.layering.as_ref();
-        Some(layering.map_or(Layer::HIGHEST, |layering| layering.selector.current()))
+        Some(layering.map_or(Layer::HIGHEST, |layering| layering.current()))
     }
 
     /// Whether a layer, with its height, is another one than was told before.
@@ -222,7 +283,7 @@ impl Outbound {
     /// Whether a keyframe is needed to get to the layers that are wanted.
     pub(super) fn lacks_layer(&self) -> bool {
         let layering = self.layering.as_ref();
-        layering.is_some_and(|layering| layering.selector.needs_keyframe())
+        layering.is_some_and(|layering| layering.needs_keyframe())
     }
 
     /// Keeps the relation of this stream's timestamps to the wall clock over a change of source.

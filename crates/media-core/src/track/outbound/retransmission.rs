@@ -1,7 +1,7 @@
 //! Packets that are sent again: because the receiver missed them, or as padding that probes what
 //! the path carries.
 
-use super::header::{MAX_HEADER, number, write_header};
+use super::header::{About, Dependency, number, room, write_header};
 use super::{Inbound, Outbound, redundancy};
 use crate::egress::Egress;
 use crate::sending::Sender;
@@ -107,7 +107,7 @@ impl Outbound {
             destination.path.socket,
             destination.path.remote,
             destination.dscp,
-            MAX_HEADER + usize::from(PADDING) + MAX_RTP_OVERHEAD,
+            room(None) + usize::from(PADDING) + MAX_RTP_OVERHEAD,
             |buf| {
                 let Some(header) = write_header(buf, &fields, extensions, number, None) else {
                     return 0;
@@ -187,6 +187,11 @@ impl Outbound {
         let out = origin
             .offsets
             .apply(origin.outgoing, packet.header.timestamp, &fresh.descriptor);
+        let dependency = if is_blank {
+            None
+        } else {
+            Dependency::of(self.extensions, &fresh, (track, &packet), &out)
+        };
         let prefix = if rtx.is_some() { OSN_LEN } else { 0 };
         let mut fields = Fields {
             marker: !is_blank && (packet.header.marker || out.ends_picture),
@@ -220,9 +225,13 @@ impl Outbound {
             destination.path.socket,
             destination.path.remote,
             destination.dscp,
-            MAX_HEADER + prefix + payload.len() + MAX_RTP_OVERHEAD,
+            room(dependency.as_ref()) + prefix + payload.len() + MAX_RTP_OVERHEAD,
             |buf| {
-                let Some(header) = write_header(buf, &fields, extensions, number, Some(&fresh))
+                let about = About {
+                    fresh: &fresh,
+                    dependency: dependency.as_ref(),
+                };
+                let Some(header) = write_header(buf, &fields, extensions, number, Some(about))
                 else {
                     return 0;
                 };

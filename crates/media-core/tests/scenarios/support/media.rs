@@ -248,6 +248,8 @@ pub(crate) struct Packet {
     pub(crate) timestamp: u32,
     pub(crate) marker: bool,
     pub(crate) payload: Vec<u8>,
+    /// Its dependency descriptor.
+    pub(crate) descriptor: Option<Vec<u8>>,
 }
 
 /// One frame that could be put together.
@@ -273,7 +275,11 @@ pub(crate) struct Received {
 impl Packet {
     /// Whether a decoder can begin with this packet.
     pub(crate) fn starts_keyframe(&self) -> bool {
-        let (descriptor, body) = self.payload.split_at(descriptor_len(self.codec));
+        let len = descriptor_len(self.codec).min(self.payload.len());
+        let (descriptor, body) = self.payload.split_at(len);
+        if body.is_empty() {
+            return false;
+        }
         let at = header(self.codec, true).len() + 1;
         read_descriptor(self.codec, descriptor).0 && body.get(at) == Some(&1)
     }

@@ -6,6 +6,7 @@ pub(crate) mod cluster;
 pub(crate) mod media;
 pub(crate) mod network;
 pub(crate) mod peer;
+pub(crate) mod scalable;
 pub(crate) mod sdp;
 pub(crate) mod servers;
 

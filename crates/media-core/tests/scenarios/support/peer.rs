@@ -2,6 +2,7 @@
 
 use super::media::{OutPacket, Packet, Received, Source};
 use super::network::Link;
+use super::scalable::{Camera, Descriptor};
 use salono_media_api::ElementKey;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -106,6 +107,8 @@ pub(crate) struct Peer {
     pub(crate) screen_source: Option<Source>,
     /// Simulcast layers.
     pub(crate) layers: Vec<(Rid, Source)>,
+    /// A camera with layers within its stream.
+    pub(crate) scalable: Option<Camera>,
     pub(crate) audio: Received,
     pub(crate) video: Received,
     pub(crate) screen: Received,
@@ -116,6 +119,8 @@ pub(crate) struct Peer {
     /// camera that does not adapt.
     pub(crate) appetite: u64,
     has_keyframe: bool,
+    /// What it gets is judged by [`super::scalable::decode`].
+    pub(crate) is_layered: bool,
     /// Newest packet of video, and which are missing since when.
     newest: Option<u64>,
     missing: BTreeMap<u64, Instant>,
@@ -162,6 +167,7 @@ impl Peer {
             video_source: None,
             screen_source: None,
             layers: Vec::new(),
+            scalable: None,
             audio: Received::default(),
             video: Received::default(),
             screen: Received::default(),
@@ -170,6 +176,7 @@ impl Peer {
             ice: IceConnectionState::New,
             appetite: 0,
             has_keyframe: false,
+            is_layered: false,
             newest: None,
             missing: BTreeMap::new(),
             asked: None,
@@ -202,6 +209,7 @@ impl Peer {
             .flatten()
             .map(|source| source.next)
             .chain(self.layers.iter().map(|(_, source)| source.next))
+            .chain(self.scalable.iter().map(|camera| camera.next))
             .chain([self.wake])
             .min()
     }
@@ -229,6 +237,7 @@ impl Peer {
         }
         self.capture(now, &mut datagrams);
         self.capture_layers(now, &mut datagrams);
+        self.capture_scalable(now, &mut datagrams);
         self.advance(now, &mut datagrams);
         if self.is_taped {
             let copies = datagrams.iter().map(|(_, bytes)| bytes.clone());
@@ -282,7 +291,7 @@ impl Peer {
                     continue;
                 }
                 for packet in source.frame(now) {
-                    self.write(mid, None, source.codec, packet, now);
+                    self.write(mid, None, source.codec, (packet, None), now);
                     self.advance(now, datagrams);
                 }
             }
@@ -308,7 +317,7 @@ impl Peer {
                 }
                 for packet in source.frame(now) {
                     let mid = self.video_mid.expect("video");
-                    self.write(mid, Some(*rid), source.codec, packet, now);
+                    self.write(mid, Some(*rid), source.codec, (packet, None), now);
                     self.advance(now, datagrams);
                 }
             }
@@ -316,7 +325,34 @@ impl Peer {
         self.layers = layers;
     }
 
-    fn write(&mut self, mid: Mid, rid: Option<Rid>, codec: Codec, packet: OutPacket, now: Instant) {
+    /// Takes the pictures that are due and puts them into packets.
+    fn capture_scalable(&mut self, now: Instant, datagrams: &mut Vec<(SocketAddr, Vec<u8>)>) {
+        let Some(mut camera) = self.scalable.take() else {
+            return;
+        };
+        while camera.next <= now {
+            if !self.is_connected {
+                camera.next += Duration::from_millis(20);
+                continue;
+            }
+            for (packet, descriptor) in camera.picture() {
+                let mid = self.video_mid.expect("video");
+                let packet = (packet, Some(Descriptor(descriptor)));
+                self.write(mid, None, camera.codec, packet, now);
+                self.advance(now, datagrams);
+            }
+        }
+        self.scalable = Some(camera);
+    }
+
+    fn write(
+        &mut self,
+        mid: Mid,
+        rid: Option<Rid>,
+        codec: Codec,
+        (packet, descriptor): (OutPacket, Option<Descriptor>),
+        now: Instant,
+    ) {
         let negotiated = self.rtc.media(mid).expect("a media").remote_pts().to_vec();
         let params = self.rtc.codec_config();
         let params = params
@@ -328,14 +364,18 @@ impl Peer {
             packet.payload = redundant(*pt, &previous, &packet.payload);
             pt = params.red().expect("redundant sound was negotiated");
         }
+        let mut values = ExtensionValues {
+            audio_level: packet.level,
+            voice_activity: packet.level.map(|_| true),
+            ..ExtensionValues::default()
+        };
+        if let Some(descriptor) = descriptor {
+            values.user_values.set(descriptor);
+        }
         let write = RtpWrite::new(pt, packet.seq.into(), packet.timestamp, now, packet.payload)
             .marker(packet.marker)
             .nackable(true)
-            .ext_vals(ExtensionValues {
-                audio_level: packet.level,
-                voice_activity: packet.level.map(|_| true),
-                ..ExtensionValues::default()
-            });
+            .ext_vals(values);
         let mut direct = self.rtc.direct_api();
         let stream = direct.stream_tx_by_mid(mid, rid).expect("a stream");
         stream.write_rtp(write);
@@ -362,6 +402,9 @@ impl Peer {
                 };
                 if let Some(source) = source {
                     source.keyframe_wanted = true;
+                }
+                if let Some(camera) = &mut self.scalable {
+                    camera.keyframe_wanted = true;
                 }
             }
             Event::RtpPacket(packet) => {
@@ -393,9 +436,15 @@ impl Peer {
                     seq: *packet.seq_no,
                     timestamp: packet.header.timestamp,
                     marker: packet.header.marker,
+                    descriptor: packet
+                        .header
+                        .ext_vals
+                        .user_values
+                        .get::<Descriptor>()
+                        .map(|Descriptor(value)| value.clone()),
                     payload,
                 };
-                let is_key = codec.is_audio() || packet.starts_keyframe();
+                let is_key = codec.is_audio() || self.is_layered || packet.starts_keyframe();
                 let seq = packet.seq;
                 received.packets.push(packet);
                 if !codec.is_audio() && !is_screen {
@@ -409,6 +458,9 @@ impl Peer {
                         (&rtcp, self.appetite, self.video_source.as_mut())
                     {
                         source.bps = self.appetite.min(remb.bitrate as u64);
+                    }
+                    if let (Rtcp::Remb(remb), Some(camera)) = (&rtcp, &mut self.scalable) {
+                        camera.bound = Some(remb.bitrate as u64);
                     }
                     self.rtcp.push((now, rtcp));
                 }
@@ -475,6 +527,7 @@ impl Peer {
         self.audio_source = None;
         self.video_source = None;
         self.layers.clear();
+        self.scalable = None;
     }
 
     pub(crate) fn rtcp_count(&self, is: impl Fn(&Rtcp) -> bool) -> usize {
