@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{FilterFn, filter_fn};
@@ -16,6 +17,7 @@ use tracing_subscriber::{EnvFilter, Registry, fmt, registry};
 use crate::config::{Loaded, Log, LogFormat};
 use crate::failure::Failure;
 use crate::logfile::LogFiles;
+use crate::tls;
 
 /// Threads of the control plane. Media has threads of its own.
 const WORKERS: usize = 2;
@@ -52,6 +54,7 @@ impl EndSignals {
 
     /// Carries out an orderly end: bounded in time, and a further signal ends it at once.
     pub(crate) async fn end(mut self, end: impl Future<Output = ()>) -> ExitCode {
+        notify(&[NotifyState::Stopping]);
         tokio::select! {
             () = end => ExitCode::SUCCESS,
             () = tokio::time::sleep(END_PATIENCE) => {
@@ -60,6 +63,27 @@ impl EndSignals {
             }
             () = self.next() => ExitCode::from(INTERRUPTED),
         }
+    }
+}
+
+/// Tells the service manager that the server serves, if one waits to hear it (`Type=notify`). From now
+/// on SIGHUP makes the server read renewed certificates at once.
+pub(crate) fn serving() -> Result<(), Failure> {
+    let mut hangup =
+        signal(SignalKind::hangup()).map_err(Failure::system("cannot watch for signals"))?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            tracing::info!("certificates are looked at with the next connections");
+            tls::look_again();
+        }
+    });
+    notify(&[NotifyState::Ready]);
+    Ok(())
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "the service manager cannot be told");
     }
 }
 

@@ -120,6 +120,7 @@ async fn serve(config: &Config, args: &MediaOnlyArgs) -> Result<ExitCode, Failur
     if let Some(path) = &args.ports.ports_file {
         ports.write(path)?;
     }
+    runtime::serving()?;
     banner::print(Product::Media, &ports);
 
     tokio::select! {

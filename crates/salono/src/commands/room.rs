@@ -51,6 +51,7 @@ async fn serve(config: &Config, args: &RoomArgs) -> Result<ExitCode, Failure> {
     if let Some(path) = &args.ports.ports_file {
         ports.write(path)?;
     }
+    runtime::serving()?;
     banner::print(serving.product(&config.web), &ports);
     // Rooms connect by themselves; this only tells early what will not work.
     tokio::spawn(async move { remote.warm_up().await });

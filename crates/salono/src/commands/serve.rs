@@ -59,6 +59,7 @@ async fn serve(config: &Config, args: &ServeArgs) -> Result<ExitCode, Failure> {
     if let Some(path) = &args.ports.ports_file {
         ports.write(path)?;
     }
+    runtime::serving()?;
     banner::print(serving.product(&config.web), &ports);
 
     let mut signals = signals;

@@ -42,7 +42,7 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key(
         "web.tls_cert",
-        "Certificate chain of your own, PEM. Without it a self-signed one is made and kept in the data folder. Flag `--tls-cert`.",
+        "Certificate chain of your own, PEM; files that are replaced are read again within seconds, or at once after SIGHUP. Without it a self-signed one is made and kept in the data folder. Flag `--tls-cert`.",
     ),
     key(
         "web.tls_key",

@@ -5,22 +5,45 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::CertifiedKey;
 
+use super::renewal::Renewing;
 use super::{TlsError, pkcs8};
 
 /// Marks the two kinds of keys that need a password.
 const ENCRYPTED_PKCS8: &str = "ENCRYPTED PRIVATE KEY-----";
 const ENCRYPTED_LEGACY: &str = "Proc-Type: 4,ENCRYPTED";
 
-/// What a listener needs, from a chain and its key. The files may be the same one; the password
-/// counts only for an encrypted key.
+/// What a listener needs, from a chain and its key, which may be replaced while it runs. The files may
+/// be the same one; the password counts only for an encrypted key.
 pub(super) fn server_config(
     chain: &Path,
     key: &Path,
     password: &str,
 ) -> Result<Arc<ServerConfig>, TlsError> {
+    let certificate = Renewing::read(chain.to_owned(), key.to_owned(), password.to_owned())?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(certificate));
+    // WebSockets need HTTP/1.1.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn provider() -> CryptoProvider {
+    rustls::crypto::aws_lc_rs::default_provider()
+}
+
+/// A chain with its key, which belong together.
+pub(super) fn certified_key(
+    chain: &Path,
+    key: &Path,
+    password: &str,
+) -> Result<CertifiedKey, TlsError> {
     // First, because an old-fashioned key in the same file is in the way of the chain.
     let private = private_key(key, password)?;
     let certificates = CertificateDer::pem_slice_iter(&read(chain)?)
@@ -29,14 +52,7 @@ pub(super) fn server_config(
             path: chain.to_owned(),
             error,
         })?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(certificates, private)?;
-    // WebSockets need HTTP/1.1.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(CertifiedKey::from_der(certificates, private, &provider())?)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {

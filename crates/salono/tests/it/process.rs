@@ -118,9 +118,14 @@ impl Server {
 
     /// Asks it to end.
     pub(crate) async fn terminate(&self) {
+        self.signal("TERM").await;
+    }
+
+    /// Sends it a signal by its short name.
+    pub(crate) async fn signal(&self, name: &str) {
         let id = self.child.id().expect("it runs");
         let status = Command::new("sh")
-            .args(["-c", &format!("kill -TERM {id}")])
+            .args(["-c", &format!("kill -{name} {id}")])
             .status();
         assert!(status.await.unwrap().success());
     }
