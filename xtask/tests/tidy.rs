@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("room-core", &["kurento-model"]),
     ("media-core", &["media-api", "sdp", "rtp"]),
     ("media-engine", &["media-core", "media-api"]),
+    ("media-gst", &["media-api", "rtp"]),
     (
         "kurento-server",
         &["kurento-core", "kurento-model", "media-api", "jsonrpc"],

@@ -1,0 +1,36 @@
+//! Which elements there are.
+
+use crate::element::{Context, Element};
+use salono_media_api::processing::ProcessorSpec;
+use salono_media_api::{ElementKey, MediaError, MediaErrorKind};
+use std::collections::BTreeMap;
+
+/// The elements of a processor.
+pub type Elements = BTreeMap<ElementKey, Box<dyn Element>>;
+
+/// Makes an element. `elements` are those there are, for ports to find their hub in
+/// (`&mut dyn Element` as [`std::any::Any`]).
+///
+/// # Errors
+/// What the maker of the element refuses.
+pub fn make(
+    spec: ProcessorSpec,
+    context: Context,
+    elements: &mut Elements,
+) -> Result<Box<dyn Element>, MediaError> {
+    let _ = (&context, elements);
+    let what = match spec {
+        ProcessorSpec::Player(_) => "players",
+        ProcessorSpec::Recorder(_) => "recorders",
+        ProcessorSpec::Upload { .. } => "uploads",
+        ProcessorSpec::Composite(_)
+        | ProcessorSpec::AlphaBlending
+        | ProcessorSpec::Mixer
+        | ProcessorSpec::Port { .. } => "hubs",
+        ProcessorSpec::Filter(_) => "filters",
+    };
+    Err(MediaError::new(
+        MediaErrorKind::Unavailable,
+        format!("this processor has no {what}"),
+    ))
+}

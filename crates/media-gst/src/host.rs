@@ -1,0 +1,153 @@
+//! What every part of the processor shares.
+
+use crate::element::Owner;
+use crate::inbox::{Inbox, Note};
+use crate::media_socket::MediaSocket;
+use crate::policy::Policy;
+use crate::reports::Reports;
+use crate::timebase::Timebase;
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use salono_media_api::ElementKey;
+use salono_media_api::processing::bridge::{BridgeEvent, UriPolicy};
+use std::any::Any;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// A handle to what is shared; cheap to clone, for any thread.
+#[derive(Debug, Clone)]
+pub struct Host {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    inbox: Arc<Inbox>,
+    reports: Reports,
+    timebase: Timebase,
+    socket: MediaSocket,
+    policy: OnceLock<Policy>,
+    work: Mutex<Work>,
+    graveyard: Sender<gst::Pipeline>,
+    lines: AtomicU64,
+}
+
+/// Decoders and encoders at work.
+#[derive(Debug, Default, Clone, Copy)]
+struct Work {
+    decoders: u32,
+    encoders: u32,
+}
+
+impl Host {
+    /// With its queues, its time and its media socket.
+    pub fn new(inbox: Arc<Inbox>, reports: Reports, socket: MediaSocket) -> Self {
+        let (graveyard, pipelines) = channel();
+        // Sockets and devices may take their time to close, which nobody waits for.
+        let bury = move || bury(&pipelines);
+        if let Err(error) = std::thread::Builder::new().name("bury".into()).spawn(bury) {
+            eprintln!("no thread: {error}");
+        }
+        Self {
+            shared: Arc::new(Shared {
+                inbox,
+                reports,
+                timebase: Timebase::begin(),
+                socket,
+                policy: OnceLock::new(),
+                work: Mutex::default(),
+                graveyard,
+                lines: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// What the control thread waits for.
+    pub fn inbox(&self) -> &Inbox {
+        &self.shared.inbox
+    }
+
+    /// The way upwards.
+    pub fn reports(&self) -> &Reports {
+        &self.shared.reports
+    }
+
+    /// The time of everything.
+    pub fn timebase(&self) -> &Timebase {
+        &self.shared.timebase
+    }
+
+    /// Where RTP goes out.
+    pub fn socket(&self) -> &MediaSocket {
+        &self.shared.socket
+    }
+
+    /// What may be reached; nothing before [`BridgeCommand::Begin`](salono_media_api::processing::bridge::BridgeCommand::Begin).
+    pub fn policy(&self) -> &Policy {
+        self.shared
+            .policy
+            .get_or_init(|| Policy::new(UriPolicy::default()))
+    }
+
+    /// Sets what may be reached, once; false when that was done before.
+    pub(crate) fn allow(&self, policy: UriPolicy) -> bool {
+        self.shared.policy.set(Policy::new(policy)).is_ok()
+    }
+
+    /// Sends an element something from one of its own threads; arrives at
+    /// [`Element::note`](crate::element::Element::note).
+    pub fn note(&self, element: ElementKey, note: Box<dyn Any + Send>) {
+        self.inbox().note(Note::Element(element, note));
+    }
+
+    /// A number that names a pipeline.
+    pub(crate) fn next_line(&self) -> u64 {
+        self.shared.lines.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Ends a pipeline, not waiting for it.
+    pub(crate) fn bury(&self, pipeline: gst::Pipeline) {
+        if let Err(pipeline) = self.shared.graveyard.send(pipeline) {
+            let _ = pipeline.0.set_state(gst::State::Null);
+        }
+    }
+
+    /// Counts a decoder (`encodes` false) or an encoder in or out.
+    pub(crate) fn count(&self, encodes: bool, begins: bool) {
+        let mut work = self
+            .shared
+            .work
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let count = if encodes {
+            &mut work.encoders
+        } else {
+            &mut work.decoders
+        };
+        *count = if begins {
+            count.saturating_add(1)
+        } else {
+            count.saturating_sub(1)
+        };
+        self.reports().send(BridgeEvent::Load {
+            decoders: work.decoders,
+            encoders: work.encoders,
+        });
+    }
+
+    /// Passes on what a pipeline posts.
+    pub(crate) fn bus(&self, owner: Owner, message: gst::Message) {
+        self.inbox().note(Note::Bus(owner, message));
+    }
+}
+
+fn bury(pipelines: &Receiver<gst::Pipeline>) {
+    while let Ok(pipeline) = pipelines.recv() {
+        if let Some(bus) = pipeline.bus() {
+            bus.unset_sync_handler();
+            bus.set_flushing(true);
+        }
+        let _ = pipeline.set_state(gst::State::Null);
+    }
+}

@@ -1,0 +1,345 @@
+//! Streams that go to the shard.
+//!
+//! An outlet is a payloader behind the media of an origin: in its native form when that is what is
+//! wanted, else from the encoder that all share who want the codec.
+
+use crate::codec::{Codec, Format};
+use crate::element::Owner;
+use crate::encoding::Class;
+use crate::host::Host;
+use crate::line::{Line, LineError, Out};
+use crate::media::{ENCODED_ENTRY, EXIT, Media, Supply};
+use crate::stream::Entry;
+use crate::timebase::Timebase;
+use gstreamer as gst;
+use salono_media_api::Bitrate;
+use salono_media_api::MediaKind;
+use salono_media_api::processing::bridge::{BridgeEvent, Origin, OutletKey, RtpFormat};
+use salono_rtp::header::Header;
+use salono_rtp::rtcp;
+use salono_rtp::time::ticks;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Between sender reports.
+const REPORT: gst::ClockTime = gst::ClockTime::from_seconds(1);
+
+/// Largest packet: what fits a path after the shard has added its extensions and encryption.
+const MTU: u32 = 1_180;
+
+/// How an outlet gets what it wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plan {
+    /// A copy of the native form.
+    Copy,
+    /// From an encoder; `decodes` when the native form is encoded otherwise.
+    Encode { decodes: bool },
+}
+
+/// One stream to the shard.
+#[derive(Debug)]
+pub struct Outlet {
+    key: OutletKey,
+    origin: Origin,
+    kind: MediaKind,
+    codec: Codec,
+    format: RtpFormat,
+    media: Option<Media>,
+    plan: Option<Plan>,
+    supply: Option<Supply>,
+    line: Option<Line>,
+    port: Arc<OutletPort>,
+    told: Option<Bitrate>,
+}
+
+/// What the thread that reads packets knows of an outlet, and what its payloader has sent.
+#[derive(Debug)]
+pub struct OutletPort {
+    ssrc: u32,
+    clock_rate: u32,
+    wants_keyframe: AtomicBool,
+    /// Bits per second; zero when receivers say nothing.
+    estimate: AtomicU64,
+    sent: Mutex<Sent>,
+}
+
+#[derive(Debug, Default)]
+struct Sent {
+    /// RTP timestamp and running time of the newest frame.
+    newest: Option<(u32, gst::ClockTime)>,
+    packets: u32,
+    octets: u32,
+    reported: Option<gst::ClockTime>,
+}
+
+impl Outlet {
+    /// A stream from an origin, which may have nothing yet.
+    ///
+    /// # Errors
+    /// A codec that is not known.
+    pub fn open(
+        key: OutletKey,
+        origin: Origin,
+        kind: MediaKind,
+        format: RtpFormat,
+    ) -> Result<Self, LineError> {
+        let codec = Codec::from_name(&format.codec)
+            .filter(|codec| codec.kind() == kind)
+            .ok_or_else(|| LineError::Build(format!("the codec {} is not known", format.codec)))?;
+        Ok(Self {
+            key,
+            origin,
+            kind,
+            codec,
+            media: None,
+            plan: None,
+            supply: None,
+            line: None,
+            port: Arc::new(OutletPort {
+                ssrc: key.0,
+                clock_rate: format.clock_rate.max(1),
+                wants_keyframe: AtomicBool::new(false),
+                estimate: AtomicU64::new(0),
+                sent: Mutex::default(),
+            }),
+            format,
+            told: None,
+        })
+    }
+
+    /// Where it begins.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Sound or pictures.
+    pub fn kind(&self) -> MediaKind {
+        self.kind
+    }
+
+    /// For the thread that reads packets.
+    pub fn port(&self) -> &Arc<OutletPort> {
+        &self.port
+    }
+
+    /// Plans anew, after the origin has come, gone, or changed its format.
+    pub fn plan(&mut self, host: &Host, media: Option<&Media>) {
+        self.media = media.cloned();
+        let plan = media.and_then(Media::format).map(|format| match format {
+            Format::Encoded(codec) if codec == self.codec => Plan::Copy,
+            Format::Encoded(_) => Plan::Encode { decodes: true },
+            Format::Raw => Plan::Encode { decodes: false },
+        });
+        if plan == self.plan && self.supply.is_some() == plan.is_some() {
+            return;
+        }
+        self.plan = plan;
+        self.supply = None;
+        let (Some(plan), Some(media)) = (plan, media) else {
+            return;
+        };
+        if let Err(error) = self.start(host, media, plan) {
+            eprintln!("outlet {}: {error}", self.key.0);
+            self.plan = None;
+            return;
+        }
+        self.tell(host, media, plan);
+    }
+
+    fn start(&mut self, host: &Host, media: &Media, plan: Plan) -> Result<(), LineError> {
+        if self.line.is_none() {
+            self.line = Some(self.payloader(host)?);
+        }
+        let Some(line) = &self.line else {
+            return Ok(());
+        };
+        let mut entry = Entry::new(line.entry("in"));
+        let take = move |item: crate::stream::Item<'_>| entry.put(item);
+        let supply = match plan {
+            Plan::Copy => media.take_native(take),
+            Plan::Encode { .. } => media.take_encoded(Class::live(self.codec), take),
+        };
+        let name = self.codec.name();
+        let none = || LineError::Build(format!("no encoder for {name} is installed"));
+        self.supply = Some(supply.ok_or_else(none)?);
+        Ok(())
+    }
+
+    fn payloader(&self, host: &Host) -> Result<Line, LineError> {
+        let text = format!(
+            "{ENCODED_ENTRY} ! {} pt={} ssrc={} mtu={MTU} ! {EXIT} buffer-list=true",
+            self.codec.payloader(),
+            self.format.payload_type & 0x7F,
+            self.key.0,
+        );
+        let line = Line::parse(host, Owner::Outlet(self.key), &text)?;
+        let (port, host) = (Arc::clone(&self.port), host.clone());
+        line.on_out("out", move |out| match out {
+            Out::Sample(sample) => port.send(&host, &sample),
+            Out::End => {}
+        });
+        line.play()?;
+        Ok(line)
+    }
+
+    /// Does what receivers wished for since the last time.
+    pub fn feedback(&mut self, host: &Host) {
+        let Some(media) = self.media.clone() else {
+            return;
+        };
+        if self.port.wants_keyframe.swap(false, Ordering::Relaxed) {
+            media.want_keyframe(self.supply.as_ref());
+        }
+        if matches!(self.plan, Some(Plan::Encode { .. })) {
+            let estimate = match self.port.estimate.load(Ordering::Relaxed) {
+                0 => None,
+                bps => Some(Bitrate::bps(bps)),
+            };
+            media.set_estimate(self.codec, estimate);
+        }
+        if let Some(plan) = self.plan {
+            self.tell(host, &media, plan);
+        }
+    }
+
+    /// Sends a sender report when one is due.
+    pub fn tick(&mut self, host: &Host) {
+        let mut sent = self.port.lock();
+        self.port.report(host, &mut sent);
+    }
+
+    /// Its payloader posted something; one that failed is made anew.
+    pub fn bus(&mut self, host: &Host, message: &gst::Message) {
+        let failed = message.type_() == gst::MessageType::Error
+            && self.line.as_ref().is_some_and(|line| line.posted(message));
+        if failed {
+            self.supply = None;
+            self.line = None;
+            self.plan = None;
+            let media = self.media.clone();
+            self.plan(host, media.as_ref());
+        }
+    }
+
+    /// Reports how it is made, when that changed noticeably.
+    fn tell(&mut self, host: &Host, media: &Media, plan: Plan) {
+        let bitrate = match plan {
+            Plan::Copy => None,
+            Plan::Encode { .. } => Some(media.bitrate(Class::live(self.codec))),
+        };
+        if let (Some(told), Some(bitrate)) = (self.told, bitrate)
+            && told.as_bps().abs_diff(bitrate.as_bps()) * 10 < told.as_bps()
+        {
+            return;
+        }
+        if self.told.is_some() && bitrate.is_none() && self.told == bitrate {
+            return;
+        }
+        self.told = bitrate;
+        host.reports().send(BridgeEvent::Outlet {
+            outlet: self.key,
+            transcoding: plan == Plan::Encode { decodes: true },
+            bitrate,
+        });
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        if let Some(media) = &self.media
+            && self.plan.is_some_and(|plan| plan != Plan::Copy)
+        {
+            media.set_estimate(self.codec, None);
+        }
+    }
+}
+
+impl OutletPort {
+    /// A receiver wants a keyframe. True when that is news.
+    pub fn want_keyframe(&self) -> bool {
+        !self.wants_keyframe.swap(true, Ordering::Relaxed)
+    }
+
+    /// Receivers can take this much, in bits per second. True when that is news.
+    pub fn estimate(&self, bps: u64) -> bool {
+        self.estimate.swap(bps, Ordering::Relaxed) != bps
+    }
+
+    fn send(&self, host: &Host, sample: &gst::Sample) {
+        let mut packets = Vec::new();
+        let list = sample.buffer_list_owned();
+        let buffers = list.iter().flat_map(|list| list.iter_owned());
+        for buffer in buffers.chain(sample.buffer_owned()) {
+            let pts = buffer.pts();
+            if let Ok(map) = buffer.into_mapped_buffer_readable() {
+                packets.push((pts, map));
+            }
+        }
+        let mut sent = self.lock();
+        for (pts, packet) in &packets {
+            let Ok(header) = Header::parse(packet) else {
+                continue;
+            };
+            if let Some(pts) = pts
+                && sent.newest.is_none_or(|(_, newest)| *pts > newest)
+            {
+                sent.newest = Some((header.timestamp, *pts));
+            }
+            let octets = u32::try_from(packet.len() - header.len()).unwrap_or(0);
+            sent.packets = sent.packets.wrapping_add(1);
+            sent.octets = sent.octets.wrapping_add(octets);
+        }
+        // The first report goes ahead of the first packet, so that streams are in step from the beginning.
+        if sent.reported.is_none() {
+            self.report(host, &mut sent);
+        }
+        drop(sent);
+        let packets = packets.iter().map(|(_, packet)| packet.as_slice());
+        host.socket().send(packets);
+    }
+
+    fn report(&self, host: &Host, sent: &mut Sent) {
+        let timebase: &Timebase = host.timebase();
+        let now = timebase.now();
+        let due = sent
+            .reported
+            .is_none_or(|reported| now.saturating_sub(reported) >= REPORT);
+        let Some((timestamp, at)) = sent.newest.filter(|_| due) else {
+            return;
+        };
+        sent.reported = Some(now);
+        let since = ticks(
+            Duration::from_nanos(now.saturating_sub(at).nseconds()),
+            self.clock_rate,
+        );
+        let ahead = ticks(
+            Duration::from_nanos(at.saturating_sub(now).nseconds()),
+            self.clock_rate,
+        );
+        // RTP time wraps, so the lower bits are all that counts.
+        let timestamp = timestamp
+            .wrapping_add(since as u32)
+            .wrapping_sub(ahead as u32);
+        let mut packet = [0; 128];
+        let mut writer = rtcp::Writer::new(&mut packet);
+        let written = writer
+            .sender_report(
+                self.ssrc,
+                timebase.ntp(now),
+                timestamp,
+                sent.packets,
+                sent.octets,
+                &[],
+            )
+            .and_then(|()| writer.canonical_name(self.ssrc, "processor"));
+        if written.is_ok() {
+            let length = writer.len();
+            host.socket().send(packet.get(..length));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sent> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
