@@ -116,6 +116,8 @@ describe("layers", () => {
     ["VP9", "L3T3_KEY"],
     ["VP9", "L3T3"],
     ["AV1", "L1T3"],
+    ["AV1", "L3T3_KEY"],
+    ["AV1", "L3T3"],
   ]) {
     test(`a viewer sees ${codec} in ${mode}`, async () => {
       const { publisher, viewer } = await broadcast({ layers: scalable(codec, mode) });
@@ -145,6 +147,7 @@ describe("layers", () => {
   for (const [name, layers] of [
     ["a simulcast publisher", SIMULCAST],
     ["a publisher of VP9 in L3T3_KEY", scalable("VP9", "L3T3_KEY")],
+    ["a publisher of AV1 in L3T3_KEY", scalable("AV1", "L3T3_KEY")],
   ]) {
     test(`a viewer of ${name} on a narrow link gets less, and the best again afterwards`, { skip }, async () => {
       const { viewer } = await broadcast({ layers });

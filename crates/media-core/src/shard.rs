@@ -109,6 +109,7 @@ impl Shard {
         self.router
             .forward(&mut self.egress, &mut self.metrics, now);
         self.send_copies();
+        self.note_restated(now);
         while let Some((out, slot)) = self.router.next_started() {
             if let Some(peer) = self.peers.get_mut(slot) {
                 peer.note_sent(out, &mut self.router, &mut self.events, now);

@@ -1,8 +1,7 @@
 //! Tracks of this shard that others mirror.
 
-use super::{Capture, ExportSlot, MirrorSlot, Needs, Packets, ShardId, Stream};
-use crate::sending::Caps;
-use crate::track::TrackSlot;
+use super::{Capture, ExportSlot, MirrorSlot, Needs, Packets, ShardId, State, Stream};
+use crate::track::{Mirrored, TrackSlot};
 use salono_media_api::ElementKey;
 use slotmap::SlotMap;
 use std::collections::{BTreeMap, VecDeque};
@@ -19,6 +18,8 @@ pub(crate) struct Export {
     pub(crate) tracks: Vec<(TrackSlot, u8)>,
     /// What receivers over there need.
     pub(crate) needs: Needs,
+    /// Which version of it.
+    pub(crate) version: u8,
     /// It waits to be talked about.
     pub(crate) is_queued: bool,
     /// What waits to be told, in this order.
@@ -27,6 +28,8 @@ pub(crate) struct Export {
     pub(super) waiting: VecDeque<(u8, Arc<Packets>)>,
     pub(super) waiting_bytes: usize,
     pub(super) missed: u32,
+    state: Option<State>,
+    told_state: Option<State>,
     captures: BTreeMap<u8, Capture>,
     /// As they were told last: timestamp and NTP time.
     told_captures: BTreeMap<u8, (u32, i64)>,
@@ -49,10 +52,24 @@ impl Export {
         is_news
     }
 
+    /// What is known of the source waits to be told; false when it was told before.
+    pub(crate) fn push_state(&mut self, state: State) -> bool {
+        let is_news = self.told_state.replace(state) != Some(state);
+        if is_news {
+            self.state = Some(state);
+        }
+        is_news
+    }
+
+    pub(super) fn next_state(&mut self) -> Option<State> {
+        self.state.take()
+    }
+
     /// What was reported before is of another track.
     pub(crate) fn forget_captures(&mut self) {
         self.captures.clear();
         self.told_captures.clear();
+        (self.state, self.told_state) = (None, None);
     }
 
     pub(super) fn next_capture(&mut self) -> Option<(u8, Capture)> {
@@ -103,6 +120,9 @@ impl Exports {
             source,
             tracks: Vec::new(),
             needs: Needs::default(),
+            version: 0,
+            state: None,
+            told_state: None,
             is_queued: false,
             ended: false,
             description: None,
@@ -164,13 +184,28 @@ impl Exports {
             .collect()
     }
 
-    /// What the mirrors of a track shall be sent at most.
-    pub(crate) fn caps(&self, track: TrackSlot) -> Caps {
-        let caps = self
-            .of_track(track)
-            .iter()
-            .filter_map(|slot| Some(self.get(*slot)?.needs.caps));
-        caps.reduce(Caps::join).unwrap_or_default()
+    /// What the mirrors of a track need of it; `None` without any.
+    pub(crate) fn needs(&self, track: TrackSlot) -> Option<Mirrored> {
+        let exports = self.of_track(track).iter();
+        let all = exports.filter_map(|slot| {
+            let export = self.get(*slot)?;
+            let needs = export.needs;
+            Some(Mirrored {
+                caps: needs.caps,
+                spatial: needs.spatial,
+                is_copied: needs.has(export.layer_of(track)),
+            })
+        });
+        all.reduce(|one, two| Mirrored {
+            caps: one.caps.join(two.caps),
+            spatial: one.spatial.max(two.spatial),
+            is_copied: one.is_copied || two.is_copied,
+        })
+    }
+
+    /// Everything that is mirrored.
+    pub(crate) fn slots(&self) -> Vec<ExportSlot> {
+        self.exports.keys().collect()
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Import {
     pub(crate) keyframes: u8,
     pub(crate) needs: Needs,
     pub(crate) told_needs: Needs,
+    /// Counts changes of the needs.
+    pub(crate) version: u8,
 }
 
 impl Import {
@@ -37,6 +39,11 @@ impl Import {
     /// The track of a layer.
     pub(crate) fn layer(&self, layer: u8) -> Option<TrackSlot> {
         self.layers.get(usize::from(layer)).copied()
+    }
+
+    /// The tracks of its layers in the order of their announcement.
+    pub(crate) fn layers(&self) -> &[TrackSlot] {
+        &self.layers
     }
 
     /// Which layer a track is.
@@ -112,6 +119,7 @@ impl Imports {
                 keyframes: 0,
                 needs: Needs::default(),
                 told_needs: Needs::default(),
+                version: 0,
             });
             self.by_source.insert(source, mirror);
             mirror

@@ -2,6 +2,7 @@
 
 use super::{MirrorSlot, Packets, Stream};
 use crate::sending::Caps;
+use crate::track::MAX_SPATIAL;
 use salono_media_api::{ElementKey, PipelineKey};
 use salono_sdp::negotiate::NegotiatedMedia;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ impl LinkMessage {
             | Body::Need { .. }
             | Body::Described { .. }
             | Body::Reported { .. }
+            | Body::State { .. }
             | Body::Ended { .. }
             | Body::Flow { .. } => 0,
         }
@@ -46,8 +48,11 @@ pub(crate) enum Body {
     Need {
         mirror: MirrorSlot,
         needs: Needs,
+        version: u8,
         keyframes: u8,
     },
+    /// What the publisher sends of the source, and what of it crosses, since the packets before.
+    State { mirror: MirrorSlot, state: State },
     /// The track is there, or was negotiated again.
     Described {
         mirror: MirrorSlot,
@@ -85,10 +90,57 @@ pub(crate) struct Description {
 }
 
 /// What the receivers of a mirror need of its source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Needs {
     /// The most that they shall be sent.
     pub(crate) caps: Caps,
+    /// The highest spatial layer that one of them may get.
+    pub(crate) spatial: u8,
+    /// Bit `n`: the `n`-th stream of the source, in the order of their announcement, is needed.
+    pub(crate) streams: u8,
+}
+
+impl Needs {
+    /// Whether a stream is to cross.
+    pub(crate) fn has(&self, stream: u8) -> bool {
+        self.streams >> (stream & 7) & 1 == 1
+    }
+}
+
+impl Default for Needs {
+    /// Everything, until it is known better.
+    fn default() -> Self {
+        Self {
+            caps: Caps::default(),
+            spatial: u8::MAX,
+            streams: u8::MAX,
+        }
+    }
+}
+
+/// What a mirror's shard cannot see by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct State {
+    /// The streams of the source, in the order of their announcement.
+    pub(crate) streams: [StreamState; MAX_SPATIAL],
+    /// The highest spatial layer whose packets cross complete.
+    pub(crate) spatial: u8,
+    /// The version of the needs that this is the answer to.
+    pub(crate) version: u8,
+    /// Nobody else is fed by the source, and its publisher can be asked to send less.
+    pub(crate) is_alone: bool,
+}
+
+/// What is known of one stream of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct StreamState {
+    pub(crate) sends: bool,
+    /// Bits per second.
+    pub(crate) bitrate: u64,
+    /// Lines of the picture, 0 where not known.
+    pub(crate) height: u16,
+    /// The highest temporal layer.
+    pub(crate) temporal: u8,
 }
 
 /// One of the publisher's timestamps, and how far from `at` it was captured, in NTP's units: clocks

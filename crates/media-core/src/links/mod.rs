@@ -27,7 +27,7 @@ mod packets;
 pub(crate) use exports::{Export, Exports};
 pub(crate) use imports::Imports;
 pub use message::LinkMessage;
-pub(crate) use message::{Body, Capture, Data, Description, Flow, Needs};
+pub(crate) use message::{Body, Capture, Data, Description, Flow, Needs, State, StreamState};
 use outgoing::{Outgoing, Push};
 pub(crate) use packets::{Copied, Packets, Pool};
 
@@ -185,9 +185,12 @@ impl Links {
             let Some(export) = self.exports.get_mut(slot) else {
                 continue;
             };
+            let layer = export.layer_of(track);
+            if !export.needs.has(layer) {
+                continue;
+            }
             let outgoing = self.outgoing.entry(export.shard).or_default();
             self.copied += packets.len() as u64;
-            let layer = export.layer_of(track);
             match outgoing.push_packets(export, layer, packets) {
                 Push::Taken => {}
                 Push::Dropped(count) => self.dropped += count as u64,

@@ -160,6 +160,9 @@ impl Outgoing {
                 capture,
             });
         }
+        if let Some(state) = export.next_state() {
+            return Some(Body::State { mirror, state });
+        }
         export.is_queued = false;
         None
     }
@@ -184,6 +187,7 @@ fn about(mirror: MirrorSlot, imports: &mut Imports) -> Option<Body> {
         return Some(Body::Need {
             mirror,
             needs,
+            version: import.version,
             keyframes,
         });
     }

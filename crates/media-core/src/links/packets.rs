@@ -11,6 +11,9 @@ const POOL: usize = 64;
 /// Bytes up to which a copy is kept for reuse; a frame rarely has more.
 const KEPT_BYTES: usize = 64 * 1024;
 
+/// Bytes of a payload that tell what a packet is of which nobody needs more.
+const TOLD_BYTES: usize = 32;
+
 /// The fresh packets of one batch and one track, decrypted.
 #[derive(Debug, Default)]
 pub(crate) struct Packets {
@@ -27,6 +30,8 @@ struct Record {
     arrival: Instant,
     start: usize,
     len: usize,
+    /// Bytes of the payload, of which there may be less here.
+    payload: usize,
 }
 
 /// A packet of a copy.
@@ -34,7 +39,10 @@ pub(crate) struct Copied<'a> {
     pub(crate) seq: ExtSeq,
     pub(crate) header: Header,
     pub(crate) arrival: Instant,
+    /// Header and payload, or only the first bytes of that.
     pub(crate) bytes: &'a [u8],
+    /// Bytes of the payload.
+    pub(crate) payload: usize,
 }
 
 impl Packets {
@@ -45,6 +53,7 @@ impl Packets {
                 header: record.header,
                 arrival: record.arrival,
                 bytes: self.bytes.get(record.start..record.start + record.len)?,
+                payload: record.payload,
             })
         })
     }
@@ -58,7 +67,8 @@ impl Packets {
         self.bytes.len() + self.records.len() * size_of::<Record>()
     }
 
-    fn fill(&mut self, track: &Inbound) {
+    /// Copies what is fresh; of layers above `spatial` only what tells which they are.
+    fn fill(&mut self, track: &Inbound, spatial: u8) {
         self.ssrc = track.ssrc();
         self.records.clear();
         self.bytes.clear();
@@ -71,14 +81,19 @@ impl Packets {
                 has_padding: false,
                 ..packet.header
             };
+            let (mut bytes, payload) = (packet.bytes(), packet.payload().len());
+            if fresh.descriptor.spatial_layer.unwrap_or(0) > spatial {
+                bytes = bytes.get(..header.len() + TOLD_BYTES).unwrap_or(bytes);
+            }
             self.records.push(Record {
                 seq: packet.seq,
                 header,
                 arrival: packet.arrival,
                 start: self.bytes.len(),
-                len: packet.bytes().len(),
+                len: bytes.len(),
+                payload,
             });
-            self.bytes.extend_from_slice(packet.bytes());
+            self.bytes.extend_from_slice(bytes);
         }
     }
 }
@@ -92,12 +107,13 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// A copy of what is fresh in a track; one serves every shard that mirrors it.
-    pub(crate) fn copy(&mut self, track: &Inbound) -> Arc<Packets> {
+    /// A copy of what is fresh in a track; one serves every shard that mirrors it. Layers above `spatial` are not
+    /// needed.
+    pub(crate) fn copy(&mut self, track: &Inbound, spatial: u8) -> Arc<Packets> {
         for _ in 0..self.lent.len() {
             self.at = (self.at + 1) % self.lent.len();
             if let Some(packets) = Arc::get_mut(&mut self.lent[self.at]) {
-                packets.fill(track);
+                packets.fill(track, spatial);
                 let packets = Arc::clone(&self.lent[self.at]);
                 if packets.bytes.capacity() > KEPT_BYTES {
                     self.lent.swap_remove(self.at);
@@ -106,7 +122,7 @@ impl Pool {
             }
         }
         let mut packets = Packets::default();
-        packets.fill(track);
+        packets.fill(track, spatial);
         let packets = Arc::new(packets);
         if self.lent.len() < POOL {
             self.lent.push(Arc::clone(&packets));

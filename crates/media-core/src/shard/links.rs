@@ -2,6 +2,8 @@
 
 mod mirrors;
 
+use mirrors::NEEDS_INTERVAL;
+
 use super::Shard;
 use crate::demux::EndpointSlot;
 use crate::graph::NodeKind;
@@ -56,8 +58,10 @@ impl Shard {
             Body::Need {
                 mirror,
                 needs,
+                version,
                 keyframes,
-            } => self.handle_needs(from, mirror, needs, keyframes),
+            } => self.handle_needs((from, mirror), (needs, version), keyframes, now),
+            Body::State { mirror, state } => self.handle_state(mirror, &state, now),
             Body::Described {
                 mirror,
                 description,
@@ -222,6 +226,8 @@ impl Shard {
         self.links.forget_bytes(slot, bytes);
         self.links.tell_of(slot);
         self.note_report_of(slot, now);
+        let check = self.clock.beat(now + NEEDS_INTERVAL);
+        self.mirrors_due.get_or_insert(check);
     }
 
     /// The tracks of a source with their places in the announcement of its layers.
@@ -257,10 +263,8 @@ impl Shard {
 
     /// Copies a track as long as somebody mirrors it, and heeds what its receivers need.
     fn mirror(&mut self, track: TrackSlot) {
-        let exports = &self.links.exports;
-        let is_mirrored = !exports.of_track(track).is_empty();
-        let caps = is_mirrored.then(|| exports.caps(track));
-        self.router.set_mirrored(track, caps);
+        let needs = self.links.exports.needs(track);
+        self.router.set_mirrored(track, needs);
     }
 
     /// Hands the copies of this batch to who mirrors them.
@@ -270,23 +274,63 @@ impl Shard {
         }
     }
 
-    fn handle_needs(&mut self, from: ShardId, mirror: MirrorSlot, needs: Needs, keyframes: u8) {
+    fn handle_needs(
+        &mut self,
+        (from, mirror): (ShardId, MirrorSlot),
+        (needs, version): (Needs, u8),
+        keyframes: u8,
+        now: Instant,
+    ) {
         let Some(slot) = self.links.exports.find(from, mirror) else {
             return;
         };
         let Some(export) = self.links.exports.get_mut(slot) else {
             return;
         };
-        export.needs = needs;
+        (export.needs, export.version) = (needs, version);
         for (track, layer) in export.tracks.clone() {
             let before = self.router.caps(track).bitrate();
             self.mirror(track);
             if self.router.source_of(track) == track {
                 self.router.note_fall(track, before);
+                self.router.use_layer(track, needs.spatial);
             }
             if keyframes >> (layer & 7) & 1 == 1 {
                 self.router.want_keyframe(track);
             }
+        }
+        self.note_state_of(slot, now);
+    }
+
+    /// Sources that others mirror send other layers than before.
+    pub(super) fn note_restated(&mut self, now: Instant) {
+        while let Some(track) = self.router.next_restated() {
+            for slot in self.links.exports.of_track(track).to_vec() {
+                self.note_state_of(slot, now);
+            }
+        }
+    }
+
+    /// Lets the shard of a mirror know what it cannot see.
+    pub(super) fn note_state_of(&mut self, slot: ExportSlot, now: Instant) {
+        let Some(export) = self.links.exports.get(slot) else {
+            return;
+        };
+        let mut tracks = export.tracks.clone();
+        let version = export.version;
+        tracks.sort_by_key(|(_, layer)| *layer);
+        let Some((first, _)) = tracks.first().copied() else {
+            return;
+        };
+        let source = self.router.source_of(first);
+        let is_only = self.links.exports.of_track(source).len() == 1;
+        let tracks: Vec<TrackSlot> = tracks.into_iter().map(|(track, _)| track).collect();
+        let mut state = self.router.state(source, &tracks, now);
+        state.version = version;
+        state.is_alone &= is_only;
+        let export = self.links.exports.get_mut(slot);
+        if export.is_some_and(|export| export.push_state(state)) {
+            self.links.tell_of(slot);
         }
     }
 

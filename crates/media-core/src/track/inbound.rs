@@ -12,6 +12,7 @@ pub(crate) use fresh::{Extensions, Fresh};
 
 use cap::Cap;
 use fresh::Dependencies;
+use mirror::Original;
 
 use super::latency::Latency;
 use super::layers::Rates;
@@ -93,6 +94,8 @@ pub(crate) struct Inbound {
     /// Of layers within the stream; made when there are some.
     rates: Rates,
     dependencies: Dependencies,
+    /// Of a mirror: what is known of the source.
+    original: Option<Original>,
 }
 
 /// Feedback that we sent to the publisher.
@@ -181,6 +184,7 @@ impl Inbound {
             heights_changed: false,
             rates: Rates::default(),
             dependencies: Dependencies::default(),
+            original: None,
         }
     }
 

@@ -105,6 +105,17 @@ impl Rates {
         })
     }
 
+    /// What each spatial layer takes by itself, in bits per second.
+    pub(crate) fn spatial(&mut self, now: Instant) -> [u64; MAX_SPATIAL] {
+        let mut rates = [0; MAX_SPATIAL];
+        for (layer, meter) in &mut self.meters {
+            if let Some(rate) = rates.get_mut(usize::from(layer.spatial)) {
+                *rate += meter.bits_per_second(now);
+            }
+        }
+        rates
+    }
+
     /// The highest spatial layer that came.
     pub(crate) fn top_spatial(&self) -> u8 {
         let spatial = self.meters.iter().map(|(layer, _)| layer.spatial);

@@ -9,6 +9,6 @@ mod router;
 
 pub(crate) use clock::Clock;
 pub(crate) use inbound::{Inbound, Share, Taken, UNLIMITED_BPS};
-pub(crate) use layers::{Layer, Qualities, Quality};
+pub(crate) use layers::{Layer, MAX_SPATIAL, Qualities, Quality};
 pub(crate) use outbound::{Destination, Outbound};
-pub(crate) use router::{OutSlot, Router, TrackSlot, layer_names};
+pub(crate) use router::{Mirrored, OutSlot, Router, TrackSlot, layer_names};

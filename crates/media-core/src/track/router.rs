@@ -5,6 +5,7 @@
 //! segmentation-offload message.
 
 mod following;
+mod mirroring;
 mod sending;
 mod simulcast;
 mod unused;
@@ -21,6 +22,7 @@ use simulcast::Simulcast;
 use slotmap::{SecondaryMap, SlotMap, new_key_type};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use unused::Use;
 
 pub(crate) use simulcast::{LayerName, names as layer_names};
 
@@ -31,6 +33,17 @@ new_key_type! {
     pub(crate) struct OutSlot;
 }
 
+/// What other shards need of a track that they mirror.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mirrored {
+    /// The most that receivers there shall be sent.
+    pub(crate) caps: Caps,
+    /// The highest spatial layer that one of them may get.
+    pub(crate) spatial: u8,
+    /// Its packets cross.
+    pub(crate) is_copied: bool,
+}
+
 /// All tracks of a shard and the streams made of them.
 #[derive(Default)]
 pub(crate) struct Router {
@@ -39,6 +52,8 @@ pub(crate) struct Router {
     senders: SlotMap<SenderSlot, Sender>,
     /// The layers of sources that come in several streams.
     simulcasts: SecondaryMap<TrackSlot, Simulcast>,
+    /// Which layers of sources their publishers are asked for.
+    uses: SecondaryMap<TrackSlot, Use>,
     /// Streams for which another layer of their source is ready.
     switching: Vec<OutSlot>,
     /// Streams that may have got another layer.
@@ -57,9 +72,10 @@ pub(crate) struct Router {
     lost_before: u64,
     /// Who speaks, where somebody wants to know.
     pub(crate) detectors: Detectors,
-    /// Tracks that other shards mirror, with the most that receivers there shall be sent, in bits
-    /// per second; 0 is no limit.
-    mirrored: SecondaryMap<TrackSlot, Caps>,
+    /// Tracks that other shards mirror.
+    mirrored: SecondaryMap<TrackSlot, Mirrored>,
+    /// Sources of which other layers are sent than before.
+    restated: Vec<TrackSlot>,
     /// Their fresh packets.
     copies: Vec<(TrackSlot, Arc<Packets>)>,
     pool: Pool,
@@ -122,6 +138,7 @@ impl Router {
             return;
         };
         self.mirrored.remove(slot);
+        self.uses.remove(slot);
         self.lost_before += track.lost();
         if let Some(membership) = track.membership() {
             self.detectors.leave(membership);
@@ -219,12 +236,11 @@ impl Router {
         }
     }
 
-    /// Copies a track for other shards from now on, whose receivers shall be sent this much at most;
-    /// with `None` no longer.
-    pub(crate) fn set_mirrored(&mut self, slot: TrackSlot, caps: Option<Caps>) {
-        match caps.filter(|_| self.tracks.contains_key(slot)) {
-            Some(caps) => {
-                self.mirrored.insert(slot, caps);
+    /// Copies a track for other shards from now on as far as they need it; with `None` no longer.
+    pub(crate) fn set_mirrored(&mut self, slot: TrackSlot, needs: Option<Mirrored>) {
+        match needs.filter(|_| self.tracks.contains_key(slot)) {
+            Some(needs) => {
+                self.mirrored.insert(slot, needs);
             }
             None => {
                 self.mirrored.remove(slot);
@@ -260,8 +276,11 @@ impl Router {
             };
             track.note_latency(now);
             // Other shards decide for themselves what they withhold.
-            if self.mirrored.contains_key(slot) {
-                self.copies.push((slot, self.pool.copy(track)));
+            if let Some(mirrored) = self.mirrored.get(slot)
+                && mirrored.is_copied
+            {
+                let copy = self.pool.copy(track, mirrored.spatial);
+                self.copies.push((slot, copy));
             }
             if let Some(membership) = track.membership() {
                 let levels = track.fresh().iter().map(|fresh| fresh.audio_level);
@@ -313,13 +332,20 @@ impl Router {
             track.clear_fresh();
             let is_resized = track.take_heights_changed();
             wants_keyframe |= track.take_lost_structure();
+            let has_spatial = track.top_spatial() > 0;
             if wants_keyframe {
                 self.want_keyframe(slot);
             }
             match layer_of {
                 Some(source) => self.look_after(source, now),
-                None if is_resized => self.choose_all(slot),
-                None => {}
+                None => {
+                    if is_resized {
+                        self.choose_all(slot);
+                    }
+                    if has_spatial {
+                        self.review_use(slot, now);
+                    }
+                }
             }
         }
         while let Some(out) = self.switching.pop() {

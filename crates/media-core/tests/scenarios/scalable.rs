@@ -4,7 +4,7 @@ use super::support::scalable::{
     Between, Camera, Judgement, av1, av1_with_descriptors, decode, vp9,
 };
 use super::support::*;
-use salono_media_api::{Op, VideoWish};
+use salono_media_api::{MediaKind, Op, VideoWish};
 use str0m::RtcConfig;
 use str0m::format::Codec;
 
@@ -118,15 +118,49 @@ fn a_thousand_changes_of_layers_and_sources_can_be_decoded() {
 }
 
 #[test]
-fn layers_of_vp9_are_followed_as_well() {
-    for (seed, mode) in [(306, (3, 3, Between::All)), (307, L3T3_KEY)] {
+fn layers_of_vp9_are_followed_and_those_that_nobody_gets_are_turned_off() {
+    for (seed, codec, configure, between) in [
+        (
+            306,
+            Codec::Vp9,
+            vp9 as fn(RtcConfig) -> RtcConfig,
+            Between::All,
+        ),
+        (307, Codec::Vp9, vp9, Between::KeyPictures),
+        (308, Codec::Av1, av1_with_descriptors, Between::KeyPictures),
+    ] {
         let mut world = World::new(seed);
-        let publisher = world.join_connected(configured(Wish::publish(), vp9));
-        let viewer = world.join_connected(configured(Wish::subscribe(), vp9));
+        let publisher = world.join_connected(configured(Wish::publish(), configure));
+        let viewer = world.join_connected(configured(Wish::subscribe(), configure));
         world.peers[viewer].is_layered = true;
         world.connect(world.element(publisher), world.element(viewer));
-        start(&mut world, publisher, Codec::Vp9, mode);
-        world.run(secs(3));
-        assert_eq!(seen(&world, viewer).last(), Some((1, 2)));
+        start(&mut world, publisher, codec, (3, 3, between));
+        let sent = |world: &World| {
+            let camera = world.peers[publisher].scalable.as_ref();
+            camera.expect("a camera").active
+        };
+        world.run(secs(6));
+        assert_eq!(
+            (seen(&world, viewer).last(), sent(&world)),
+            (Some((1, 2)), 3)
+        );
+        let (source, sink) = (world.element(publisher), world.element(viewer));
+        for kind in MediaKind::ALL {
+            world.op(Op::Disconnect {
+                source: source.into(),
+                sink: sink.into(),
+                kind,
+            });
+        }
+        world.run(secs(6));
+        assert_eq!(sent(&world), 1, "nobody gets more");
+        world.connect(source, sink);
+        world.run(secs(2));
+        let seen = seen(&world, viewer);
+        assert_eq!(
+            (seen.last(), sent(&world)),
+            (Some((1, 2)), 3),
+            "it is asked for"
+        );
     }
 }

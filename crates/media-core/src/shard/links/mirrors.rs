@@ -1,13 +1,13 @@
 //! Tracks of other shards that are mirrored here.
 
-use crate::links::{Description, MirrorSlot, Needs, Packets, Stream};
+use crate::links::{Description, MirrorSlot, Needs, Packets, State, Stream};
 use crate::shard::Shard;
 use crate::track::{Inbound, Taken, TrackSlot};
 use salono_media_api::{ElementKey, MediaKind, PipelineKey};
 use std::time::{Duration, Instant};
 
-/// How often other shards are told what receivers of their tracks need.
-const NEEDS_INTERVAL: Duration = Duration::from_secs(1);
+/// How often other shards are told what receivers of their tracks need, and what is sent of the tracks here.
+pub(super) const NEEDS_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Shard {
     /// The track that feeds a sink from another shard, if its source lives there. It may come later.
@@ -86,6 +86,10 @@ impl Shard {
             Inbound::mirror(kind, description, limits)
         });
         self.links.imports.set_track(mirror, source, layers);
+        if let Some(import) = self.links.imports.get(mirror) {
+            let (spatial, version) = (import.needs.spatial, import.version);
+            self.router.ask_spatial(source, spatial, version);
+        }
         let pipeline = self.links.imports.get(mirror).and_then(|import| {
             let remote = self.links.remote.get(&import.source.element)?;
             Some(remote.pipeline)
@@ -138,6 +142,11 @@ impl Shard {
         };
         let is_due = track.is_keyframe_due(now);
         let next = track.keyframe_timeout();
+        let import = self.links.imports.get(mirror);
+        let crosses = import.is_some_and(|import| import.needs.has(import.place_of(slot)));
+        if is_due || !crosses {
+            self.tell_needs(slot);
+        }
         if is_due && let Some(import) = self.links.imports.get_mut(mirror) {
             import.keyframes |= 1 << (import.place_of(slot) & 7);
             self.links.tell_about(mirror);
@@ -153,12 +162,27 @@ impl Shard {
         }
         self.mirrors_due = None;
         let tracks: Vec<_> = self.links.imports.tracks().collect();
-        if !tracks.is_empty() {
+        let exports = self.links.exports.slots();
+        if !tracks.is_empty() || !exports.is_empty() {
             self.mirrors_due = Some(self.clock.beat(now + NEEDS_INTERVAL));
         }
         for (_, track) in tracks {
             self.ask_shard_for_keyframe(track, now);
             self.tell_needs(track);
+        }
+        for export in exports {
+            self.note_state_of(export, now);
+        }
+    }
+
+    /// Takes in what is known of the source of a mirror.
+    pub(super) fn handle_state(&mut self, mirror: MirrorSlot, state: &State, now: Instant) {
+        let Some(import) = self.links.imports.get(mirror) else {
+            return;
+        };
+        if let Some(source) = import.track {
+            let tracks = import.layers().to_vec();
+            self.router.set_state(source, &tracks, state, now);
         }
     }
 
@@ -167,14 +191,35 @@ impl Shard {
         let Some(mirror) = self.links.imports.of_track(track) else {
             return;
         };
-        let source = self.links.imports.get(mirror).and_then(|it| it.track);
-        let needs = Needs {
-            caps: self.router.caps(source.unwrap_or(track)),
+        let Some(import) = self.links.imports.get(mirror) else {
+            return;
         };
-        if let Some(import) = self.links.imports.get_mut(mirror)
-            && std::mem::replace(&mut import.needs, needs) != needs
-        {
+        let source = import.track.unwrap_or(track);
+        let is_fed = |layer: &TrackSlot| {
+            let layer = self.router.track(*layer);
+            layer.is_some_and(|layer| !layer.links().is_empty())
+        };
+        let streams = match import.layers() {
+            // Its detector of speakers may listen to what nobody receives.
+            [] | [_] => u8::MAX,
+            layers => (0u8..)
+                .zip(layers)
+                .filter(|(_, layer)| is_fed(layer))
+                .fold(0, |all, (place, _)| all | 1 << (place & 7)),
+        };
+        let needs = Needs {
+            caps: self.router.caps(source),
+            spatial: self.router.wanted_spatial(source),
+            streams,
+        };
+        let Some(import) = self.links.imports.get_mut(mirror) else {
+            return;
+        };
+        if std::mem::replace(&mut import.needs, needs) != needs {
+            import.version = import.version.wrapping_add(1);
+            let version = import.version;
             self.links.tell_about(mirror);
+            self.router.ask_spatial(source, needs.spatial, version);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Layers of a source: this track as one of them, and those within its stream.
 
 use super::Inbound;
-use crate::track::layers::{Layer, Qualities, Quality};
+use crate::track::layers::{Layer, MAX_SPATIAL, Qualities, Quality};
 use crate::track::router::{LayerName, TrackSlot};
 use salono_rtp::codec::Heights;
 use std::time::Instant;
@@ -32,6 +32,14 @@ impl Inbound {
         self.heights.into_iter().max().filter(|height| *height > 0)
     }
 
+    /// Takes over the size of the picture from elsewhere.
+    pub(super) fn set_height(&mut self, height: u16) {
+        if height > 0 && self.height() != Some(height) {
+            self.heights = [height, 0, 0, 0];
+            self.heights_changed = true;
+        }
+    }
+
     /// Whether the size of the picture changed since this was asked last.
     pub(crate) fn take_heights_changed(&mut self) -> bool {
         std::mem::take(&mut self.heights_changed)
@@ -46,6 +54,11 @@ impl Inbound {
     pub(crate) fn height_of(&self, spatial: u8) -> Option<u16> {
         let height = self.heights.get(usize::from(spatial)).copied();
         height.filter(|height| *height > 0)
+    }
+
+    /// What each spatial layer within the stream takes by itself, in bits per second.
+    pub(crate) fn spatial_rates(&mut self, now: Instant) -> [u64; MAX_SPATIAL] {
+        self.rates.spatial(now)
     }
 
     /// The highest spatial layer within the stream that came.
@@ -81,6 +94,19 @@ impl Inbound {
     /// The qualities of this stream as one of several.
     pub(crate) fn stream_qualities(&mut self, rank: u8, into: &mut Qualities, now: Instant) {
         let height = self.height();
+        if let Some(state) = self.stream_state()
+            && self.links().is_empty()
+        {
+            into.push(Quality {
+                layer: Layer {
+                    spatial: rank,
+                    temporal: state.temporal,
+                },
+                bitrate: state.bitrate,
+                height,
+            });
+            return;
+        }
         let mut any = false;
         for (layer, bitrate) in self.rates.cumulative(now) {
             any = true;

@@ -70,7 +70,7 @@ impl Inbound {
         if let Some(nack) = self.nack.as_mut() {
             nack.packet(seq, now);
         }
-        self.store(packet, header, seq, now)
+        self.store(packet, header, payload_bytes, seq, now)
     }
 
     /// Takes in the packet that a retransmission carried; its header names the primary stream.
@@ -82,16 +82,19 @@ impl Inbound {
         // What nobody misses is a probe of the sender's bandwidth estimation.
         let missing = self.nack.as_mut().is_some_and(|nack| nack.packet(seq, now));
         if missing {
-            self.store(packet, header, seq, now)
+            let payload_bytes = header.payload(packet).map_or(0, <[u8]>::len);
+            self.store(packet, header, payload_bytes, seq, now)
         } else {
             Taken::Known
         }
     }
 
+    /// Stores a packet, of whose payload of `payload_bytes` there may be less here.
     pub(super) fn store(
         &mut self,
         packet: &[u8],
         header: &Header,
+        payload_bytes: usize,
         seq: ExtSeq,
         now: Instant,
     ) -> Taken {
@@ -127,8 +130,7 @@ impl Inbound {
                     self.heights = heights;
                 }
             }
-            self.rates
-                .add(&fresh.descriptor, stored.payload().len(), now);
+            self.rates.add(&fresh.descriptor, payload_bytes, now);
         }
         self.fresh.push(fresh);
         if self.fresh.len() == 1 {

@@ -24,6 +24,7 @@ impl Router {
                 if let Some(track) = self.tracks.get_mut(source) {
                     track.qualities(&mut qualities, now);
                 }
+                self.add_unused(source, &mut qualities);
             }
             Some(simulcast) => {
                 for (rank, layer) in (0u8..).zip(&simulcast.layers) {
@@ -190,11 +191,20 @@ impl Router {
         let Some(out) = self.outs.get_mut(slot) else {
             return;
         };
-        let Some(limit) = out.limit(heights.unwrap_or_default()) else {
+        let Some(mut limit) = out.limit(heights.unwrap_or_default()) else {
             return;
         };
         if let Some(source) = source {
             self.use_layer(source, limit.spatial);
+            if let Some(track) = self.tracks.get(source) {
+                if track.lacks_spatial(limit.spatial) {
+                    self.capped.push(source);
+                }
+                // What does not cross complete cannot be sent.
+                if !self.simulcasts.contains_key(source) {
+                    limit.spatial = limit.spatial.min(track.crossing_spatial());
+                }
+            }
         }
         let Some(out) = self.outs.get_mut(slot) else {
             return;
@@ -236,6 +246,7 @@ impl Router {
 
     /// Looks which layers of a source send, after one of them did.
     pub(super) fn look_after(&mut self, source: TrackSlot, now: Instant) {
+        let is_bound = self.is_bound(source);
         let Some(simulcast) = self.simulcasts.get_mut(source) else {
             return;
         };
@@ -266,14 +277,19 @@ impl Router {
                 continue;
             };
             let last = track.last_packet();
-            if last.is_some_and(|last| now.saturating_duration_since(last) < SILENCE) {
+            let is_heard = last.is_some_and(|at| now.saturating_duration_since(at) < SILENCE);
+            // Of a mirror, not every stream that is sent crosses.
+            if track.stream_state().map_or(is_heard, |state| state.sends) {
                 active |= 1 << at;
                 if let Some(rate) = simulcast.rates.get_mut(at)
-                    && !simulcast.usage.is_bound()
+                    && !is_bound
                 {
-                    *rate = track.bitrate(now);
+                    *rate = track.bitrate_as_sent(now);
                 }
             }
+        }
+        if simulcast.active != active && self.mirrored.contains_key(source) {
+            self.restated.push(source);
         }
         changed |= simulcast.active != active;
         simulcast.active = active;

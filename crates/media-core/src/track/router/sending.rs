@@ -36,21 +36,16 @@ impl Router {
 
     /// What the receivers of a track bound of what its publisher sends.
     pub(crate) fn caps(&self, slot: TrackSlot) -> Caps {
-        // With layers, each receiver gets what it has room for; those that nobody needs are not sent.
-        if let Some(cap) = self.unused_cap(slot) {
-            return Caps {
-                set: cap,
-                carried: 0,
-            };
-        }
-        self.receivers(slot)
+        let caps = self
+            .receivers(slot)
             .iter()
             .filter_map(|out| self.outs.get(*out))
             .filter(|out| out.has_destination())
             .map(Outbound::caps)
-            .chain(self.mirrored.get(slot).copied())
+            .chain(self.mirrored.get(slot).map(|mirrored| mirrored.caps))
             .reduce(Caps::join)
-            .unwrap_or_default()
+            .unwrap_or_default();
+        self.without_unused(slot, caps)
     }
 
     /// Whether the publisher of what feeds a stream can be asked to send less for its sake: nobody
@@ -60,7 +55,10 @@ impl Router {
         source
             .filter(|track| !self.mirrored.contains_key(*track) && !self.has_layers(*track))
             .and_then(|track| self.tracks.get(track))
-            .is_some_and(|track| track.links().len() == 1 && track.can_be_capped())
+            .is_some_and(|track| {
+                let can_be_asked = track.can_be_capped() || track.is_steered_from_here();
+                track.links().len() == 1 && can_be_asked
+            })
     }
 
     /// Gives a stream its part of what the path carries. The publisher hears of it soon when it is

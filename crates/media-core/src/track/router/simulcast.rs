@@ -4,7 +4,6 @@
 //! of the same m-line, and a receiver of the source is linked to whichever of them it follows, and
 //! while it waits for a keyframe of another to that one as well.
 
-use super::unused::Use;
 use super::{OutSlot, Router, TrackSlot};
 use crate::track::inbound::Inbound;
 use crate::track::layers::MAX_SPATIAL;
@@ -36,20 +35,9 @@ pub(super) struct Simulcast {
     pub(super) heights: u32,
     /// Bits per second of each layer when it last sent.
     pub(super) rates: [u64; MAX_SPATIAL],
-    pub(super) usage: Use,
 }
 
 impl Simulcast {
-    /// Whom the source feeds.
-    pub(super) fn outs(&self) -> &[OutSlot] {
-        &self.outs
-    }
-
-    /// Bits per second of each layer when it last sent.
-    pub(super) fn rates(&self) -> &[u64] {
-        &self.rates
-    }
-
     /// The layer for a receiver that may get `spatial` at most: the best one that sends, or else
     /// the least beyond.
     pub(super) fn choose(&self, spatial: u8) -> Option<(usize, TrackSlot)> {

@@ -1,11 +1,13 @@
 //! Layers that nobody gets are not sent by their publisher either.
 //!
 //! There is no message for that between a browser and a server, but browsers fill their layers from the smallest
-//! one upwards with what they are asked to keep to. A bound just below what the next layer takes turns it off, and
-//! all above it.
+//! one upwards with what they are asked to keep to, whether these are streams or parts of one. A bound just below
+//! what the next layer takes turns it off, and all above it.
 
-use super::simulcast::Simulcast;
 use super::{Router, TrackSlot};
+use crate::sending::Caps;
+use crate::track::inbound::Inbound;
+use crate::track::layers::{Layer, MAX_SPATIAL, Qualities, Quality};
 use std::time::{Duration, Instant};
 
 /// How often it is looked at which layers are in use.
@@ -15,7 +17,7 @@ const UNUSED_AFTER: Duration = Duration::from_secs(3);
 /// What sound takes of a bound, in bits per second.
 const SOUND_BPS: u64 = 64_000;
 
-/// Which layers of a source a publisher is asked for.
+/// Which spatial layers of a source a publisher is asked for.
 #[derive(Debug, Default)]
 pub(super) struct Use {
     /// Nothing else takes from the bound.
@@ -25,61 +27,95 @@ pub(super) struct Use {
     unused_since: Option<Instant>,
     /// Up to which layer, and the bound for it.
     bound: Option<(usize, u64)>,
-}
-
-impl Use {
-    pub(super) fn is_bound(&self) -> bool {
-        self.bound.is_some()
-    }
+    /// Bits per second of each layer within a stream when it was last sent.
+    rates: [u64; MAX_SPATIAL],
 }
 
 impl Router {
     /// Whether layers of a source may be turned off.
     pub(crate) fn set_pausable(&mut self, source: TrackSlot, pausable: bool) {
-        if let Some(simulcast) = self.simulcasts.get_mut(source) {
-            simulcast.usage.is_pausable = pausable;
+        if self.tracks.get(source).is_some_and(Inbound::is_video)
+            && let Some(entry) = self.uses.entry(source)
+        {
+            entry.or_default().is_pausable = pausable;
         }
     }
 
-    /// What the publisher of a layered source is to be asked for, in bits per second; 0 is no limit. `None` for any
-    /// other source.
-    pub(super) fn unused_cap(&self, source: TrackSlot) -> Option<u64> {
-        let simulcast = self.simulcasts.get(source)?;
-        Some(simulcast.usage.bound.map_or(0, |(_, bound)| bound))
+    /// Whether layers of a source were turned off.
+    pub(super) fn is_bound(&self, source: TrackSlot) -> bool {
+        self.uses
+            .get(source)
+            .is_some_and(|usage| usage.bound.is_some())
+    }
+
+    /// What the publisher of a source is to be asked for so that it turns layers off, besides what its receivers
+    /// bound.
+    pub(super) fn without_unused(&self, source: TrackSlot, caps: Caps) -> Caps {
+        let bound = self.uses.get(source).and_then(|usage| usage.bound);
+        let bound = bound.map_or(0, |(_, bound)| bound);
+        if self.has_layers(source) {
+            // Each receiver gets the layer that it has room for.
+            return Caps {
+                set: bound,
+                carried: 0,
+            };
+        }
+        let set = match (caps.set, bound) {
+            (set, 0) | (0, set) => set,
+            (set, bound) => set.min(bound),
+        };
+        Caps { set, ..caps }
+    }
+
+    /// Adds the layers within a stream that were turned off to those that are sent.
+    pub(super) fn add_unused(&self, source: TrackSlot, qualities: &mut Qualities) {
+        let Some(usage) = self.uses.get(source).filter(|usage| usage.bound.is_some()) else {
+            return;
+        };
+        let Some(track) = self.tracks.get(source) else {
+            return;
+        };
+        let top = qualities.iter().map(|quality| quality.layer.spatial).max();
+        let first = top.map_or(0, |top| usize::from(top) + 1);
+        for (spatial, rate) in (0u8..).zip(usage.rates).skip(first) {
+            if rate > 0 {
+                let below = usage.rates.iter().take(usize::from(spatial) + 1);
+                qualities.push(Quality {
+                    layer: Layer {
+                        spatial,
+                        temporal: track.top_temporal(),
+                    },
+                    bitrate: below.sum(),
+                    height: track.height_of(spatial),
+                });
+            }
+        }
     }
 
     /// Looks whether there are layers that nobody gets.
     pub(super) fn review_use(&mut self, source: TrackSlot, now: Instant) {
-        let Some(simulcast) = self.simulcasts.get(source) else {
-            return;
-        };
-        if simulcast.usage.next_look.is_some_and(|at| now < at) {
+        let is_due = |usage: &Use| usage.next_look.is_none_or(|at| now >= at);
+        if !self.uses.get(source).is_some_and(is_due) {
             return;
         }
-        let limits = simulcast.outs().iter().filter_map(|out| {
-            let heights = self.heights(source);
-            self.outs
-                .get(*out)
-                .filter(|out| out.has_destination())?
-                .limit(heights)
-        });
-        let wanted = limits.map(|limit| usize::from(limit.spatial)).max();
-        let is_mirrored = self.mirrored.contains_key(source);
-        let Some(simulcast) = self.simulcasts.get_mut(source) else {
+        let elsewhere = self.mirrored.get(source).map_or(0, |it| it.spatial);
+        let wanted = usize::from(self.wanted_spatial(source).max(elsewhere));
+        let streams = self.simulcasts.get(source).map(|simulcast| simulcast.rates);
+        let Some(usage) = self.uses.get_mut(source) else {
             return;
         };
-        simulcast.usage.next_look = Some(now + INTERVAL);
-        let wanted = wanted.unwrap_or(0);
-        let bound = if is_mirrored {
-            None
-        } else {
-            simulcast.bound_for(wanted)
-        };
-        let usage = &mut simulcast.usage;
+        usage.next_look = Some(now + INTERVAL);
+        if streams.is_none()
+            && usage.bound.is_none()
+            && let Some(track) = self.tracks.get_mut(source)
+        {
+            usage.rates = track.spatial_rates(now);
+        }
+        let bound = bound_for(&streams.unwrap_or(usage.rates), wanted);
         let Some(bound) = bound.filter(|_| usage.is_pausable) else {
             usage.unused_since = None;
             // A bound that holds already was found when all layers were known.
-            if usage.bound.is_some_and(|(rank, _)| rank < wanted) || is_mirrored {
+            if usage.bound.is_some_and(|(rank, _)| rank < wanted) {
                 self.lift(source);
             }
             return;
@@ -94,36 +130,30 @@ impl Router {
     }
 
     /// A receiver is to get a layer: if it was turned off, it is asked for at once.
-    pub(super) fn use_layer(&mut self, source: TrackSlot, spatial: u8) {
-        let bound = self
-            .simulcasts
-            .get(source)
-            .and_then(|simulcast| simulcast.usage.bound);
+    pub(crate) fn use_layer(&mut self, source: TrackSlot, spatial: u8) {
+        let bound = self.uses.get(source).and_then(|usage| usage.bound);
         if bound.is_some_and(|(rank, _)| usize::from(spatial) > rank) {
             self.lift(source);
         }
     }
 
     fn lift(&mut self, source: TrackSlot) {
-        if let Some(simulcast) = self.simulcasts.get_mut(source) {
-            simulcast.usage.bound = None;
-            simulcast.usage.unused_since = None;
+        if let Some(usage) = self.uses.get_mut(source) {
+            usage.bound = None;
+            usage.unused_since = None;
             self.capped.push(source);
         }
     }
 }
 
-impl Simulcast {
-    /// The bound that leaves the layers up to `rank` on and turns the next one off; `None` when there is no next one
-    /// or its bitrate was never seen.
-    fn bound_for(&self, rank: usize) -> Option<u64> {
-        let next = self
-            .rates()
-            .get(rank.checked_add(1)?)
-            .copied()
-            .filter(|rate| *rate > 0)?;
-        let kept: u64 = self.rates().iter().take(rank + 1).sum();
-        // Layers are turned on at about a quarter of what they take in the end.
-        Some(SOUND_BPS + kept * 11 / 10 + next / 10)
-    }
+/// The bound that leaves the layers up to `rank` on and turns the next one off; `None` when there is no next one or
+/// its bitrate was never seen.
+fn bound_for(rates: &[u64; MAX_SPATIAL], rank: usize) -> Option<u64> {
+    let next = rates
+        .get(rank.checked_add(1)?)
+        .copied()
+        .filter(|rate| *rate > 0)?;
+    let kept: u64 = rates.iter().take(rank + 1).sum();
+    // Layers are turned on at about a quarter of what they take in the end.
+    Some(SOUND_BPS + kept * 11 / 10 + next / 10)
 }

@@ -86,6 +86,8 @@ pub(crate) struct Camera {
     rates: Vec<u64>,
     /// What all that is sent shall take at most, as a peer asked for.
     pub(crate) bound: Option<u64>,
+    /// Layers that were sent of the last picture.
+    pub(crate) active: usize,
     seq: u64,
     timestamp: u32,
     picture: u16,
@@ -108,6 +110,7 @@ impl Camera {
             keyframe_wanted: true,
             rates: (0..spatial).map(|spatial| 150_000 << spatial).collect(),
             bound: None,
+            active: 0,
             seq: 1_000,
             timestamp: u32::MAX - 100_000,
             picture: 0x7f00,
@@ -115,13 +118,13 @@ impl Camera {
         }
     }
 
-    /// Layers that are sent: the lowest ones first, a new one from a quarter of its rate on.
+    /// Layers that are sent: the lowest ones first, a further one from half of its rate on.
     fn sent(&self) -> usize {
         let Some(mut left) = self.bound else {
             return self.rates.len();
         };
         let fits = |rate: &&u64| {
-            let is_on = left >= **rate / 4;
+            let is_on = left >= **rate / 2;
             left = left.saturating_sub(**rate);
             is_on
         };
@@ -133,9 +136,12 @@ impl Camera {
         self.next += INTERVAL;
         self.timestamp = self.timestamp.wrapping_add(3_000);
         self.picture = (self.picture + 1) & 0x7fff;
-        let is_key = std::mem::take(&mut self.keyframe_wanted);
+        let sent = self.sent();
+        // Nothing is there that a layer which was off could go on from.
+        let is_key = std::mem::take(&mut self.keyframe_wanted) || sent > self.active;
+        self.active = sent;
         let mut frames = self.encoder.encode(is_key);
-        frames.truncate(self.sent());
+        frames.truncate(sent);
         let top = frames.len() - 1;
         if frames[0].temporal == 0 {
             self.tl0 = self.tl0.wrapping_add(1);
