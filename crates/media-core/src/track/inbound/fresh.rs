@@ -1,6 +1,6 @@
 //! Packets that came in, as far as their headers and the first bytes of their payloads say what they are.
 
-use salono_rtp::codec::{Codec, Descriptor};
+use salono_rtp::codec::{Codec, Descriptor, Heights};
 use salono_rtp::header::Form;
 use salono_rtp::layers::dependency::{self, Reader};
 use salono_rtp::ring::PacketRef;
@@ -77,6 +77,32 @@ impl Fresh {
             audio_level: byte(ids.audio_level),
             orientation: byte(ids.orientation),
             dependency: None,
+        }
+    }
+
+    /// Parameter sets precede the slices of their picture in packets of their own, and only with them it can be
+    /// begun with: the slice that follows them begins nothing, and one that lost them is of no use.
+    pub(super) fn follow(
+        &mut self,
+        frame_before: Option<u32>,
+        known: Heights,
+        codec: Codec,
+        packet: &PacketRef<'_>,
+    ) {
+        let descriptor = &mut self.descriptor;
+        match (codec, frame_before) {
+            (Codec::H264 | Codec::H265, _) if !descriptor.is_frame_start => {}
+            (Codec::H264 | Codec::H265, Some(timestamp)) => {
+                if timestamp == packet.header.timestamp {
+                    descriptor.is_frame_start = false;
+                    descriptor.is_keyframe_start = false;
+                }
+            }
+            (Codec::H264 | Codec::H265, None) => {
+                let has_sets = codec.heights(packet.payload()) != Heights::default();
+                descriptor.is_keyframe_start &= has_sets || known == Heights::default();
+            }
+            (Codec::Vp8 | Codec::Vp9 | Codec::Av1 | Codec::Opaque, _) => {}
         }
     }
 

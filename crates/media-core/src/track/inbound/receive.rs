@@ -3,7 +3,7 @@
 use super::fresh::{Fresh, dependency_of, look_into};
 use super::{Inbound, MAX_FRESH, SSRC_HOLD, Taken};
 use salono_media_api::MediaKind;
-use salono_rtp::codec::Heights;
+use salono_rtp::codec::{Codec, Heights};
 use salono_rtp::header::Header;
 use salono_rtp::layers::dependency::Structure;
 use salono_rtp::recv;
@@ -109,10 +109,12 @@ impl Inbound {
         if self.fresh.len() >= MAX_FRESH {
             return Taken::Known;
         }
+        let frame_before = self.frame_before(seq);
         let Ok(stored) = self.ring.push(seq, header, packet, now) else {
             return Taken::Known;
         };
         let mut fresh = Fresh::read(self.codec, self.extensions, &stored);
+        fresh.follow(frame_before, self.heights, self.codec, &stored);
         if let Some(value) = dependency_of(self.codec, self.extensions, &stored)
             && let Some(frame) = self.dependencies.read(value)
         {
@@ -143,12 +145,25 @@ impl Inbound {
     /// What a stored packet says, as it said when it was fresh.
     pub(crate) fn describe(&self, packet: &PacketRef<'_>) -> Fresh {
         let mut fresh = Fresh::read(self.codec, self.extensions, packet);
+        let frame_before = self.frame_before(packet.seq);
+        fresh.follow(frame_before, self.heights, self.codec, packet);
         if let Some(value) = self.dependency_of(packet)
             && let Some(frame) = self.dependencies.reader().read_again(value)
         {
             fresh.set_dependency(frame);
         }
         fresh
+    }
+
+    /// The timestamp of the packet before one, where frames may begin with packets that are none of their own.
+    fn frame_before(&self, seq: ExtSeq) -> Option<u32> {
+        match self.codec {
+            Codec::H264 | Codec::H265 => {
+                let before = self.ring.get(seq.offset(-1))?;
+                Some(before.header.timestamp)
+            }
+            Codec::Vp8 | Codec::Vp9 | Codec::Av1 | Codec::Opaque => None,
+        }
     }
 
     /// The dependency descriptor of a stored packet.
