@@ -5,6 +5,7 @@ use super::support::*;
 use super::switching::{assert_unbroken, publishers};
 use salono_media_api::{ElementEvent, Op, VideoWish};
 use std::time::Instant;
+use str0m::RtcConfig;
 use str0m::format::Codec;
 use str0m::rtp::rtcp::Rtcp;
 
@@ -33,8 +34,12 @@ impl World {
 }
 
 pub(super) fn layers(rids: &[&str], now: Instant) -> Vec<(str0m::media::Rid, Source)> {
+    layers_of(Codec::Vp8, rids, now)
+}
+
+fn layers_of(codec: Codec, rids: &[&str], now: Instant) -> Vec<(str0m::media::Rid, Source)> {
     let layer = |(rid, (name, height)): (&&str, (u8, u16))| {
-        ((*rid).into(), Source::layer(Codec::Vp8, name, height, now))
+        ((*rid).into(), Source::layer(codec, name, height, now))
     };
     rids.iter().zip(LAYERS).map(layer).collect()
 }
@@ -107,6 +112,34 @@ fn wishes_are_followed_without_a_break_and_told() {
 fn a_thousand_switches_show_the_decoder_one_stream() {
     let (mut world, publisher, viewer) = broadcast(73, RIDS);
     world.run(secs(2));
+    switch_a_thousand_times(&mut world, publisher, viewer);
+}
+
+#[test]
+fn a_thousand_switches_of_h264_show_the_decoder_one_stream() {
+    let configure = |config: RtcConfig| {
+        config
+            .clear_codecs()
+            .enable_opus(true, false)
+            .enable_h264(true)
+    };
+    let mut world = World::new(77);
+    let publisher = world.join_connected(Wish {
+        configure,
+        ..Wish::simulcast(RIDS)
+    });
+    let viewer = world.join_connected(Wish {
+        configure,
+        ..Wish::subscribe()
+    });
+    world.connect(world.element(publisher), world.element(viewer));
+    world.start_layers(publisher, RIDS);
+    world.peers[publisher].layers = layers_of(Codec::H264, RIDS, world.now);
+    world.run(secs(2));
+    switch_a_thousand_times(&mut world, publisher, viewer);
+}
+
+fn switch_a_thousand_times(world: &mut World, publisher: usize, viewer: usize) {
     let mut dice = Dice(73);
     let start = world.peers[viewer].video.packets.len();
     for _ in 0..1_000 {

@@ -33,6 +33,7 @@ mod scalable;
 mod speakers;
 mod spread;
 mod spread_graphs;
+mod spread_layers;
 mod storms;
 mod streams;
 mod support;

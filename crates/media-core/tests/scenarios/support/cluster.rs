@@ -26,6 +26,7 @@ pub(crate) struct Cluster {
     pub(crate) blocked: BTreeSet<(usize, usize)>,
     /// Messages that crossed, by way.
     pub(crate) crossed: BTreeMap<(usize, usize), usize>,
+    pub(crate) bytes_crossed: usize,
     tokens: u64,
 }
 
@@ -52,6 +53,7 @@ impl Cluster {
             homes: BTreeMap::new(),
             blocked: BTreeSet::new(),
             crossed: BTreeMap::new(),
+            bytes_crossed: 0,
             tokens: 0,
             addrs,
         };
@@ -361,6 +363,7 @@ impl Cluster {
                     {
                         is_quiet = false;
                         *self.crossed.entry((from, to)).or_default() += 1;
+                        self.bytes_crossed += message.weight();
                         self.shards[to].handle_link(id(from), message, self.now);
                     }
                 }

@@ -44,6 +44,38 @@ fn has_header(codec: Codec, is_key: bool, frame: &[u8]) -> bool {
     frame.len() > header.len() && frame[..fixed] == header[..fixed]
 }
 
+/// What precedes a keyframe of H264: the size of the picture and what goes with it, in one packet (RFC 6184 §5.7.1).
+fn parameter_sets(height: u16) -> Vec<u8> {
+    // Exp-Golomb, as most of it is.
+    let code = |value: u32| {
+        let width = 32 - (value + 1).leading_zeros();
+        let zeros = (1..width).map(|_| false);
+        zeros.chain((0..width).rev().map(move |at| (value + 1) >> at & 1 == 1))
+    };
+    let lines = u32::from(height).div_ceil(16);
+    // Set 0, 4 bits of frame numbers, pictures in order, one reference.
+    let mut bits: Vec<bool> = [0, 0, 2, 1].into_iter().flat_map(code).collect();
+    bits.push(false);
+    // Macroblocks across and down.
+    bits.extend([19, lines - 1].into_iter().flat_map(code));
+    // Frames, no direct inference, nothing cut off, no more; the end.
+    bits.extend([true, false, false, false, true]);
+    let byte = |bits: &[bool]| {
+        bits.iter().fold(0, |byte, bit| byte << 1 | u8::from(*bit)) << (8 - bits.len())
+    };
+    let mut sps = vec![0x67, 0x42, 0xe0, 0x1f];
+    sps.extend(bits.chunks(8).map(byte));
+    let mut payload = vec![0x78, 0, sps.len() as u8];
+    payload.extend(sps);
+    payload.extend([0, 2, 0x68, 0xce]);
+    payload
+}
+
+/// Whether a packet is one of those.
+fn is_parameter_sets(codec: Codec, payload: &[u8]) -> bool {
+    codec == Codec::H264 && payload.first() == Some(&0x78)
+}
+
 /// Length of the payload descriptor in front of every chunk of a frame.
 fn descriptor_len(codec: Codec) -> usize {
     match codec {
@@ -201,6 +233,16 @@ impl Source {
         let chunks: Vec<&[u8]> = frame.chunks(MAX_PAYLOAD - descriptor_len(codec)).collect();
         let last = chunks.len() - 1;
         let mut packets = Vec::new();
+        if is_key && codec == Codec::H264 {
+            packets.push(OutPacket {
+                seq: self.seq,
+                timestamp,
+                marker: false,
+                payload: parameter_sets(self.height),
+                level: None,
+            });
+            self.seq += 1;
+        }
         for (index, chunk) in chunks.into_iter().enumerate() {
             let ends = (index == 0, index == last);
             let mut payload = descriptor(codec, is_key, ends, (self.picture, self.tl0));
@@ -275,6 +317,9 @@ pub(crate) struct Received {
 impl Packet {
     /// Whether a decoder can begin with this packet.
     pub(crate) fn starts_keyframe(&self) -> bool {
+        if is_parameter_sets(self.codec, &self.payload) {
+            return true;
+        }
         let len = descriptor_len(self.codec).min(self.payload.len());
         let (descriptor, body) = self.payload.split_at(len);
         if body.is_empty() {
@@ -348,11 +393,25 @@ impl Received {
         let mut frames = Vec::new();
         // The frame that is being put together, its bytes and its newest packet.
         let mut open: Option<(Frame, Vec<u8>, u64)> = None;
+        // The newest packet with parameter sets, and its timestamp.
+        let mut sets = None;
         for (seq, packet) in self.in_order() {
             let codec = packet.codec;
+            if is_parameter_sets(codec, &packet.payload) {
+                assert!(open.is_none(), "they precede a frame");
+                assert!(!packet.marker, "they end nothing");
+                sets = Some((seq, packet.timestamp));
+                continue;
+            }
             let (descriptor, body) = packet.payload.split_at(descriptor_len(codec));
             let (is_first, picture, tl0) = read_descriptor(codec, descriptor);
             if is_first {
+                let is_idr = codec == Codec::H264 && descriptor[1] & 0x1f == 5;
+                let before = Some((seq - 1, packet.timestamp));
+                assert!(
+                    !is_idr || sets == before,
+                    "a keyframe follows its parameters"
+                );
                 let frame = Frame {
                     publisher: 0,
                     number: 0,
