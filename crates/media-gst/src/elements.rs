@@ -1,6 +1,8 @@
 //! Which elements there are.
 
 use crate::element::{Context, Element};
+use crate::player::Player;
+use crate::upload::Upload;
 use salono_media_api::processing::ProcessorSpec;
 use salono_media_api::{ElementKey, MediaError, MediaErrorKind};
 use std::collections::BTreeMap;
@@ -18,11 +20,11 @@ pub fn make(
     context: Context,
     elements: &mut Elements,
 ) -> Result<Box<dyn Element>, MediaError> {
-    let _ = (&context, elements);
+    let _ = elements;
     let what = match spec {
-        ProcessorSpec::Player(_) => "players",
+        ProcessorSpec::Player(spec) => return Ok(Box::new(Player::new(context, spec))),
+        ProcessorSpec::Upload { encoded } => return Ok(Box::new(Upload::new(context, encoded))),
         ProcessorSpec::Recorder(_) => "recorders",
-        ProcessorSpec::Upload { .. } => "uploads",
         ProcessorSpec::Composite(_)
         | ProcessorSpec::AlphaBlending
         | ProcessorSpec::Mixer

@@ -260,7 +260,7 @@ mod tests {
         for codec in Codec::all() {
             let recipe = Class::live(codec).recipe(&default_encoding());
             let recipe = recipe.unwrap_or_else(|| panic!("{codec:?} has no encoder"));
-            gstreamer::parse::bin_from_description(&recipe.text, true)
+            gstreamer::parse::bin_from_description(&format!("{} ! fakesink", recipe.text), true)
                 .unwrap_or_else(|error| panic!("{}: {error}", recipe.text));
         }
     }

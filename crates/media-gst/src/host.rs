@@ -3,7 +3,7 @@
 use crate::element::Owner;
 use crate::inbox::{Inbox, Note};
 use crate::media_socket::MediaSocket;
-use crate::policy::Policy;
+use crate::policy::{Policy, guard};
 use crate::reports::Reports;
 use crate::timebase::Timebase;
 use gstreamer as gst;
@@ -92,7 +92,16 @@ impl Host {
 
     /// Sets what may be reached, once; false when that was done before.
     pub(crate) fn allow(&self, policy: UriPolicy) -> bool {
-        self.shared.policy.set(Policy::new(policy)).is_ok()
+        let private = policy.private_addresses;
+        if self.shared.policy.set(Policy::new(policy)).is_err() {
+            return false;
+        }
+        if private {
+            guard::open();
+        } else {
+            guard::restrict();
+        }
+        true
     }
 
     /// Sends an element something from one of its own threads; arrives at

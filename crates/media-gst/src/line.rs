@@ -57,9 +57,17 @@ impl Line {
 
     /// An empty pipeline, stopped.
     pub fn new(host: &Host, owner: Owner) -> Self {
+        let line = Self::with_own_time(host, owner);
+        host.timebase().rule(&line.pipeline);
+        line
+    }
+
+    /// An empty pipeline, stopped, whose running time halts and jumps with it: its own base time on
+    /// the common clock. [`Timebase::since`](crate::timebase::Timebase::since) relates it to the others.
+    pub fn with_own_time(host: &Host, owner: Owner) -> Self {
         let name = format!("line{}", host.next_line());
         let pipeline = gst::Pipeline::with_name(&name);
-        host.timebase().rule(&pipeline);
+        host.timebase().lend(&pipeline);
         let bus = pipeline.bus().expect("a pipeline has a bus");
         let to = host.clone();
         bus.set_sync_handler(move |_, message| {

@@ -1,5 +1,7 @@
 //! `salono-processor`: started by Salono with its two sockets; by people only to check an installation.
 
+mod interpose;
+
 use gstreamer as gst;
 use salono_media_api::processing::bridge::{CONTROL_FD, MEDIA_FD};
 use salono_media_gst::control::Ended;
@@ -57,6 +59,7 @@ fn run() -> ExitCode {
     if let Err(error) = gst::init() {
         return fail(UNAVAILABLE, &format!("GStreamer: {error}"));
     }
+    ignore_signals();
     let Ok(events) = control_stream.try_clone() else {
         return fail(UNAVAILABLE, "no file descriptor left");
     };
@@ -82,6 +85,16 @@ fn run() -> ExitCode {
     };
     processor.run();
     ExitCode::SUCCESS
+}
+
+/// The end comes over the control stream, after everything was finished; not from a terminal or a service manager,
+/// which tell all processes at once.
+#[allow(unsafe_code, reason = "the standard library has no face for signals")]
+fn ignore_signals() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGPIPE] {
+        // SAFETY: no handler is installed, so none runs.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
 }
 
 /// A descriptor that the parent left open.

@@ -126,11 +126,15 @@ impl Processor {
             self.begun = version == VERSION && self.host.allow(policy);
             return;
         }
+        if let BridgeCommand::Ping = command {
+            self.host.reports().send(BridgeEvent::Pong);
+            return;
+        }
         if !self.begun {
             eprintln!("a command came before the processor may begin");
         }
         match command {
-            BridgeCommand::Begin { .. } | BridgeCommand::End => {}
+            BridgeCommand::Begin { .. } | BridgeCommand::Ping | BridgeCommand::End => {}
             BridgeCommand::Create {
                 token,
                 element,

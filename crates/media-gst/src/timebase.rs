@@ -34,9 +34,9 @@ impl Timebase {
         self.clock.time().saturating_sub(self.base)
     }
 
-    /// Of the clock, when the running time was zero.
-    pub fn base(&self) -> gst::ClockTime {
-        self.base
+    /// The running time at a running time of a pipeline that has its own base time.
+    pub fn since(&self, base: gst::ClockTime, running: gst::ClockTime) -> gst::ClockTime {
+        (base + running).saturating_sub(self.base)
     }
 
     /// The wall clock at a running time, for sender reports. Steps of the wall clock after the beginning

@@ -1,0 +1,258 @@
+//! Streams through the processor: copied where they can be, decoded and encoded once where they cannot.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "test code"
+)]
+
+mod child;
+
+use child::{Child, Source, format};
+use salono_media_api::processing::bridge::*;
+use salono_media_api::{Bitrate, ElementKey, MediaKind};
+use salono_rtp::rtcp::{Compound, Packet, Writer};
+use std::time::{Duration, Instant};
+
+const VP8: &str = "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=30/1 ! \
+     vp8enc deadline=1 cpu-used=8 threads=1 keyframe-max-dist=30 ! rtpvp8pay pt=96 ssrc=1 mtu=1200";
+
+fn outlet_of(child: &mut Child, key: u32) -> (bool, Option<Bitrate>) {
+    child.wait(|event| match event {
+        BridgeEvent::Outlet {
+            outlet,
+            transcoding,
+            bitrate,
+        } if *outlet == OutletKey(key) => Some((*transcoding, *bitrate)),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_stream_of_the_wanted_codec_is_copied() {
+    let mut child = Child::start();
+    child.open_inlet(1, MediaKind::Video, format("VP8", 96, 90_000, 0));
+    let origin = Origin::Inlet(InletKey(1));
+    child.open_outlet(7, origin, MediaKind::Video, format("VP8", 101, 90_000, 0));
+    let _source = Source::start(&child, VP8);
+    let (_, packet) = child.rtp(7);
+    assert_eq!(packet[1] & 0x7F, 101);
+    assert_eq!(outlet_of(&mut child, 7), (false, None));
+    for _ in 0..60 {
+        child.rtp(7);
+    }
+    child.catch_up();
+    assert_eq!(child.load, (0, 0));
+    assert!(child.end().success());
+}
+
+#[test]
+fn many_outlets_cost_one_decoder_and_an_encoder_per_codec() {
+    let mut child = Child::start();
+    child.open_inlet(1, MediaKind::Video, format("VP8", 96, 90_000, 0));
+    let origin = Origin::Inlet(InletKey(1));
+    for key in 10..15 {
+        child.open_outlet(
+            key,
+            origin,
+            MediaKind::Video,
+            format("H264", 102, 90_000, 0),
+        );
+    }
+    let _source = Source::start(&child, VP8);
+    for key in 10..15 {
+        child.rtp(key);
+        assert!(outlet_of(&mut child, key).0, "transcoding");
+    }
+    child.catch_up();
+    assert_eq!(child.load, (1, 1));
+    child.open_outlet(20, origin, MediaKind::Video, format("VP9", 98, 90_000, 0));
+    child.rtp(20);
+    child.catch_up();
+    assert_eq!(child.load, (1, 2));
+    for key in [10, 11, 12, 13, 14, 20] {
+        child.tell(&BridgeCommand::CloseOutlet {
+            outlet: OutletKey(key),
+        });
+    }
+    child.catch_up();
+    assert_eq!(child.load, (0, 0));
+}
+
+#[test]
+fn every_codec_can_be_made_from_every_kind() {
+    let mut child = Child::start();
+    child.open_inlet(1, MediaKind::Video, format("VP8", 96, 90_000, 0));
+    child.open_inlet(2, MediaKind::Audio, format("opus", 111, 48_000, 2));
+    let video = Origin::Inlet(InletKey(1));
+    let audio = Origin::Inlet(InletKey(2));
+    let wanted = [
+        (video, "VP9", 90_000, 0),
+        (video, "H264", 90_000, 0),
+        (video, "H265", 90_000, 0),
+        (video, "H263", 90_000, 0),
+        (audio, "PCMU", 8_000, 1),
+        (audio, "PCMA", 8_000, 1),
+        (audio, "G722", 8_000, 1),
+        (audio, "AMR", 8_000, 1),
+        (audio, "speex", 16_000, 1),
+    ];
+    for (key, (origin, codec, rate, channels)) in (30..).zip(wanted) {
+        let kind = if origin == video {
+            MediaKind::Video
+        } else {
+            MediaKind::Audio
+        };
+        child.open_outlet(key, origin, kind, format(codec, 100, rate, channels));
+    }
+    let _video = Source::start(&child, VP8);
+    let _audio = Source::start(
+        &child,
+        "audiotestsrc is-live=true samplesperbuffer=960 ! audio/x-raw,rate=48000,channels=2 ! \
+         opusenc ! rtpopuspay pt=111 ssrc=2",
+    );
+    let mut missing: Vec<u32> = (30..39).collect();
+    let deadline = Instant::now() + child::PATIENCE;
+    while !missing.is_empty() {
+        assert!(Instant::now() < deadline, "nothing from {missing:?}");
+        let (_, packet) = child.packets.recv_timeout(child::PATIENCE).unwrap();
+        let ssrc = u32::from_be_bytes(packet[8..12].try_into().unwrap());
+        missing.retain(|key| *key != ssrc);
+    }
+    child.catch_up();
+    assert_eq!(child.load, (2, 9));
+}
+
+#[test]
+fn the_shard_is_asked_for_a_keyframe_until_one_comes() {
+    let mut child = Child::start();
+    child.open_inlet(1, MediaKind::Video, format("VP8", 96, 90_000, 0));
+    let origin = Origin::Inlet(InletKey(1));
+    child.open_outlet(7, origin, MediaKind::Video, format("VP8", 96, 90_000, 0));
+    // A stream that was joined in the middle: a packet of a picture that is no keyframe, again and again.
+    let mut asked = 0;
+    let mut number: u16 = 0;
+    while asked < 2 {
+        number += 1;
+        let mut packet = vec![0x80, 0x80 | 96];
+        packet.extend_from_slice(&number.to_be_bytes());
+        packet.extend_from_slice(&(u32::from(number) * 3_000).to_be_bytes());
+        packet.extend_from_slice(&1_u32.to_be_bytes());
+        packet.extend_from_slice(&[0x10, 0x01, 0x02, 0x03]);
+        child.send(&packet);
+        let Ok((_, packet)) = child.packets.recv_timeout(Duration::from_millis(20)) else {
+            assert!(number < 2_000, "nobody asks");
+            continue;
+        };
+        for packet in Compound::new(&packet) {
+            if let Packet::PictureLoss { media_ssrc, .. } = packet {
+                assert_eq!(media_ssrc, 1);
+                asked += 1;
+            }
+        }
+    }
+}
+
+#[test]
+fn the_encoder_follows_the_receivers_within_its_limits() {
+    let mut child = Child::start();
+    child.open_inlet(1, MediaKind::Video, format("VP8", 96, 90_000, 0));
+    let origin = Origin::Inlet(InletKey(1));
+    child.tell(&BridgeCommand::SetEncoding {
+        origin,
+        encoding: salono_media_api::processing::Encoding {
+            target: Bitrate::kbps(300),
+            min: Bitrate::kbps(100),
+            max: Bitrate::kbps(800),
+            video: None,
+            audio: None,
+        },
+    });
+    child.open_outlet(7, origin, MediaKind::Video, format("H264", 102, 90_000, 0));
+    let _source = Source::start(&child, VP8);
+    assert_eq!(outlet_of(&mut child, 7), (true, Some(Bitrate::kbps(300))));
+    for (estimate, expected) in [(500_000, 500), (5_000_000, 800), (10_000, 100)] {
+        let mut packet = [0; 64];
+        let mut writer = Writer::new(&mut packet);
+        writer.remb(0, estimate, &[7]).unwrap();
+        let length = writer.len();
+        child.send(&packet[..length]);
+        let (_, bitrate) = outlet_of(&mut child, 7);
+        let kbps = bitrate.unwrap().as_kbps();
+        assert!(kbps.abs_diff(expected) <= 1, "{kbps} for {estimate}");
+    }
+}
+
+#[test]
+fn a_keyframe_comes_when_a_receiver_asks() {
+    let mut child = Child::start();
+    child.open_inlet(1, MediaKind::Video, format("VP8", 96, 90_000, 0));
+    let origin = Origin::Inlet(InletKey(1));
+    child.open_outlet(7, origin, MediaKind::Video, format("VP9", 98, 90_000, 0));
+    let _source = Source::start(&child, VP8);
+    let is_key = |packet: &[u8]| {
+        let header = salono_rtp::header::Header::parse(packet).unwrap();
+        let codec = salono_rtp::codec::Codec::Vp9;
+        codec
+            .describe(header.payload(packet).unwrap())
+            .is_keyframe_start
+    };
+    while !is_key(&child.rtp(7).1) {}
+    for _ in 0..20 {
+        assert!(!is_key(&child.rtp(7).1), "only one without being asked");
+    }
+    let mut packet = [0; 64];
+    let mut writer = Writer::new(&mut packet);
+    writer.picture_loss(0, 7).unwrap();
+    let length = writer.len();
+    child.send(&packet[..length]);
+    while !is_key(&child.rtp(7).1) {}
+}
+
+#[test]
+fn sender_reports_come_ahead_of_the_stream_and_go_on() {
+    let mut child = Child::start();
+    child.open_inlet(1, MediaKind::Video, format("VP8", 96, 90_000, 0));
+    let origin = Origin::Inlet(InletKey(1));
+    child.open_outlet(7, origin, MediaKind::Video, format("VP8", 96, 90_000, 0));
+    let _source = Source::start(&child, VP8);
+    let mut reports = 0;
+    let mut first = None;
+    while reports < 3 {
+        let (_, packet) = child.packets.recv_timeout(child::PATIENCE).unwrap();
+        for part in Compound::new(&packet) {
+            if let Packet::SenderReport(report) = part {
+                assert_eq!(report.ssrc, 7);
+                reports += 1;
+                first.get_or_insert(true);
+            }
+        }
+        if packet[8..12] == 7_u32.to_be_bytes() {
+            first.get_or_insert(false);
+        }
+    }
+    assert_eq!(first, Some(true));
+}
+
+#[test]
+fn garbage_does_no_harm() {
+    let mut child = Child::start();
+    child.write_raw(b"nonsense\n{\"Create\":{}}\n\xFF\xFE\n");
+    child.send(&[0x80]);
+    child.send(&[0x80, 0xC8, 0xFF, 0xFF, 1, 2, 3]);
+    child.send(&[0xFF; 900]);
+    child.open_inlet(1, MediaKind::Video, format("NOTHING", 96, 90_000, 0));
+    child.open_inlet(2, MediaKind::Video, format("H264", 255, 0, 255));
+    for length in 0..40 {
+        let mut packet = vec![0x80, 0xFF, 0, length];
+        packet.extend_from_slice(&[0; 4]);
+        packet.extend_from_slice(&2_u32.to_be_bytes());
+        packet.extend(std::iter::repeat_n(length, usize::from(length)));
+        child.send(&packet);
+    }
+    let nobody = Origin::Element(ElementKey(99));
+    child.open_outlet(9, nobody, MediaKind::Video, format("VP8", 96, 90_000, 0));
+    child.link(99, MediaKind::Audio, nobody);
+    child.catch_up();
+    assert!(child.end().success());
+}
