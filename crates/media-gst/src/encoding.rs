@@ -40,6 +40,8 @@ pub(crate) struct Recipe {
     pub(crate) rate: Option<(&'static str, RateUnit)>,
     /// It wants even widths and heights.
     pub(crate) even: bool,
+    /// It wants to be told a framerate, although pictures have their times.
+    pub(crate) paced: bool,
 }
 
 /// Elements that make a codec, the best one first: text, rate property, evenness.
@@ -193,6 +195,7 @@ impl Class {
             text,
             rate: *rate,
             even: *even,
+            paced: matches!(self.codec, Codec::H265 | Codec::H263 | Codec::H263Plus),
         })
     }
 

@@ -363,15 +363,23 @@ impl Media {
         let line = self.start(stage, &text)?;
         let mut entry = Entry::new(line.entry("in"));
         let crop = line.element("crop").filter(|_| recipe.even);
-        let mut sized: Option<gst::Caps> = None;
+        let paced = recipe.paced;
+        let mut known: Option<(gst::Caps, gst::Caps)> = None;
         let feed = self.take_raw(move |item| {
-            if let (Some(crop), Item::Buffer { caps, .. }) = (&crop, item)
-                && sized.as_ref() != Some(caps)
-            {
-                make_even(crop, caps);
-                sized = Some(caps.clone());
-            }
-            entry.put(item);
+            let Item::Buffer { caps, buffer } = item else {
+                return;
+            };
+            let caps = match &known {
+                Some((before, told)) if before == caps => told,
+                Some(_) | None => {
+                    if let Some(crop) = &crop {
+                        make_even(crop, caps);
+                    }
+                    let told = if paced { pace(caps) } else { caps.clone() };
+                    &known.insert((caps.clone(), told)).1
+                }
+            };
+            entry.put(Item::Buffer { caps, buffer });
         });
         let exit = line.element("out");
         stage.output.on_keyframe_wish(move || {
@@ -548,6 +556,18 @@ fn make_even(crop: &gst::Element, caps: &gst::Caps) {
     };
     crop.set_property("right", i32::from(odd("width")));
     crop.set_property("bottom", i32::from(odd("height")));
+}
+
+/// Caps with a framerate, the usual one where none is known.
+fn pace(caps: &gst::Caps) -> gst::Caps {
+    let mut caps = caps.clone();
+    let fields = caps.structure(0);
+    let rate = fields.and_then(|fields| fields.get::<gst::Fraction>("framerate").ok());
+    if rate.is_none_or(|rate| rate.numer() <= 0) {
+        let usual = gst::Fraction::new(30, 1);
+        caps.make_mut().set("framerate", usual);
+    }
+    caps
 }
 
 /// Sees when a line asks its source for a keyframe.

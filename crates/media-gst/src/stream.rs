@@ -279,11 +279,29 @@ impl Entry {
                 if self.caps.as_ref() != Some(caps) {
                     self.source.set_caps(Some(caps));
                     self.caps = Some(caps.clone());
+                    self.put_headers(caps);
                 }
                 // A pipeline that has failed or is being ended takes nothing; its owner knows.
                 let _ = self.source.push_buffer(buffer.clone());
             }
             Item::End => {}
+        }
+    }
+
+    /// Speex is the one codec whose decoder and payloader count on headers in band, which have no time
+    /// and so are not published.
+    fn put_headers(&self, caps: &gst::Caps) {
+        let fields = caps.structure(0);
+        let Some(fields) = fields.filter(|fields| fields.name() == "audio/x-speex") else {
+            return;
+        };
+        let Ok(headers) = fields.get::<gst::ArrayRef<'_>>("streamheader") else {
+            return;
+        };
+        for header in headers.iter() {
+            if let Ok(header) = header.get::<gst::Buffer>() {
+                let _ = self.source.push_buffer(header);
+            }
         }
     }
 }

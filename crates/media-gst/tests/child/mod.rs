@@ -22,17 +22,17 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Nothing in these tests takes this long unless it never comes.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-pub struct Child {
+pub(crate) struct Child {
     process: std::process::Child,
     control: UnixStream,
     media: Arc<OwnedFd>,
     events: Receiver<BridgeEvent>,
     kept: VecDeque<BridgeEvent>,
     /// Newest counts of decoders and encoders.
-    pub load: (u32, u32),
-    pub packets: Receiver<(Instant, Vec<u8>)>,
+    pub(crate) load: (u32, u32),
+    pub(crate) packets: Receiver<(Instant, Vec<u8>)>,
     next_token: u64,
 }
 
@@ -50,7 +50,7 @@ fn seqpacket() -> (OwnedFd, OwnedFd) {
     }
 }
 
-pub fn policy() -> UriPolicy {
+pub(crate) fn policy() -> UriPolicy {
     UriPolicy {
         read_roots: vec![std::env::temp_dir().to_str().unwrap().to_owned()],
         write_roots: vec![std::env::temp_dir().to_str().unwrap().to_owned()],
@@ -65,12 +65,12 @@ pub fn policy() -> UriPolicy {
 }
 
 impl Child {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(policy())
     }
 
     #[allow(unsafe_code, reason = "descriptors of the child have fixed numbers")]
-    pub fn start_with(policy: UriPolicy) -> Self {
+    pub(crate) fn start_with(policy: UriPolicy) -> Self {
         let (control, theirs) = UnixStream::pair().unwrap();
         let (media, their_media) = seqpacket();
         let mut command = Command::new(env!("CARGO_BIN_EXE_salono-processor"));
@@ -153,22 +153,22 @@ impl Child {
         child
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.process.id()
     }
 
-    pub fn tell(&mut self, command: &BridgeCommand) {
+    pub(crate) fn tell(&mut self, command: &BridgeCommand) {
         let mut line = serde_json::to_vec(command).unwrap();
         line.push(b'\n');
         self.control.write_all(&line).unwrap();
     }
 
-    pub fn write_raw(&mut self, bytes: &[u8]) {
+    pub(crate) fn write_raw(&mut self, bytes: &[u8]) {
         self.control.write_all(bytes).unwrap();
     }
 
     /// Waits for an event that `which` takes; others are kept for later waits.
-    pub fn wait<T>(&mut self, mut which: impl FnMut(&BridgeEvent) -> Option<T>) -> T {
+    pub(crate) fn wait<T>(&mut self, mut which: impl FnMut(&BridgeEvent) -> Option<T>) -> T {
         for at in 0..self.kept.len() {
             if let Some(found) = which(&self.kept[at]) {
                 self.kept.remove(at);
@@ -195,13 +195,13 @@ impl Child {
     }
 
     /// Takes in what was reported so far.
-    pub fn catch_up(&mut self) {
+    pub(crate) fn catch_up(&mut self) {
         self.tell(&BridgeCommand::Ping);
         self.wait(|event| (*event == BridgeEvent::Pong).then_some(()));
     }
 
     /// Events that were not waited for.
-    pub fn kept(&mut self) -> Vec<BridgeEvent> {
+    pub(crate) fn kept(&mut self) -> Vec<BridgeEvent> {
         self.catch_up();
         self.kept.drain(..).collect()
     }
@@ -218,7 +218,7 @@ impl Child {
         })
     }
 
-    pub fn try_create(&mut self, key: u64, spec: ProcessorSpec) -> Result<(), MediaError> {
+    pub(crate) fn try_create(&mut self, key: u64, spec: ProcessorSpec) -> Result<(), MediaError> {
         let token = self.token();
         self.tell(&BridgeCommand::Create {
             token: Some(token),
@@ -229,11 +229,15 @@ impl Child {
         self.reply(token).map(|_| ())
     }
 
-    pub fn create(&mut self, key: u64, spec: ProcessorSpec) {
+    pub(crate) fn create(&mut self, key: u64, spec: ProcessorSpec) {
         self.try_create(key, spec).unwrap();
     }
 
-    pub fn call(&mut self, key: u64, call: ProcessorCall) -> Result<ProcessorReply, MediaError> {
+    pub(crate) fn call(
+        &mut self,
+        key: u64,
+        call: ProcessorCall,
+    ) -> Result<ProcessorReply, MediaError> {
         let token = self.token();
         self.tell(&BridgeCommand::Call {
             token,
@@ -243,7 +247,7 @@ impl Child {
         self.reply(token)
     }
 
-    pub fn event(&mut self, key: u64, wanted: &ProcessorEvent) {
+    pub(crate) fn event(&mut self, key: u64, wanted: &ProcessorEvent) {
         self.wait(|event| {
             let BridgeEvent::Element { element, event } = event else {
                 return None;
@@ -252,7 +256,7 @@ impl Child {
         });
     }
 
-    pub fn error(&mut self, key: u64) -> ProcessorError {
+    pub(crate) fn error(&mut self, key: u64) -> ProcessorError {
         self.wait(|event| match event {
             BridgeEvent::Element {
                 element,
@@ -262,7 +266,7 @@ impl Child {
         })
     }
 
-    pub fn open_inlet(&mut self, key: u32, kind: MediaKind, format: RtpFormat) {
+    pub(crate) fn open_inlet(&mut self, key: u32, kind: MediaKind, format: RtpFormat) {
         self.tell(&BridgeCommand::OpenInlet {
             inlet: InletKey(key),
             kind,
@@ -270,7 +274,13 @@ impl Child {
         });
     }
 
-    pub fn open_outlet(&mut self, key: u32, origin: Origin, kind: MediaKind, format: RtpFormat) {
+    pub(crate) fn open_outlet(
+        &mut self,
+        key: u32,
+        origin: Origin,
+        kind: MediaKind,
+        format: RtpFormat,
+    ) {
         self.tell(&BridgeCommand::OpenOutlet {
             outlet: OutletKey(key),
             origin,
@@ -279,7 +289,7 @@ impl Child {
         });
     }
 
-    pub fn link(&mut self, sink: u64, kind: MediaKind, source: Origin) {
+    pub(crate) fn link(&mut self, sink: u64, kind: MediaKind, source: Origin) {
         self.tell(&BridgeCommand::Link {
             sink: ElementKey(sink),
             kind,
@@ -287,17 +297,17 @@ impl Child {
         });
     }
 
-    pub fn send(&self, packet: &[u8]) {
+    pub(crate) fn send(&self, packet: &[u8]) {
         send(&self.media, packet);
     }
 
-    pub fn sender(&self) -> impl Fn(&[u8]) + Send + Sync + 'static {
+    pub(crate) fn sender(&self) -> impl Fn(&[u8]) + Send + Sync + 'static {
         let media = Arc::clone(&self.media);
         move |packet| send(&media, packet)
     }
 
     /// The next packet of this SSRC (RTP).
-    pub fn rtp(&self, ssrc: u32) -> (Instant, Vec<u8>) {
+    pub(crate) fn rtp(&self, ssrc: u32) -> (Instant, Vec<u8>) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -310,7 +320,7 @@ impl Child {
     }
 
     /// Ends it in order.
-    pub fn end(mut self) -> std::process::ExitStatus {
+    pub(crate) fn end(mut self) -> std::process::ExitStatus {
         self.tell(&BridgeCommand::End);
         self.process.wait().unwrap()
     }
@@ -342,7 +352,7 @@ fn transmit(media: &OwnedFd, message: &[u8]) {
     };
 }
 
-pub fn format(codec: &str, payload_type: u8, clock_rate: u32, channels: u8) -> RtpFormat {
+pub(crate) fn format(codec: &str, payload_type: u8, clock_rate: u32, channels: u8) -> RtpFormat {
     RtpFormat {
         codec: codec.to_owned(),
         payload_type,
@@ -353,14 +363,14 @@ pub fn format(codec: &str, payload_type: u8, clock_rate: u32, channels: u8) -> R
 }
 
 /// A pipeline that makes RTP and sends it into an inlet until it is dropped.
-pub struct Source {
+pub(crate) struct Source {
     pipeline: gstreamer::Pipeline,
-    pub keyframes: Arc<Mutex<u32>>,
+    pub(crate) keyframes: Arc<Mutex<u32>>,
 }
 
 impl Source {
     /// `text` ends with a payloader; packets go to the inlet.
-    pub fn start(child: &Child, text: &str) -> Self {
+    pub(crate) fn start(child: &Child, text: &str) -> Self {
         use gstreamer::prelude::*;
         gstreamer::init().unwrap();
         let text = format!("{text} ! appsink name=out sync=false async=false");
@@ -386,7 +396,7 @@ impl Source {
         }
     }
 
-    pub fn keyframe(&self) {
+    pub(crate) fn keyframe(&self) {
         use gstreamer::prelude::*;
         let event = gstreamer_video::UpstreamForceKeyUnitEvent::builder().build();
         self.pipeline.by_name("out").unwrap().send_event(event);
