@@ -28,6 +28,9 @@ const REPORT: gst::ClockTime = gst::ClockTime::from_seconds(1);
 /// Largest packet: what fits a path after the shard has added its extensions and encryption.
 const MTU: u32 = 1_180;
 
+/// An estimate of this much or more, in bits per second, is none.
+const UNBOUND: u64 = 1_000_000_000;
+
 /// How an outlet gets what it wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Plan {
@@ -193,7 +196,7 @@ impl Outlet {
         }
         if matches!(self.plan, Some(Plan::Encode { .. })) {
             let estimate = match self.port.estimate.load(Ordering::Relaxed) {
-                0 => None,
+                0 | UNBOUND.. => None,
                 bps => Some(Bitrate::bps(bps)),
             };
             media.set_estimate(self.codec, estimate);

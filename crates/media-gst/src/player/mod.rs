@@ -23,6 +23,9 @@ const CHECKPOINT: Duration = Duration::from_secs(1);
 /// Waits before a live source is tried again: the first, doubled each time up to the last.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
 
+/// A source that brings nothing for as long is broken: from the beginning on, and later on.
+const STALLED: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(30));
+
 /// A player.
 #[derive(Debug)]
 pub struct Player {
@@ -36,6 +39,8 @@ pub struct Player {
     /// It has come since the player was started, so it is worth coming back to.
     has_come: bool,
     checkpoint: Instant,
+    /// When something came last, or was done that it has to come after.
+    active: Instant,
 }
 
 impl Player {
@@ -56,6 +61,7 @@ impl Player {
             again: None,
             has_come: false,
             checkpoint: Instant::now(),
+            active: Instant::now(),
         };
         if let Some((state, position_ms)) = resume.as_deref().and_then(parse) {
             player.resume(state, position_ms);
@@ -85,6 +91,7 @@ impl Player {
 
     /// Makes a session, stopped. Failing that, the player stops.
     fn begin(&mut self) {
+        self.active = Instant::now();
         let target = self.context.host.policy().read(&self.spec.uri);
         let uri = match target {
             Ok(Target::File(path)) => gst::glib::filename_to_uri(path, None)
@@ -192,7 +199,25 @@ impl Player {
         self.again = Some((Instant::now() + wait, wait));
     }
 
+    /// Gives up a source that brings nothing.
+    fn watch(&mut self) {
+        for media in [&self.outputs.audio, &self.outputs.video] {
+            if let Some(published) = media.native().published() {
+                self.active = self.active.max(published);
+            }
+        }
+        let Some(session) = &self.session else {
+            return;
+        };
+        let (first, later) = STALLED;
+        let patience = if session.has_flowed() { later } else { first };
+        if self.state == UriState::Start && self.active.elapsed() >= patience {
+            self.fail(fault::invalid_media("nothing comes any more"));
+        }
+    }
+
     fn set_state(&mut self, state: UriState) {
+        self.active = Instant::now();
         if self.state == state {
             return;
         }
@@ -219,7 +244,8 @@ impl Player {
         reports.checkpoint(self.context.element, format!("{state} {position_ms}"));
     }
 
-    fn jump(&self, position_ms: i64, answer: Answer) {
+    fn jump(&mut self, position_ms: i64, answer: Answer) {
+        self.active = Instant::now();
         match (&self.session, u64::try_from(position_ms)) {
             (Some(session), Ok(position_ms)) => session.jump(position_ms, Some(answer)),
             (_, _) => answer.fail(MediaErrorKind::Seek, "Seek fails"),
@@ -320,6 +346,7 @@ impl Element for Player {
                 session.play();
             }
         }
+        self.watch();
         if self.state == UriState::Start && self.checkpoint.elapsed() >= CHECKPOINT {
             self.save();
         }
