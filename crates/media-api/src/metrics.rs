@@ -53,6 +53,12 @@ pub struct ShardMetrics {
     pub tcp_dropped_frames: u64,
     /// Bytes of these.
     pub tcp_dropped_bytes: u64,
+    /// Packets that went to media processors.
+    pub processor_sent: u64,
+    /// Packets that came from media processors.
+    pub processor_received: u64,
+    /// Packets for media processors that were dropped, as those did not keep up.
+    pub processor_drops: u64,
     /// Datagrams that the socket refused (buffer full).
     pub send_drops: u64,
     /// Events dropped because the control side did not keep up.

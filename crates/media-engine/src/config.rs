@@ -1,5 +1,6 @@
 //! What the engine is told when it starts.
 
+use crate::processors::ProcessorConfig;
 use crate::udp::SocketOptions;
 use salono_media_core::{Certificates, Codecs, Limits, Spreading};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -41,6 +42,8 @@ pub struct EngineConfig {
     pub extra_roots: String,
     /// When a pipeline spreads over several shards.
     pub spreading: Spreading,
+    /// How media processors are started.
+    pub processors: ProcessorConfig,
 }
 
 impl EngineConfig {
@@ -61,6 +64,7 @@ impl EngineConfig {
             ice_tcp: true,
             extra_roots: String::new(),
             spreading: Spreading::default(),
+            processors: ProcessorConfig::default(),
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use salono_media_api::{Command, Event, ShardMetrics};
 use salono_media_core::{
-    Egress, Elsewhere, Joined, LinkMessage, NetworkEvent, NetworkRequest, Shard, ShardId, SocketId,
+    Egress, Elsewhere, Joined, LinkMessage, NetworkEvent, NetworkRequest, ProcessorReport,
+    ProcessorRequest, Shard, ShardId, SocketId,
 };
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -41,6 +42,10 @@ pub(crate) trait Core {
     fn poll_network(&mut self) -> Option<NetworkRequest>;
     /// Takes in what became of a wish.
     fn handle_network(&mut self, event: NetworkEvent, now: Instant);
+    /// The next wish about processors.
+    fn poll_processor(&mut self) -> Option<ProcessorRequest>;
+    /// Takes in what became of a processor, or what it says.
+    fn handle_processor(&mut self, report: ProcessorReport, now: Instant);
     /// Gives back what others hold for the shard; nothing is asked of it afterwards but what it
     /// leaves in the egress.
     fn shut_down(&mut self, now: Instant);
@@ -109,6 +114,14 @@ impl Core for Shard {
         Self::handle_network(self, event, now);
     }
 
+    fn poll_processor(&mut self) -> Option<ProcessorRequest> {
+        Self::poll_processor(self)
+    }
+
+    fn handle_processor(&mut self, report: ProcessorReport, now: Instant) {
+        Self::handle_processor(self, report, now);
+    }
+
     fn shut_down(&mut self, now: Instant) {
         Self::shut_down(self, now);
     }
@@ -122,5 +135,7 @@ impl Core for Shard {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod crossing;
 #[cfg(test)]
 pub(crate) mod echo;

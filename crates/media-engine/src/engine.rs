@@ -9,6 +9,7 @@ use crate::mailbox::{Mailbox, Room};
 use crate::network::NetworkParts;
 use crate::os;
 use crate::outbox::{Outbox, Sink};
+use crate::processors::{Desk, ProcessorMetrics, Processors};
 use crate::udp::UdpSocket;
 use crate::worker::{Letter, Worker, WorkerParts};
 use salono_media_api::{Command, CommandSink, ElementSpec, Event, Op, ShardMetrics};
@@ -48,6 +49,8 @@ struct Shared {
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Those that the shards present.
     certificates: Certificates,
+    /// The media processors of all shards.
+    processors: Arc<Processors>,
 }
 
 /// What lives where.
@@ -138,8 +141,13 @@ impl EngineHandle {
             .collect()
     }
 
+    /// Counters of the media processors, as of now.
+    pub fn processor_metrics(&self) -> ProcessorMetrics {
+        self.shared.processors.metrics()
+    }
+
     /// Lets the shards finish the commands that wait, then ends their threads and closes the
-    /// sockets. Returns when that is done; further commands are given back.
+    /// sockets and ends the media processors. Returns when that is done; further commands are given back.
     pub fn shutdown(&self) {
         self.shared.shutdown();
     }
@@ -235,6 +243,7 @@ impl Shared {
                 tracing::error!("a shard thread ended by a panic");
             }
         }
+        self.processors.stop();
     }
 }
 
@@ -273,6 +282,7 @@ where
         })),
         threads: Mutex::default(),
         certificates: config.certificates.clone(),
+        processors: Arc::new(Processors::new(config.processors.clone())?),
     };
     let lookup = Arc::new(Lookup::new(bind::extra_roots(&config.extra_roots)?));
     let siblings: Vec<SocketAddr> = sockets
@@ -309,6 +319,7 @@ where
             },
             mailbox: Arc::clone(&link.mailbox),
             links: Links::new(Arc::clone(&link.bell)),
+            desk: Desk::new(Arc::clone(&shared.processors))?,
             recover: Box::new(move || lock(&places).placement.recover(id)),
             outbox: Outbox::new(sink, config.event_backlog),
             published: Arc::clone(&link.metrics),

@@ -15,6 +15,9 @@
 //! Sockets that a shard asks for, among them TCP and TLS streams, are served in the same loop. What
 //! only blocking calls can do, such as looking up a name, is done by threads beside it.
 //!
+//! Media processors are child processes, which a thread beside the shards starts and looks after; what
+//! goes between them and a shard as media takes a socket of its own in the same loop.
+//!
 //! Packets for receivers on another shard go there by a ring per pair of shards; whoever sleeps is
 //! woken once per batch.
 //!
@@ -35,6 +38,7 @@ mod mailbox;
 mod network;
 pub mod os;
 mod outbox;
+pub mod processors;
 mod roster;
 pub mod udp;
 mod worker;

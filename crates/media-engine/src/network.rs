@@ -8,6 +8,7 @@
 mod by_socket;
 mod framing;
 mod ice_tcp;
+mod media;
 mod outbound;
 mod pipe;
 mod ports;
@@ -20,6 +21,7 @@ use crate::os::{Poller, Ready};
 use crate::udp::{Received, Receiver, Sender, SocketOptions, UdpSocket};
 use by_socket::BySocket;
 use ice_tcp::{ACCEPTED, Accepted, Listener};
+use media::MediaSocket;
 use outbound::{CONNECT_TIMEOUT, Outbound, Target};
 use ports::{Ports, Wanted};
 use questions::Pending;
@@ -83,6 +85,8 @@ pub(crate) struct Network {
     timers: BTreeSet<(Instant, u64)>,
     /// What the core has not been told yet.
     events: VecDeque<NetworkEvent>,
+    /// Media sockets of processors that have ended by themselves, and why.
+    broken: VecDeque<(SocketId, String)>,
     /// The stream that the core is being handed something of.
     in_hand: Option<u64>,
     /// Answers questions of all shards.
@@ -124,6 +128,8 @@ enum Socket {
     IceTcp(Listener),
     /// One connection.
     Stream(Box<Outbound>),
+    /// The media of a processor.
+    Media(Box<MediaSocket>),
 }
 
 /// What the core is handed while a descriptor is served.
@@ -154,6 +160,12 @@ pub(crate) struct Traffic {
     pub(crate) tcp_dropped_frames: u64,
     /// Bytes of these.
     pub(crate) tcp_dropped_bytes: u64,
+    /// Packets that went to processors.
+    pub(crate) processor_sent: u64,
+    /// Packets that came from processors.
+    pub(crate) processor_received: u64,
+    /// Packets for processors that were dropped.
+    pub(crate) processor_drops: u64,
 }
 
 impl Traffic {
@@ -193,6 +205,7 @@ impl Network {
             touched: Vec::new(),
             timers: BTreeSet::new(),
             events: VecDeque::new(),
+            broken: VecDeque::new(),
             in_hand: None,
             lookup: parts.lookup,
             inbox: Arc::new(Inbox::new()?),
@@ -259,6 +272,7 @@ impl Network {
             Some(Socket::Udp(socket)) => socket,
             Some(Socket::IceTcp(_)) => return self.accept(key, now),
             Some(Socket::Stream(_)) => return self.serve_outbound(key, &mut handle),
+            Some(Socket::Media(_)) => return self.serve_media(key, &mut handle),
             None => return Served::default(),
         };
         let id = SocketId(key.index as u16);
@@ -369,6 +383,7 @@ impl Network {
         }
         self.forget_questions();
         self.events.clear();
+        self.broken.clear();
     }
 
     /// Tells the core that a request came to nothing.
@@ -416,8 +431,8 @@ impl Network {
             match &socket {
                 Socket::Udp(socket) => poller.add(socket, key.to_bits())?,
                 Socket::IceTcp(listener) => poller.add(listener.socket(), key.to_bits())?,
-                // It is watched from when it connects.
-                Socket::Stream(_) => {}
+                // They are watched from when they connect, or were made.
+                Socket::Stream(_) | Socket::Media(_) => {}
             }
             Ok(socket)
         })?;
@@ -440,6 +455,7 @@ impl Network {
     fn end(&mut self, token: u64, error: &io::Error) {
         let key = Key::from_bits(token & !ACCEPTED);
         if token & ACCEPTED == 0 {
+            self.end_media(key, error);
             self.end_outbound(key, error);
         } else {
             self.end_accepted(key, error);

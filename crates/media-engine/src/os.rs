@@ -3,6 +3,8 @@
 
 #![expect(unsafe_code, reason = "system calls")]
 
+pub(crate) mod process;
+
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -75,6 +77,14 @@ impl Poller {
     /// What the kernel says, for example when the descriptor is not watched.
     pub fn change(&self, source: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_MOD, source, token, interest)
+    }
+
+    /// Reports nothing of a descriptor any more.
+    ///
+    /// # Errors
+    /// What the kernel says, for example when the descriptor is not watched.
+    pub(crate) fn remove(&self, source: impl AsFd) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_DEL, source, 0, Interest::Nothing)
     }
 
     fn control(

@@ -10,6 +10,7 @@ use crate::mailbox::Mailbox;
 use crate::network::{Heard, Network, NetworkParts};
 use crate::os::{self, Ready};
 use crate::outbox::Outbox;
+use crate::processors::Desk;
 use crate::roster::{Roster, failed_command};
 use salono_media_api::{Command, Op, ShardMetrics, Token};
 use salono_media_core::{Joined, Order};
@@ -54,6 +55,9 @@ const MAILBOX: u64 = u64::MAX;
 /// Poller token of the bell that other shards ring.
 const BELL: u64 = u64::MAX - 1;
 
+/// Poller token of news of processors.
+const PROCESSORS: u64 = u64::MAX - 2;
+
 /// What other threads have for a shard.
 #[derive(Debug)]
 pub(crate) enum Letter {
@@ -80,6 +84,8 @@ pub(crate) struct Worker<C, M> {
     mailbox: Arc<Mailbox<Letter>>,
     /// To and from other shards.
     links: Links,
+    /// The media processors.
+    desk: Desk,
     /// What to tell a core that is made anew.
     recover: Recover,
     /// Letters taken out for this pass.
@@ -120,6 +126,8 @@ pub(crate) struct WorkerParts<M> {
     pub(crate) mailbox: Arc<Mailbox<Letter>>,
     /// To other shards.
     pub(crate) links: Links,
+    /// The media processors.
+    pub(crate) desk: Desk,
     /// What to tell a core that is made anew.
     pub(crate) recover: Recover,
     /// Events.
@@ -135,6 +143,7 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
         let network = Network::new(parts.network)?;
         network.watch(&*parts.mailbox, MAILBOX)?;
         network.watch(parts.links.bell(), BELL)?;
+        network.watch(&parts.desk, PROCESSORS)?;
         let mut core = (parts.make)(now)?;
         Ok(Self {
             index: parts.index,
@@ -144,6 +153,7 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
             network,
             mailbox: parts.mailbox,
             links: parts.links,
+            desk: parts.desk,
             recover: parts.recover,
             letters: VecDeque::new(),
             commands_left: false,
@@ -204,7 +214,7 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
     fn pass(&mut self, ready: &Ready, began: Instant) {
         for token in ready.tokens() {
             match token {
-                MAILBOX => {}
+                MAILBOX | PROCESSORS => {}
                 BELL => self.links.acknowledge(),
                 token => {
                     self.dirty = true;
@@ -213,6 +223,7 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
             }
         }
         let mut worked = self.take_commands(began);
+        worked |= self.serve_processors(began);
         self.serve_links();
         let now = Instant::now();
         if self.deadline.is_some_and(|deadline| deadline <= now) {
@@ -252,6 +263,26 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
                 return;
             }
         }
+    }
+
+    /// Takes in what became of processors and what they say. Returns whether there was anything.
+    fn serve_processors(&mut self, now: Instant) -> bool {
+        if !self.desk.has_news() && !self.network.has_broken() {
+            return false;
+        }
+        self.desk.take();
+        self.report_processors(now)
+    }
+
+    /// Tells the core what the desk has noted.
+    fn report_processors(&mut self, now: Instant) -> bool {
+        let mut reported = false;
+        while let Some(report) = self.desk.poll_report(&mut self.network) {
+            self.core.handle_processor(report, now);
+            reported = true;
+            self.serve_network(now);
+        }
+        reported
     }
 
     /// Takes in what other shards say; what a few messages cause is sent before the next.
@@ -343,6 +374,12 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
                     self.network.send(self.core.egress());
                 }
                 self.network.request(request, now);
+            } else if let Some(request) = self.core.poll_processor() {
+                // As above: a processor that is let go of has got everything that was meant for it.
+                if !self.core.egress().is_empty() {
+                    self.network.send(self.core.egress());
+                }
+                self.desk.request(request, &mut self.network);
             } else {
                 return served;
             }
@@ -371,6 +408,9 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
     fn patience(&self) -> Option<Duration> {
         let now = Instant::now();
         if self.commands_left && (self.closing || !self.outbox.is_congested()) {
+            return Some(Duration::ZERO);
+        }
+        if self.desk.has_news() || self.network.has_broken() {
             return Some(Duration::ZERO);
         }
         let timer = [self.deadline, self.network.poll_timeout()];
@@ -410,6 +450,9 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
             tcp_connections: self.network.tcp_connections() as u64,
             tcp_dropped_frames: traffic.tcp_dropped_frames,
             tcp_dropped_bytes: traffic.tcp_dropped_bytes,
+            processor_sent: traffic.processor_sent,
+            processor_received: traffic.processor_received,
+            processor_drops: traffic.processor_drops,
             events_dropped: self.outbox.dropped(),
             loops: loop_counters.loops,
             busy: os::thread_cpu_time(),
@@ -463,6 +506,7 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
             "the shard starts again, empty; its calls end"
         );
         self.panics = (0, None);
+        self.desk.reset(&mut self.network);
         self.network.reset();
         let (events, pipelines) = self.roster.fail_all();
         for event in events {

@@ -7,8 +7,8 @@ use salono_media_api::{
     Token,
 };
 use salono_media_core::{
-    Egress, Elsewhere, Joined, LinkMessage, NetworkEvent, NetworkRequest, RequestId, ShardId,
-    SocketId,
+    Egress, Elsewhere, Joined, LinkMessage, NetworkEvent, NetworkRequest, ProcessorReport,
+    ProcessorRequest, RequestId, ShardId, SocketId,
 };
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -166,6 +166,14 @@ impl Core for Echo {
         for (socket, _) in sockets {
             self.datagrams.push((socket, asker, GREETING.to_vec()));
         }
+    }
+
+    fn poll_processor(&mut self) -> Option<ProcessorRequest> {
+        None
+    }
+
+    fn handle_processor(&mut self, report: ProcessorReport, _: Instant) {
+        panic!("{report:?} was not asked for")
     }
 
     fn shut_down(&mut self, _: Instant) {}

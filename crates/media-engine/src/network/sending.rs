@@ -17,6 +17,9 @@ impl Network {
             let Some(id) = self.by_socket.socket(number) else {
                 continue;
             };
+            if self.send_media(id, arena, datagrams) {
+                continue;
+            }
             let stretches = self.by_socket.stretches(id);
             if let Some(Socket::Udp(socket)) = self.sockets.at(u32::from(id.0)) {
                 let sent = self
@@ -64,6 +67,12 @@ impl Network {
     /// Writes what waits on the stream with this token, as far as the peer takes it.
     fn write(&mut self, token: u64) -> io::Result<()> {
         let key = Key::from_bits(token & !ACCEPTED);
+        if token & ACCEPTED == 0
+            && let Some(Socket::Media(media)) = self.sockets.get_mut(key)
+        {
+            self.traffic.processor_sent += media.write(&self.poller)?;
+            return Ok(());
+        }
         let pipe = if token & ACCEPTED != 0 {
             self.accepted.get_mut(key).map(Accepted::pipe)
         } else if let Some(Socket::Stream(stream)) = self.sockets.get_mut(key) {
@@ -85,7 +94,7 @@ fn queue(
 ) -> Option<bool> {
     let key = sockets.key(u32::from(datagram.socket.0))?;
     let (queued, pipe, token) = match sockets.get_mut(key)? {
-        Socket::Udp(_) => return None,
+        Socket::Udp(_) | Socket::Media(_) => return None,
         Socket::IceTcp(listener) => {
             let key = listener.connection(datagram.remote)?;
             let connection = accepted.get_mut(key)?;

@@ -25,7 +25,9 @@ fn listener(network: &Network) -> (Key, SocketAddr) {
     let key = network.sockets.key(u32::from(LISTENER.0)).unwrap();
     match network.sockets.get(key) {
         Some(Socket::IceTcp(listener)) => (key, listener.socket().local_addr().unwrap()),
-        Some(Socket::Udp(_) | Socket::Stream(_)) | None => panic!("a listener has this id"),
+        Some(Socket::Udp(_) | Socket::Stream(_) | Socket::Media(_)) | None => {
+            panic!("a listener has this id")
+        }
     }
 }
 
