@@ -18,8 +18,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("room-core", &["kurento-model"]),
     ("media-core", &["media-api", "sdp", "rtp"]),
     ("media-engine", &["media-core", "media-api"]),
-    ("media-gst", &["media-api", "rtp", "sandbox"]),
     ("sandbox", &[]),
+    ("media-gst", &["media-api", "rtp", "sandbox"]),
     (
         "kurento-server",
         &["kurento-core", "kurento-model", "media-api", "jsonrpc"],
