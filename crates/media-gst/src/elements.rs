@@ -24,7 +24,7 @@ pub fn make(
     let what = match spec {
         ProcessorSpec::Player(spec) => return Ok(Box::new(Player::new(context, spec))),
         ProcessorSpec::Upload { encoded } => return Ok(Box::new(Upload::new(context, encoded))),
-        ProcessorSpec::Recorder(_) => "recorders",
+        ProcessorSpec::Recorder(spec) => return crate::recorder::make(spec, context),
         ProcessorSpec::Composite(_)
         | ProcessorSpec::AlphaBlending
         | ProcessorSpec::Mixer

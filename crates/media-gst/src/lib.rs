@@ -60,6 +60,7 @@ pub mod outlet;
 pub mod player;
 pub mod policy;
 pub mod processor;
+pub mod recorder;
 pub mod reports;
 pub mod routes;
 pub mod stream;
