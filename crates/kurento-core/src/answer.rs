@@ -19,15 +19,20 @@ impl ObjectModel {
     /// Requests of a connection that wait for the engine, the host or a timer.
     pub(crate) fn waiting_requests(&self, connection: ConnectionKey) -> usize {
         let mine = |origin: &Origin| origin.connection == connection && !origin.step;
-        let pending = self.pending.values().filter(|it| mine(&it.origin)).count();
+        let pending = self.pending.requests_of(connection);
         let reading = self.load_readings.values().filter(|it| mine(&it.0)).count();
         pending + reading
     }
 
     /// Sends an answer, or gives it to the transaction that waits for it, and goes on.
     pub(crate) fn resume(&mut self, origin: Origin, value: Result<Value, Error>, now: Now) {
-        let connection = origin.connection;
         let result = value.map(|value| with_session(&origin, Some(value)));
+        self.conclude(origin, result, now);
+    }
+
+    /// As [`Self::resume`], with the whole `result`.
+    pub(crate) fn conclude(&mut self, origin: Origin, result: Result<Value, Error>, now: Now) {
+        let connection = origin.connection;
         if let Some(state) = self.connections.get_mut(&connection) {
             if origin.step {
                 state.step_waits = false;
@@ -129,7 +134,7 @@ impl ObjectModel {
 
     /// Remembers a request that waits.
     pub(crate) fn wait(&mut self, origin: Origin, token: Token, then: Then, now: Now) {
-        let deadline = now.monotonic + self.config.engine_patience;
+        let deadline = now.monotonic + then.patience(&self.config);
         let pending = Pending {
             origin,
             then,

@@ -1,6 +1,6 @@
 //! What travels with a request while it is carried out.
 
-use crate::{ConnectionKey, HostFacts, Now, negotiation::Negotiation};
+use crate::{Config, ConnectionKey, HostFacts, Now, negotiation::Negotiation};
 use salono_kurento_model::{Error, Map, Value, wire::RequestId};
 use salono_media_api::{MediaKind, Token};
 use std::{
@@ -46,6 +46,12 @@ impl Call<'_> {
     pub(crate) fn int(&self, name: &str) -> Option<i32> {
         let value = self.params.get(name).and_then(Value::as_i64)?;
         i32::try_from(value).ok()
+    }
+
+    /// A number; 0 where it is absent. JSON knows no infinite ones.
+    pub(crate) fn float(&self, name: &str) -> f64 {
+        let value = self.params.get(name).and_then(Value::as_f64);
+        value.unwrap_or_default()
     }
 
     /// A truth value.
@@ -106,6 +112,19 @@ pub(crate) enum Then {
     Description { remote: bool },
     /// Nothing but success or failure.
     Confirm,
+    /// What an element that processes media answers.
+    Processed(Asked),
+    /// A recorder's file is complete.
+    StopAndWait,
+    /// The recorders of what is released are stopped.
+    Release {
+        /// What is released.
+        object: u64,
+        /// Recorders that still write.
+        writing: usize,
+    },
+    /// The URL of an endpoint that takes uploads is served.
+    Listen { object: u64 },
     /// The data channel is closed, or never was there.
     CloseChannel,
     /// Counters.
@@ -133,7 +152,38 @@ pub(crate) enum Then {
     },
 }
 
+/// What is asked of an element that processes media, as far as the answer depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Nothing but success.
+    Success,
+    /// A player's position.
+    Position,
+    /// What of a player's source can be jumped to.
+    VideoInfo,
+    /// A text.
+    Text,
+    /// To jump.
+    Seek,
+    /// To set a property of a GStreamer element.
+    ElementProperty,
+    /// To draw a picture.
+    Picture,
+}
+
+/// How long a recorder may take to complete its file before whoever waits is answered.
+const COMPLETION: Duration = Duration::from_secs(4);
+
 impl Then {
+    /// How long to wait for it.
+    pub(crate) fn patience(&self, config: &Config) -> Duration {
+        if matches!(self, Self::StopAndWait | Self::Release { .. }) {
+            COMPLETION
+        } else {
+            config.engine_patience
+        }
+    }
+
     /// Number of the object that the answer changes.
     pub(crate) fn object(&self) -> Option<u64> {
         match self {
@@ -141,9 +191,13 @@ impl Then {
             | Self::Offer { object, .. }
             | Self::Answer { object, .. }
             | Self::Complete { object }
+            | Self::Release { object, .. }
+            | Self::Listen { object }
             | Self::Stats { object, .. } => Some(*object),
             Self::Description { .. }
             | Self::Confirm
+            | Self::Processed(_)
+            | Self::StopAndWait
             | Self::CloseChannel
             | Self::Memory
             | Self::Processors

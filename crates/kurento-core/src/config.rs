@@ -27,6 +27,8 @@ pub struct Config {
     pub max_video_send_kbps: Option<i32>,
     /// What new endpoints start with, beyond that.
     pub endpoints: EndpointDefaults,
+    /// What new endpoints with a URI and new hubs start with.
+    pub uris: UriDefaults,
     /// Part of the process's limits of threads and files above which nothing is created, as the
     /// shell reports them ([`ObjectModel::handle_usage`](crate::ObjectModel::handle_usage)); 0 turns
     /// that off.
@@ -50,10 +52,35 @@ impl Default for Config {
             min_video_send_kbps: None,
             max_video_send_kbps: None,
             endpoints: EndpointDefaults::default(),
+            uris: UriDefaults::default(),
             exception_limit: 0.8,
             #[cfg(feature = "fault-injection")]
             panic_at: None,
             limits: Limits::default(),
+        }
+    }
+}
+
+/// What elements that process media start with, as Kurento's module configuration files set it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UriDefaults {
+    /// URI of the folder that uris of players and recorders without a scheme are in.
+    pub default_path: String,
+    /// Width in pixels of a `Composite` that is created without.
+    pub composite_width: u16,
+    /// Its height in pixels.
+    pub composite_height: u16,
+    /// Its frames per second.
+    pub composite_framerate: u16,
+}
+
+impl Default for UriDefaults {
+    fn default() -> Self {
+        Self {
+            default_path: "file:///var/lib/kurento".to_owned(),
+            composite_width: 800,
+            composite_height: 600,
+            composite_framerate: 15,
         }
     }
 }
@@ -141,6 +168,8 @@ pub struct Limits {
     pub transaction_operations: usize,
     /// Transactions inside of transactions.
     pub transaction_depth: usize,
+    /// Pictures of one `ImageOverlayFilter`.
+    pub pictures_per_filter: usize,
     /// Longest interval of `getUsedCpu`; a client gives up long before.
     pub load_interval: Duration,
 }
@@ -161,6 +190,7 @@ impl Default for Limits {
             requests_per_connection: 1_024,
             transaction_operations: 1_000,
             transaction_depth: 4,
+            pictures_per_filter: 64,
             load_interval: Duration::from_mins(1),
         }
     }

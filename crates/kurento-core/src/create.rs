@@ -5,6 +5,8 @@ use crate::{
     call::{Outcome, Then},
     element::Element,
     hub::Hub,
+    layout::LAYOUT_COMPOSITE,
+    mixing,
     speakers::{SPEAKER_DETECTOR, SpeakerDetector},
     tree::{Body, MANAGER, New},
 };
@@ -39,6 +41,7 @@ impl ObjectModel {
         let certificate_is_asked_for = params
             .and_then(|params| params.get("certificateKeyType"))
             .is_some_and(|kind| !kind.is_null());
+        let given = params;
         let mut params = self.coerce(session, constructor, params, ParamsOf::Constructor)?;
         if !certificate_is_asked_for {
             // The default names RSA; who does not care gets the cheaper one.
@@ -85,13 +88,20 @@ impl ObjectModel {
             ));
         };
         let (body, spec) = match Hub::new(qualified) {
-            Some(hub) => (Body::Hub(hub), None),
+            Some(hub) => {
+                let spec = mixing::spec(&hub, given, &params, &self.config)?;
+                (Body::Hub(hub), spec)
+            }
             None if qualified == SPEAKER_DETECTOR => {
                 (Body::Speakers(SpeakerDetector::default()), None)
             }
             None => {
                 let element = Element::new(qualified, &params, &self.config);
-                let spec = element.spec(&params, &self.config, &mut self.random)?;
+                let spec = if qualified == "kurento.HubPort" {
+                    self.port_spec(parent)
+                } else {
+                    element.spec(&params, &self.config, &mut self.random)?
+                };
                 (Body::Element(Box::new(element)), Some(spec))
             }
         };
@@ -115,6 +125,7 @@ impl ObjectModel {
             element: ElementKey(key),
             spec,
         });
+        self.order_initial_encoding(key);
         self.order_initial_bandwidth(key);
         self.order_initial_ice(key);
         self.add_port(parent, key);
@@ -133,19 +144,31 @@ impl ObjectModel {
     }
 }
 
-/// Whether this server can create objects of the class, as `kurento.WebRtcEndpoint`.
+/// Whether this server can create objects of the class, as `kurento.WebRtcEndpoint`. Those that
+/// process media need a media processor besides; without one, creating them says so.
 #[must_use]
 pub fn is_available(qualified_class: &str) -> bool {
     matches!(
         qualified_class,
-        "kurento.Dispatcher"
+        "chroma.ChromaFilter"
+            | "kurento.AlphaBlending"
+            | "kurento.Composite"
+            | "kurento.Dispatcher"
             | "kurento.DispatcherOneToMany"
+            | "kurento.FaceOverlayFilter"
+            | "kurento.GStreamerFilter"
+            | "kurento.HttpPostEndpoint"
             | "kurento.HubPort"
+            | "kurento.ImageOverlayFilter"
             | "kurento.MediaPipeline"
             | "kurento.Mixer"
             | "kurento.PassThrough"
+            | "kurento.PlayerEndpoint"
+            | "kurento.RecorderEndpoint"
             | "kurento.RtpEndpoint"
             | "kurento.WebRtcEndpoint"
+            | "kurento.ZBarFilter"
+            | LAYOUT_COMPOSITE
             | SPEAKER_DETECTOR
     )
 }

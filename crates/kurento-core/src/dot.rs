@@ -114,7 +114,7 @@ impl ObjectModel {
             for kind in [MediaKind::Audio, MediaKind::Video] {
                 let format = object
                     .element()
-                    .and_then(|it| it.formats.get(kind)?.clone());
+                    .and_then(|element| element.encoding.codec(kind));
                 if let Some(format) = format {
                     let _ = write!(label, "\n{}: {format}", media_type(kind));
                 }

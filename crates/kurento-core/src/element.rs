@@ -1,10 +1,12 @@
-//! `MediaElement`: connections, encoder limits, media flow.
+//! `MediaElement`: connections, media flow.
 
 use crate::{
-    Config, EndpointDefaults, Now, ObjectModel,
+    Config, Now, ObjectModel,
     call::{Call, Outcome, media_type},
+    encoding::Encoding,
     endpoint::WebRtc,
     links::{DEFAULT, Link, Port},
+    processing::Processed,
     random::Random,
     rtp::Rtp,
     rtp_base::BaseRtp,
@@ -17,8 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// State of an element.
 #[derive(Debug)]
 pub(crate) struct Element {
-    /// Target, least and most bits per second of encoders.
-    encoder: EncoderBitrate,
+    /// How what it lets out is encoded where that is needed.
+    pub(crate) encoding: Encoding,
     /// Descriptions of the streams that come in from connected elements now.
     pub(crate) flowing_in: PerKind<BTreeSet<String>>,
     /// Descriptions of the streams that go out to connected elements now.
@@ -27,8 +29,8 @@ pub(crate) struct Element {
     pub(crate) codecs: PerKind<Option<String>>,
     /// Kinds whose first connection has carried media.
     carried: PerKind<bool>,
-    /// Codecs that clients asked for.
-    pub(crate) formats: PerKind<Option<String>>,
+    /// Kinds that are decoded and encoded anew for some receiver.
+    transcoding: PerKind<bool>,
     /// Ids in `getStats`, so that a client can follow a stream from reading to reading.
     pub(crate) stat_ids: BTreeMap<Counted, String>,
     /// What the class adds.
@@ -46,6 +48,8 @@ pub(crate) enum Kind {
     WebRtc(Box<WebRtc>),
     /// An endpoint without ICE and DTLS.
     Rtp(Box<Rtp>),
+    /// Works on media itself.
+    Processed(Box<Processed>),
 }
 
 /// Something for each kind that flows; data has none.
@@ -73,31 +77,6 @@ impl<T> PerKind<T> {
     }
 }
 
-/// Bits per second; the target always lies between the others.
-#[derive(Debug, Clone, Copy)]
-struct EncoderBitrate {
-    target: i32,
-    min: i32,
-    max: i32,
-}
-
-impl EncoderBitrate {
-    /// The configured ones, made to agree with each other.
-    fn new(defaults: &EndpointDefaults) -> Self {
-        // Kurento's own file writes 0 where it means that there is none.
-        let max = match defaults.max_encoder_bitrate {
-            ..=0 => i32::MAX,
-            max => max,
-        };
-        let min = defaults.min_encoder_bitrate.clamp(0, max);
-        Self {
-            target: defaults.encoder_bitrate.clamp(min, max),
-            min,
-            max,
-        }
-    }
-}
-
 impl Element {
     /// A new element of an available class.
     pub(crate) fn new(qualified: &str, params: &Map<String, Value>, config: &Config) -> Self {
@@ -105,15 +84,16 @@ impl Element {
             "kurento.WebRtcEndpoint" => Kind::WebRtc(Box::new(WebRtc::new(params, config))),
             "kurento.HubPort" => Kind::HubPort,
             "kurento.RtpEndpoint" => Kind::Rtp(Box::new(Rtp::new(config))),
-            _ => Kind::PassThrough,
+            _ => Processed::new(qualified, params, config)
+                .map_or(Kind::PassThrough, |it| Kind::Processed(Box::new(it))),
         };
         Self {
-            encoder: EncoderBitrate::new(&config.endpoints),
+            encoding: Encoding::new(&config.endpoints),
             flowing_in: PerKind::default(),
             flowing_out: PerKind::default(),
             codecs: PerKind::default(),
             carried: PerKind::default(),
-            formats: PerKind::default(),
+            transcoding: PerKind::default(),
             stat_ids: BTreeMap::new(),
             kind,
         }
@@ -130,12 +110,18 @@ impl Element {
         streams.is_some_and(|streams| streams.contains(&port.description))
     }
 
-    /// Whether it talks to a peer.
-    pub(crate) fn is_endpoint(&self) -> bool {
+    /// Whether its statistics are those of an endpoint.
+    pub(crate) fn is_measured(&self) -> bool {
         match &self.kind {
             Kind::WebRtc(_) | Kind::Rtp(_) => true,
             Kind::PassThrough | Kind::HubPort => false,
+            Kind::Processed(processed) => processed.is_measured(),
         }
+    }
+
+    /// Whether the engine counts packets and channels of it.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.endpoint().is_some()
     }
 
     /// Codec of what the peer sends, once something came.
@@ -158,6 +144,9 @@ impl Element {
             Kind::HubPort => ElementSpec::HubPort,
             Kind::WebRtc(_) => ElementSpec::WebRtc(WebRtc::spec(params, config)),
             Kind::Rtp(_) => ElementSpec::Rtp(Rtp::spec(params, config, random)?),
+            Kind::Processed(processed) => {
+                ElementSpec::Processor(Box::new(processed.spec(params, config)?))
+            }
         })
     }
 
@@ -166,7 +155,7 @@ impl Element {
         match &self.kind {
             Kind::WebRtc(endpoint) => Some(&endpoint.base),
             Kind::Rtp(endpoint) => Some(&endpoint.base),
-            Kind::PassThrough | Kind::HubPort => None,
+            Kind::PassThrough | Kind::HubPort | Kind::Processed(_) => None,
         }
     }
 
@@ -175,7 +164,23 @@ impl Element {
         match &mut self.kind {
             Kind::WebRtc(endpoint) => Some(&mut endpoint.base),
             Kind::Rtp(endpoint) => Some(&mut endpoint.base),
-            Kind::PassThrough | Kind::HubPort => None,
+            Kind::PassThrough | Kind::HubPort | Kind::Processed(_) => None,
+        }
+    }
+
+    /// What it adds if it works on media itself.
+    pub(crate) fn processed(&self) -> Option<&Processed> {
+        match &self.kind {
+            Kind::Processed(processed) => Some(processed),
+            Kind::PassThrough | Kind::HubPort | Kind::WebRtc(_) | Kind::Rtp(_) => None,
+        }
+    }
+
+    /// What it adds if it works on media itself.
+    pub(crate) fn processed_mut(&mut self) -> Option<&mut Processed> {
+        match &mut self.kind {
+            Kind::Processed(processed) => Some(processed),
+            Kind::PassThrough | Kind::HubPort | Kind::WebRtc(_) | Kind::Rtp(_) => None,
         }
     }
 
@@ -183,7 +188,7 @@ impl Element {
     pub(crate) fn web_rtc_mut(&mut self) -> Option<&mut WebRtc> {
         match &mut self.kind {
             Kind::WebRtc(endpoint) => Some(endpoint),
-            Kind::PassThrough | Kind::HubPort | Kind::Rtp(_) => None,
+            Kind::PassThrough | Kind::HubPort | Kind::Rtp(_) | Kind::Processed(_) => None,
         }
     }
 }
@@ -210,31 +215,13 @@ impl ObjectModel {
                 Some(self.flow(call))
             }
             "getStats" => Some(self.ask_stats(call)),
-            "setAudioFormat" => Some(self.set_format(call, MediaKind::Audio)),
-            "setVideoFormat" => Some(self.set_format(call, MediaKind::Video)),
+            "setAudioFormat" | "setVideoFormat" => Some(self.set_format(call)),
             _ => self
                 .call_encoder(call)
                 .map(Ok)
+                .or_else(|| self.call_processed(call))
                 .or_else(|| self.call_endpoint(call)),
         }
-    }
-
-    /// Keeps the format that clients ask for. Media is forwarded as it comes: the format holds when
-    /// it is what comes, and is not made otherwise.
-    fn set_format(&mut self, call: &Call<'_>, kind: MediaKind) -> Result<Outcome, Error> {
-        let element = self
-            .tree
-            .get_mut(call.object)
-            .and_then(|object| object.element_mut());
-        if let Some(format) = element.and_then(|element| element.formats.get_mut(kind)) {
-            *format = call
-                .params
-                .get("caps")
-                .and_then(|caps| caps.get("codec"))
-                .and_then(Value::as_str)
-                .map(str::to_owned);
-        }
-        Ok(Outcome::VOID)
     }
 
     /// Says once per element and kind that nothing is transcoded: when the first of its connections
@@ -262,36 +249,35 @@ impl ObjectModel {
             return;
         };
         *told = true;
+        self.raise_transcoding(source, kind, false, now);
+    }
+
+    /// What an element lets out is transcoded for some receiver, or for none any more.
+    pub(crate) fn transcoding_changed(&mut self, key: u64, kind: MediaKind, on: bool, now: Now) {
+        let object = self.tree.get_mut(key);
+        let Some(element) = object.and_then(|object| object.element_mut()) else {
+            return;
+        };
+        let Some(transcoding) = element.transcoding.get_mut(kind) else {
+            return;
+        };
+        if std::mem::replace(transcoding, on) == on {
+            return;
+        }
+        if let Some(told) = element.carried.get_mut(kind) {
+            *told = true;
+        }
+        self.raise_transcoding(key, kind, on, now);
+    }
+
+    fn raise_transcoding(&mut self, key: u64, kind: MediaKind, on: bool, now: Now) {
+        let state = if on { "TRANSCODING" } else { "NOT_TRANSCODING" };
         let members = [
-            ("state", "NOT_TRANSCODING".into()),
+            ("state", state.into()),
             ("binName", DEFAULT.into()),
             ("mediaType", media_type(kind).into()),
         ];
-        self.raise_with(source, "MediaTranscodingStateChanged", members, now);
-    }
-
-    fn call_encoder(&mut self, call: &Call<'_>) -> Option<Outcome> {
-        let element = self.tree.get_mut(call.object)?.element_mut()?;
-        let rate = &mut element.encoder;
-        let given = |name: &str| call.int(name).unwrap_or_default();
-        match call.operation {
-            "getEncoderBitrate" => return Some(Outcome::Value(rate.target.into())),
-            "getMinEncoderBitrate" => return Some(Outcome::Value(rate.min.into())),
-            "getMaxEncoderBitrate" => return Some(Outcome::Value(rate.max.into())),
-            "setEncoderBitrate" => {
-                rate.target = given("encoderBitrate").clamp(rate.min, rate.max);
-            }
-            "setMinEncoderBitrate" => {
-                rate.min = given("minEncoderBitrate").clamp(0, rate.max);
-                rate.target = rate.target.max(rate.min);
-            }
-            "setMaxEncoderBitrate" => {
-                rate.max = given("maxEncoderBitrate").max(rate.min);
-                rate.target = rate.target.min(rate.max);
-            }
-            _ => return None,
-        }
-        Some(Outcome::VOID)
+        self.raise_with(key, "MediaTranscodingStateChanged", members, now);
     }
 
     /// The links that an invocation is about: one per kind unless it names one.
@@ -445,18 +431,19 @@ impl ObjectModel {
         let Some(element) = element else {
             return Ok(Outcome::VOID);
         };
-        let mut idle = PerKind::default();
         let flow = match what {
             "MediaFlowingIn" => &mut element.flowing_in,
             "MediaFlowingOut" => &mut element.flowing_out,
-            // Media is forwarded as it comes.
-            _ => &mut idle,
+            _ => {
+                let Some(transcoding) = element.transcoding.get(kind) else {
+                    return Err(no_flow(what));
+                };
+                let named = call.text("binName").unwrap_or(DEFAULT);
+                return Outcome::value(*transcoding && named == DEFAULT);
+            }
         };
         let Some(flowing) = flow.get_mut(kind) else {
-            return Err(Error::new(
-                ErrorCode::MediaObjectIllegalParam,
-                format!("Media type DATA is not supported for {what}"),
-            ));
+            return Err(no_flow(what));
         };
         let named = call
             .text("sinkMediaDescription")
@@ -464,4 +451,11 @@ impl ObjectModel {
             .unwrap_or(DEFAULT);
         Outcome::value(flowing.contains(named))
     }
+}
+
+fn no_flow(what: &str) -> Error {
+    Error::new(
+        ErrorCode::MediaObjectIllegalParam,
+        format!("Media type DATA is not supported for {what}"),
+    )
 }

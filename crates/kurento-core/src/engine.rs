@@ -6,8 +6,10 @@ use crate::{
     endpoint::{Pair, dtls_members, ice_state, pair_value},
     links::DEFAULT,
     negotiation::{Negotiation, already_negotiated},
+    processing::{answered, not_created, refused},
     release::Announce,
     rtp_base::connection_state,
+    upload::{not_registered, released},
 };
 use salono_kurento_model::{Error, ErrorCode, KURENTO, Map, Value, tagged};
 use salono_media_api::{
@@ -26,15 +28,19 @@ impl ObjectModel {
         match (then, result) {
             (Then::Create { object }, Ok(_)) => {
                 if self.tree.get(object).is_none() {
-                    return Err(Error::new(
-                        ErrorCode::MediaObjectNotFound,
-                        "Object not found: it was released while it was created",
-                    ));
+                    return Err(released());
                 }
                 Ok(self.created(object, now))
             }
             (Then::Create { object }, Err(error)) => {
+                if error.kind == MediaErrorKind::Unavailable && self.only_switches(object) {
+                    return Ok(self.created(object, now));
+                }
+                let class = self.tree.get(object).map(|it| it.class.clone());
                 self.remove(object, Announce::No, now);
+                if let Some(refusal) = class.and_then(|it| not_created(it.name(), &error)) {
+                    return Err(refusal);
+                }
                 Err(error_of(
                     &error,
                     ErrorCode::UnexpectedError,
@@ -91,8 +97,28 @@ impl ObjectModel {
             (Then::Stats { object, kind }, Ok(Reply::Stats(stats))) => {
                 Ok(self.stats_value(object, kind, &stats, now))
             }
+            (Then::Processed(asked), Ok(Reply::Processed(reply))) => answered(asked, reply)
+                .ok_or_else(|| {
+                    Error::new(
+                        ErrorCode::InternalError,
+                        "Unexpected error while processing method: wrong kind of answer",
+                    )
+                }),
+            (Then::Processed(asked), Err(error)) => {
+                Err(refused(asked, &error).unwrap_or_else(|| {
+                    let text = "Unexpected error while processing method";
+                    error_of(&error, ErrorCode::InternalError, text)
+                }))
+            }
+            (Then::StopAndWait, Ok(Reply::Processed(_))) => Ok(Value::Null),
+            (Then::Listen { object }, Err(error)) => {
+                self.remove(object, Announce::No, now);
+                Err(not_registered(&error.message))
+            }
             (
                 Then::Description { .. }
+                | Then::StopAndWait
+                | Then::Release { .. }
                 | Then::Confirm
                 | Then::CloseChannel
                 | Then::Stats { .. }
@@ -119,9 +145,7 @@ impl ObjectModel {
     /// An element reported something. Elements that are gone already are ignored.
     pub(crate) fn element_event(&mut self, key: u64, event: ElementEvent, now: Now) {
         match event {
-            ElementEvent::Processor(event) => {
-                tracing::debug!(key, ?event, "no class here reports this");
-            }
+            ElementEvent::Processor(event) => self.processor_event(key, event, now),
             ElementEvent::IceCandidateFound(candidate) => {
                 let candidate = candidate_value(candidate);
                 self.raise_with(key, "IceCandidateFound", [("candidate", candidate)], now);
@@ -386,11 +410,10 @@ fn error_of(error: &MediaError, code: ErrorCode, text: &str) -> Error {
         ),
         MediaErrorKind::Candidate => (ErrorCode::IceAddCandidateError, "Error adding candidate"),
         MediaErrorKind::Limit => (ErrorCode::NotEnoughResources, "Reached a limit"),
-        MediaErrorKind::Seek => (ErrorCode::MediaObjectIllegalParam, "Seek fails"),
-        MediaErrorKind::PropertyType => (
-            ErrorCode::MediaObjectIllegalParam,
-            "Property type not implemented",
-        ),
+        MediaErrorKind::Seek => (ErrorCode::PlayerSeekFail, "Seek fails"),
+        MediaErrorKind::PropertyType => {
+            (ErrorCode::NotImplemented, "Property type not implemented")
+        }
         MediaErrorKind::IllegalParam => (ErrorCode::MediaObjectIllegalParam, "Illegal parameter"),
     };
     if error.message.is_empty() {

@@ -89,8 +89,7 @@ impl ObjectModel {
         if !origin.step {
             unanswered.push(origin);
         }
-        self.pending
-            .retain(|_, pending| !(pending.origin.connection == connection && pending.origin.step));
+        self.pending.forget_steps(connection);
         let in_flight = self.waiting_requests(connection);
         if let Some(state) = self.connections.get_mut(&connection) {
             state.in_flight = in_flight;

@@ -1,17 +1,19 @@
-//! Hubs that switch: `Dispatcher`, `DispatcherOneToMany`, `Mixer`.
+//! Hubs, and what the switching ones do: `Dispatcher`, `DispatcherOneToMany`, `Mixer`.
 //!
-//! A hub carries no media itself. Elements connect to its ports, which are elements too, and the hub
-//! says for each port what leaves there: one kind of what comes in at a port. The media engine knows
-//! ports and routes only.
+//! A hub that switches carries no media itself. Elements connect to its ports, which are elements too, and
+//! the hub says for each port what leaves there: one kind of what comes in at a port. The media engine
+//! knows ports and routes only. Hubs that work on media themselves are elements of the engine, too
+//! (`mixing`).
 
 use crate::{
     ObjectModel,
     call::{Call, Outcome, media_type},
+    layout::LAYOUT_COMPOSITE,
     tree::Body,
 };
 use salono_kurento_model::{Error, ErrorCode};
 use salono_media_api::{ElementKey, MediaKind, Op};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What hubs switch; messages of data channels do not pass them.
 const SWITCHED: [MediaKind; 2] = [MediaKind::Audio, MediaKind::Video];
@@ -19,14 +21,16 @@ const SWITCHED: [MediaKind; 2] = [MediaKind::Audio, MediaKind::Video];
 /// State of a hub. Its ports are its children in the tree.
 #[derive(Debug)]
 pub(crate) struct Hub {
-    kind: HubKind,
+    pub(crate) kind: HubKind,
+    /// Which port hears which others, where that is said pair by pair: source last.
+    pub(crate) heard: BTreeSet<(u64, u64)>,
     /// By the port that media leaves by, the port that it comes in by.
     routes: BTreeMap<(u64, MediaKind), u64>,
 }
 
 /// Which class a hub is.
 #[derive(Debug, Clone, Copy)]
-enum HubKind {
+pub(crate) enum HubKind {
     /// Any port to any port.
     Dispatcher,
     /// One port to all others.
@@ -35,7 +39,14 @@ enum HubKind {
         source: Option<u64>,
     },
     /// Any port to any port, kind by kind.
-    Mixer,
+    Mixer {
+        /// Sound is mixed; without, the sound of one port is switched like pictures.
+        mixes: bool,
+    },
+    /// A grid of pictures, and all sound.
+    Composite,
+    /// Pictures over one another, and all sound.
+    AlphaBlending,
 }
 
 impl Hub {
@@ -44,20 +55,34 @@ impl Hub {
         let kind = match qualified {
             "kurento.Dispatcher" => HubKind::Dispatcher,
             "kurento.DispatcherOneToMany" => HubKind::OneToMany { source: None },
-            "kurento.Mixer" => HubKind::Mixer,
+            "kurento.Mixer" => HubKind::Mixer { mixes: true },
+            "kurento.Composite" | LAYOUT_COMPOSITE => HubKind::Composite,
+            "kurento.AlphaBlending" => HubKind::AlphaBlending,
             _ => return None,
         };
         Some(Self {
             kind,
+            heard: BTreeSet::new(),
             routes: BTreeMap::new(),
         })
     }
 
+    /// Whether it works on media itself, instead of switching.
+    pub(crate) fn mixes(&self) -> bool {
+        match self.kind {
+            HubKind::Dispatcher | HubKind::OneToMany { .. } => false,
+            HubKind::Mixer { mixes } => mixes,
+            HubKind::Composite | HubKind::AlphaBlending => true,
+        }
+    }
+
     /// What leaves where: port, kind, and the port that it comes in by.
     pub(crate) fn routes(&self) -> impl Iterator<Item = (u64, MediaKind, u64)> {
-        self.routes
-            .iter()
+        let switched = self.routes.iter();
+        let heard = self.heard.iter();
+        switched
             .map(|((port, kind), from)| (*port, *kind, *from))
+            .chain(heard.map(|(port, from)| (*port, MediaKind::Audio, *from)))
     }
 
     /// The port whose input leaves by this one.
@@ -69,6 +94,7 @@ impl Hub {
     fn forget(&mut self, port: u64) {
         self.routes
             .retain(|(to, _), from| *to != port && *from != port);
+        self.heard.retain(|(to, from)| *to != port && *from != port);
         if let HubKind::OneToMany { source } = &mut self.kind
             && *source == Some(port)
         {
@@ -88,8 +114,11 @@ impl ObjectModel {
                 self.send_to_all(call.object, None);
                 Some(Ok(Outcome::VOID))
             }
-            (HubKind::Mixer, "connect") => Some(self.mix(call)),
-            (HubKind::Mixer, "disconnect") => Some(self.unmix(call)),
+            (HubKind::Mixer { mixes }, "connect") => Some(self.mix(call, mixes)),
+            (HubKind::Mixer { mixes }, "disconnect") => Some(self.unmix(call, mixes)),
+            (HubKind::AlphaBlending, "setMaster") => Some(self.set_master(call)),
+            (HubKind::AlphaBlending, "setPortProperties") => Some(self.place_port(call)),
+            (HubKind::Composite, "setLayout") => Some(self.set_layout(call)),
             _ => None,
         }
     }
@@ -149,7 +178,7 @@ impl ObjectModel {
         }
     }
 
-    fn mix(&mut self, call: &Call<'_>) -> Result<Outcome, Error> {
+    fn mix(&mut self, call: &Call<'_>, mixes: bool) -> Result<Outcome, Error> {
         let kind = mixed(call)?;
         let error = match kind {
             MediaKind::Audio => "Can not connect audio ports",
@@ -159,6 +188,9 @@ impl ObjectModel {
             self.port(call, "source", error)?,
             self.port(call, "sink", error)?,
         );
+        if mixes && kind == MediaKind::Audio {
+            return Ok(self.hear(call.object, source, sink, true));
+        }
         // The mix of one source is that source.
         if kind == MediaKind::Audio
             && let Some(other) = self.routed(call.object, sink, kind)
@@ -166,20 +198,23 @@ impl ObjectModel {
         {
             return Err(Error::new(
                 ErrorCode::NotImplemented,
-                "The sink has an audio source already: several are mixed by decoding and encoding them, which this server does not do",
+                "The sink has an audio source already: mixing several needs the media processor, which this server does not have",
             ));
         }
         self.route(call.object, sink, kind, Some(source));
         Ok(Outcome::VOID)
     }
 
-    fn unmix(&mut self, call: &Call<'_>) -> Result<Outcome, Error> {
+    fn unmix(&mut self, call: &Call<'_>, mixes: bool) -> Result<Outcome, Error> {
         let kind = mixed(call)?;
         let error = "Can not disconnect ports";
         let (source, sink) = (
             self.port(call, "source", error)?,
             self.port(call, "sink", error)?,
         );
+        if mixes && kind == MediaKind::Audio {
+            return Ok(self.hear(call.object, source, sink, false));
+        }
         if self.routed(call.object, sink, kind) == Some(source) {
             self.route(call.object, sink, kind, None);
         }
@@ -187,7 +222,7 @@ impl ObjectModel {
     }
 
     /// A port of the hub that is called.
-    fn port(&self, call: &Call<'_>, name: &str, error: &str) -> Result<u64, Error> {
+    pub(crate) fn port(&self, call: &Call<'_>, name: &str, error: &str) -> Result<u64, Error> {
         call.text(name)
             .and_then(|id| self.tree.by_id(id))
             .filter(|port| port.parent == Some(call.object))
@@ -235,7 +270,7 @@ impl crate::tree::Object {
         }
     }
 
-    fn hub_mut(&mut self) -> Option<&mut Hub> {
+    pub(crate) fn hub_mut(&mut self) -> Option<&mut Hub> {
         match &mut self.body {
             Body::Hub(hub) => Some(hub),
             Body::Manager | Body::Pipeline { .. } | Body::Element(_) | Body::Speakers(_) => None,

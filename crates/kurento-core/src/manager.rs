@@ -131,6 +131,10 @@ pub(crate) fn host_value(then: &Then, facts: HostFacts, at: Instant) -> Result<V
         | Then::Complete { .. }
         | Then::Description { .. }
         | Then::Confirm
+        | Then::Processed(_)
+        | Then::StopAndWait
+        | Then::Release { .. }
+        | Then::Listen { .. }
         | Then::CloseChannel
         | Then::Stats { .. } => Err(Error::new(
             ErrorCode::InternalError,

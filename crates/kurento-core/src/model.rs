@@ -10,6 +10,8 @@ use crate::{
     session::Sessions,
     transaction::Transaction,
     tree::{MANAGER, Tree},
+    upload::{UploadKey, UploadOrder, Uploads},
+    waiting::Waiting,
 };
 use salono_kurento_model::{
     Error, ErrorCode, Registry, Value,
@@ -61,6 +63,9 @@ pub enum Effect {
         /// A Graphviz text.
         text: String,
     },
+    /// Serve an endpoint that takes uploads, or go on with that; see
+    /// [`ObjectModel::handle_upload`].
+    Upload(UploadKey, UploadOrder),
     /// Read the host's counters and give them to [`ObjectModel::handle_host`].
     ReadHost(Token),
 }
@@ -78,6 +83,8 @@ pub enum Timer {
     GiveUp,
     /// The second reading of the processor time is due.
     ReadLoad,
+    /// Nothing more was uploaded to an endpoint for long enough.
+    EndUpload,
 }
 
 /// Requests of one connection.
@@ -117,8 +124,12 @@ pub struct ObjectModel {
     pub(crate) sessions: Sessions,
     pub(crate) replies: ReplyCache,
     pub(crate) connections: BTreeMap<ConnectionKey, Connection>,
-    /// Requests that wait, by token; tokens and deadlines rise together.
-    pub(crate) pending: BTreeMap<Token, Pending>,
+    /// Requests that wait.
+    pub(crate) pending: Waiting,
+    /// Recorders that are stopped for a release, by the token of the call; the token of the release.
+    pub(crate) stops: BTreeMap<Token, Token>,
+    /// What is uploaded to endpoints.
+    pub(crate) uploads: Uploads,
     /// What the process uses.
     pub(crate) usage: Usage,
     /// What is being carried out, in case that it fails.
@@ -166,7 +177,9 @@ impl ObjectModel {
             links: Links::default(),
             sessions: Sessions::default(),
             connections: BTreeMap::new(),
-            pending: BTreeMap::new(),
+            pending: Waiting::default(),
+            stops: BTreeMap::new(),
+            uploads: Uploads::default(),
             usage: Usage::default(),
             current: None,
             next_token: 0,
@@ -224,10 +237,20 @@ impl ObjectModel {
         self.current = None;
         match event {
             Event::Replied { token, result } => {
-                if let Some(pending) = self.pending.remove(&token) {
+                if let Some(pending) = self.pending.remove(token) {
                     self.note_object(Some(&pending.origin), pending.then.object());
-                    let value = self.engine_replied(pending.then, result, now);
-                    self.resume(pending.origin, value, now);
+                    if result.is_ok()
+                        && let Some(upload) = self.created_upload(&pending.then)
+                    {
+                        self.open_upload(upload, pending, now);
+                    } else {
+                        let value = self.engine_replied(pending.then, result, now);
+                        self.resume(pending.origin, value, now);
+                    }
+                } else if let Some(release) = self.stops.remove(&token) {
+                    self.recorder_stopped(release, now);
+                } else {
+                    self.upload_answered(token, result, now);
                 }
             }
             Event::Element { element, event } => {
@@ -244,7 +267,7 @@ impl ObjectModel {
 
     /// The shell read the host's counters; see [`Effect::ReadHost`].
     pub fn handle_host(&mut self, token: Token, facts: HostFacts, now: Now) {
-        let Some(Pending { origin, then, .. }) = self.pending.remove(&token) else {
+        let Some(Pending { origin, then, .. }) = self.pending.remove(token) else {
             return;
         };
         self.note_object(Some(&origin), None);
@@ -277,10 +300,16 @@ impl ObjectModel {
             }
         }
         self.replies.expire(at);
-        while let Some(entry) = self.pending.first_entry()
-            && entry.get().deadline <= at
-        {
-            let Pending { origin, then, .. } = entry.remove();
+        while let Some(Pending { origin, then, .. }) = self.pending.pop_due(at) {
+            if let Then::Release { object, .. } = then {
+                self.finish_release(origin, object, now);
+                continue;
+            }
+            if matches!(then, Then::StopAndWait) {
+                // What is long in writing goes on being written.
+                self.resume(origin, Ok(Value::Null), now);
+                continue;
+            }
             tracing::error!(?then, "the media engine does not answer");
             let late = salono_media_api::MediaError::new(
                 salono_media_api::MediaErrorKind::Internal,
@@ -289,6 +318,7 @@ impl ObjectModel {
             let value = self.engine_replied(then, Err(late), now);
             self.resume(origin, value, now);
         }
+        self.end_uploads(now);
         while let Some(entry) = self.load_readings.first_entry()
             && entry.key().0 <= at
         {
@@ -313,8 +343,9 @@ impl ObjectModel {
                 .next_expiry()
                 .map(|when| (when, Timer::ExpireReply)),
             self.pending
-                .first_key_value()
-                .map(|(_, pending)| (pending.deadline, Timer::GiveUp)),
+                .next_deadline()
+                .map(|when| (when, Timer::GiveUp)),
+            self.uploads.next_end().map(|when| (when, Timer::EndUpload)),
             self.load_readings
                 .first_key_value()
                 .map(|((when, _), _)| (*when, Timer::ReadLoad)),
@@ -383,7 +414,7 @@ impl ObjectModel {
         Outcome::Later(self.read_host(), then)
     }
 
-    fn token(&mut self) -> Token {
+    pub(crate) fn token(&mut self) -> Token {
         self.next_token += 1;
         Token(self.next_token)
     }

@@ -6,11 +6,14 @@
 
 use crate::{
     Now, ObjectModel,
+    answer::with_session,
+    call::{Origin, Outcome, Pending, Then},
     links::Link,
+    processing::Processed,
     tree::{Body, MANAGER},
 };
 use salono_kurento_model::Map;
-use salono_media_api::{ElementKey, Op};
+use salono_media_api::{ElementKey, Op, Token, processing::ProcessorCall};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// Whether the server manager reports that an object is gone.
@@ -22,11 +25,69 @@ pub(crate) enum Announce {
 }
 
 impl ObjectModel {
-    /// `release`: unknown objects are ignored, and the server manager stays.
-    pub(crate) fn release(&mut self, session: &Arc<str>, id: &str, now: Now) {
-        if let Ok(key) = self.find(session, id).map(|object| object.key) {
-            self.destroy(key, now);
+    /// `release`: unknown objects are ignored, and the server manager stays. Recorders complete their
+    /// files first; then what is returned is to be waited for.
+    pub(crate) fn release(
+        &mut self,
+        session: &Arc<str>,
+        id: &str,
+        now: Now,
+    ) -> Option<(Token, Then)> {
+        let object = self.find(session, id).map(|object| object.key).ok()?;
+        let writing: Vec<u64> = self
+            .tree
+            .with_descendants(object)
+            .into_iter()
+            .filter(|key| self.writes(*key))
+            .collect();
+        if writing.is_empty() {
+            self.destroy(object, now);
+            return None;
         }
+        let release = self.token();
+        let mut waiting = 0;
+        for key in writing {
+            let outcome = self.ask_processor(key, ProcessorCall::StopAndWait, Then::Confirm);
+            if let Outcome::Later(call, _) = outcome {
+                self.stops.insert(call, release);
+                waiting += 1;
+            }
+        }
+        let writing = waiting;
+        Some((release, Then::Release { object, writing }))
+    }
+
+    /// One of the recorders that a release waits for has stopped, or cannot.
+    pub(crate) fn recorder_stopped(&mut self, release: Token, now: Now) {
+        let Some(pending) = self.pending.get_mut(release) else {
+            return;
+        };
+        if let Then::Release { writing, .. } = &mut pending.then {
+            *writing = writing.saturating_sub(1);
+            if *writing > 0 {
+                return;
+            }
+        }
+        if let Some(Pending { origin, then, .. }) = self.pending.remove(release)
+            && let Some(object) = then.object()
+        {
+            self.finish_release(origin, object, now);
+        }
+    }
+
+    /// Everything is written, or takes too long to be waited for.
+    pub(crate) fn finish_release(&mut self, origin: Origin, object: u64, now: Now) {
+        self.destroy(object, now);
+        let result = with_session(&origin, None);
+        self.conclude(origin, Ok(result), now);
+    }
+
+    /// Whether an object is a recorder that has something to complete.
+    fn writes(&self, key: u64) -> bool {
+        let element = self.tree.get(key).and_then(|object| object.element());
+        element
+            .and_then(|element| element.processed())
+            .is_some_and(Processed::writes)
     }
 
     /// Drops a session's reference to an object and to everything below it.
@@ -98,17 +159,31 @@ impl ObjectModel {
             .pipeline
             .filter(|_| matches!(object.body, Body::Speakers(_)));
         match &object.body {
-            Body::Pipeline { .. } => self.order(key, Op::ReleasePipeline),
+            Body::Pipeline { .. } => {
+                // Nothing that ends with them is missing from their files.
+                for recorder in self.tree.with_descendants(key) {
+                    if self.writes(recorder) {
+                        let element = ElementKey(recorder);
+                        self.order(key, Op::Release { element });
+                    }
+                }
+                self.order(key, Op::ReleasePipeline);
+            }
             Body::Element(_) => {
                 if let Some(pipeline) = object.pipeline {
                     let element = ElementKey(key);
                     self.order(pipeline, Op::Release { element });
                 }
             }
-            Body::Hub(_) => {
+            Body::Hub(hub) => {
+                let mixes = hub.mixes();
                 if let Some(pipeline) = object.pipeline {
                     for port in object.children.clone() {
                         let element = ElementKey(port);
+                        self.order(pipeline, Op::Release { element });
+                    }
+                    if mixes {
+                        let element = ElementKey(key);
                         self.order(pipeline, Op::Release { element });
                     }
                 }
@@ -122,6 +197,7 @@ impl ObjectModel {
         let all: BTreeSet<u64> = dying.iter().copied().collect();
         for key in dying {
             self.unlink(key, &all, now);
+            self.forget_upload(key);
             let Some(object) = self.tree.remove(key) else {
                 continue;
             };

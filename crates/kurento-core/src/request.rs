@@ -139,7 +139,10 @@ impl ObjectModel {
                 Executed::Done(Ok(with_session(origin, None)))
             }
             Request::Release { object } => {
-                self.release(&session, &object, now);
+                if let Some((token, then)) = self.release(&session, &object, now) {
+                    self.wait(origin.clone(), token, then, now);
+                    return Executed::Waiting;
+                }
                 Executed::Done(Ok(with_session(origin, None)))
             }
             Request::Ref { object } => {

@@ -65,8 +65,8 @@ impl ObjectModel {
             .tree
             .get(object)
             .filter(|object| {
-                let is_endpoint = object.element().is_some_and(|it| it.is_endpoint());
-                is_endpoint || measures
+                let is_counted = object.element().is_some_and(|it| it.is_counted());
+                is_counted || measures
             })
             .and_then(|object| object.pipeline);
         let Some(pipeline) = pipeline else {
@@ -123,7 +123,7 @@ impl ObjectModel {
             && let Some(object) = self.tree.get(key)
         {
             let id = object.id.as_ref().to_owned();
-            let is_endpoint = object.element().is_some_and(|it| it.is_endpoint());
+            let is_endpoint = object.element().is_some_and(|it| it.is_measured());
             Entry::new(id, now)
                 .latency(is_endpoint, stats, kind)
                 .put(&mut entries);

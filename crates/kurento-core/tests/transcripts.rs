@@ -4,15 +4,20 @@
 mod graphviz;
 
 use salono_jsonrpc::{Limits, kurento};
-use salono_kurento_core::{Config, ConnectionKey, Effect, HostFacts, Now, ObjectModel};
+use salono_kurento_core::{
+    Config, ConnectionKey, Effect, HostFacts, Now, ObjectModel, UploadKey, UploadOrder,
+    UploadReport,
+};
 use salono_kurento_model::{ErrorCode, Registry, Value, json, wire::ServerMessage};
-use salono_media_api::processing::ProcessorReply;
+use salono_media_api::processing::{
+    ProcessorCall, ProcessorError, ProcessorEvent, ProcessorReply, Seekable, UriState,
+};
 use salono_media_api::{
     AudioLevel, Bitrate, CandidatePairState, CandidatePairStats, CandidateStats, CertificateStats,
     CodecStats, Command, ConnectionState, DataChannelState, DataChannelStats, DtlsState,
-    ElementEvent, ElementKey, ElementStats, Event, IceCandidate, IceState, LatencyStats,
-    MediaError, MediaErrorKind, MediaKind, Op, PipelineKey, Reply, SpeakerEvent, StreamDirection,
-    StreamName, StreamStats, TransportStats,
+    ElementEvent, ElementKey, ElementSpec, ElementStats, Event, IceCandidate, IceState,
+    LatencyStats, MediaError, MediaErrorKind, MediaKind, Op, PipelineKey, Reply, SpeakerEvent,
+    StreamDirection, StreamName, StreamStats, TransportStats,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -280,6 +285,10 @@ fn configure(config: &mut Config, setting: &str) {
         "replies" => config.reply_lifetime = Duration::from_secs(value.parse().unwrap()),
         "isolate" => config.isolate_sessions = value == "true",
         "max_video_send" => config.max_video_send_kbps = value.parse().ok(),
+        "default_path" => config.uris.default_path = value.to_owned(),
+        "composite_width" => config.uris.composite_width = value.parse().unwrap(),
+        "encoder_bitrate" => config.endpoints.encoder_bitrate = value.parse().unwrap(),
+        "pictures" => config.limits.pictures_per_filter = number(),
         "metadata" => config.metadata = value.to_owned(),
         _ => panic!("unknown setting {name}"),
     }
@@ -295,6 +304,10 @@ struct World {
     received: BTreeMap<u64, Vec<Value>>,
     /// Names of the operations that the engine was told.
     told: Vec<String>,
+    /// Where the shell cannot listen for uploads.
+    deaf: bool,
+    /// The endpoint that takes uploads.
+    upload: UploadKey,
     /// Graphs that were to be written, with the objects' ids.
     graphs: Vec<(String, String)>,
     /// Keys of elements by their ids, as created.
@@ -327,6 +340,8 @@ impl World {
             known: BTreeSet::new(),
             received: BTreeMap::new(),
             told: Vec::new(),
+            deaf: false,
+            upload: UploadKey(0),
             graphs: Vec::new(),
             elements: Vec::new(),
             pipeline: PipelineKey(0),
@@ -380,6 +395,7 @@ impl World {
                     graphviz::check(&text);
                     self.graphs.push((object, text));
                 }
+                Effect::Upload(upload, order) => self.serve(upload, order),
                 Effect::ReadHost(token) => {
                     self.hosts_read += 1;
                     let facts = HostFacts {
@@ -391,6 +407,27 @@ impl World {
                 }
             }
         }
+    }
+
+    /// What a server of HTTP would do.
+    fn serve(&mut self, upload: UploadKey, order: UploadOrder) {
+        let told = match order {
+            UploadOrder::Open { token, path } => {
+                self.upload = upload;
+                let result = if self.deaf {
+                    Err("the port is in use".to_owned())
+                } else {
+                    Ok(format!("http://192.0.2.1:9091/{path}"))
+                };
+                let report = UploadReport::Opened { token, result };
+                self.model.handle_upload(upload, report, self.now());
+                "open".to_owned()
+            }
+            UploadOrder::Continue(Ok(())) => "continue".to_owned(),
+            UploadOrder::Continue(Err(reason)) => format!("refuse:{}", reason.replace(' ', "-")),
+            UploadOrder::Close => "close".to_owned(),
+        };
+        self.told.push(format!("Upload({told})"));
     }
 
     fn engine(&mut self, command: Command) {
@@ -408,6 +445,17 @@ impl World {
                 format!("loudest:{},levels:{every}", it.loudest)
             });
             format!("{name}({settings})")
+        } else if let Op::Call { element, call, .. } = &command.op {
+            format!("{name}({} {})", element.0, compact(call))
+        } else if let Op::SetEncoding { element, encoding } = &command.op {
+            format!("{name}({} {})", element.0, compact(encoding))
+        } else if let Op::Create {
+            element,
+            spec: ElementSpec::Processor(spec),
+            ..
+        } = &command.op
+        {
+            format!("{name}({} {})", element.0, compact(spec))
         } else {
             name.to_owned()
         };
@@ -433,7 +481,7 @@ impl World {
                     Reply::Description(negotiated.then(|| text.to_owned())),
                 )
             }
-            Op::Call { token, .. } => (token, Reply::Processed(ProcessorReply::Done)),
+            Op::Call { token, call, .. } => (token, Reply::Processed(processed(&call))),
             Op::Stats { token, .. } => (token, Reply::Stats(Box::new(statistics()))),
             Op::CreatePipeline
             | Op::ReleasePipeline
@@ -508,6 +556,18 @@ impl World {
                     self.received.entry(0).or_default().push(line.into());
                 }
             }
+            "deaf" => self.deaf = words[1] == "true",
+            "upload" => {
+                let report = match words[1] {
+                    "begun" => UploadReport::Begun,
+                    "ended" => UploadReport::Ended,
+                    text => UploadReport::Piece {
+                        bytes: text.as_bytes().to_vec(),
+                        content_type: "video/webm".to_owned(),
+                    },
+                };
+                self.model.handle_upload(self.upload, report, self.now());
+            }
             "release-all" => self.model.release_all(self.now()),
             "speaks" => {
                 let element = words[1].parse::<usize>().ok();
@@ -547,6 +607,9 @@ fn kind(name: &str) -> MediaErrorKind {
         MediaErrorKind::Candidate,
         MediaErrorKind::Limit,
         MediaErrorKind::IllegalParam,
+        MediaErrorKind::Unavailable,
+        MediaErrorKind::Seek,
+        MediaErrorKind::PropertyType,
         MediaErrorKind::Internal,
     ]
     .into_iter()
@@ -613,8 +676,75 @@ fn element_event(name: &str, arguments: &[&str]) -> ElementEvent {
         },
         "DataChannelOpened" => ElementEvent::DataChannelOpened { channel: 1 },
         "DataChannelClosed" => ElementEvent::DataChannelClosed { channel: 1 },
+        "State" => ElementEvent::Processor(ProcessorEvent::State(match arguments[0] {
+            "START" => UriState::Start,
+            "PAUSE" => UriState::Pause,
+            _ => UriState::Stop,
+        })),
+        "EndOfStream" => ElementEvent::Processor(ProcessorEvent::EndOfStream),
+        "Recorded" => ElementEvent::Processor(ProcessorEvent::Recorded {
+            uri: arguments[0].to_owned(),
+            duration_ms: 1_500,
+            bytes: 40_000,
+        }),
+        "CodeFound" => ElementEvent::Processor(ProcessorEvent::CodeFound {
+            kind: arguments[0].to_owned(),
+            value: arguments[1].to_owned(),
+        }),
+        "Signal" => ElementEvent::Processor(ProcessorEvent::Signal {
+            name: arguments[0].to_owned(),
+            fields: arguments[1].to_owned(),
+        }),
+        "Transcoding" => ElementEvent::Processor(ProcessorEvent::Transcoding {
+            kind: media(),
+            on: flag(),
+        }),
+        "Error" => ElementEvent::Processor(ProcessorEvent::Error(ProcessorError {
+            code: arguments[0].parse().unwrap(),
+            kind: arguments[1].to_owned(),
+            description: arguments[2..].join(" "),
+        })),
         "Failed" => ElementEvent::Failed(MediaError::new(MediaErrorKind::Internal, "it broke")),
         _ => panic!("unknown event {name}"),
+    }
+}
+
+/// A value in the words of Rust, without spaces.
+fn compact(value: &impl std::fmt::Debug) -> String {
+    format!("{value:?}").replace(' ', "")
+}
+
+/// What an element that processes media answers.
+fn processed(call: &ProcessorCall) -> ProcessorReply {
+    match call {
+        ProcessorCall::Position => ProcessorReply::Position(1_234),
+        ProcessorCall::VideoInfo => ProcessorReply::Seekable(Seekable {
+            seekable: true,
+            from_ms: 0,
+            to_ms: 60_000,
+            duration_ms: 60_000,
+        }),
+        ProcessorCall::Dot => ProcessorReply::Text("digraph player {\n}\n".to_owned()),
+        ProcessorCall::Invoke { .. } | ProcessorCall::GetProperty { .. } => {
+            ProcessorReply::Json("null".to_owned())
+        }
+        ProcessorCall::Play
+        | ProcessorCall::Record
+        | ProcessorCall::Pause
+        | ProcessorCall::Stop
+        | ProcessorCall::StopAndWait
+        | ProcessorCall::SetPosition { .. }
+        | ProcessorCall::Body { .. }
+        | ProcessorCall::SetMaster { .. }
+        | ProcessorCall::SetPort { .. }
+        | ProcessorCall::SetLayout { .. }
+        | ProcessorCall::MixAudio { .. }
+        | ProcessorCall::SetElementProperty { .. }
+        | ProcessorCall::AddPicture { .. }
+        | ProcessorCall::RemovePicture { .. }
+        | ProcessorCall::SetFacePicture { .. }
+        | ProcessorCall::SetBackground { .. }
+        | ProcessorCall::SetProperty { .. } => ProcessorReply::Done,
     }
 }
 

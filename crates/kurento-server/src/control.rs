@@ -1,6 +1,12 @@
 //! The control task: the only owner of the object model.
 
-use crate::{graph::Graphs, host, submit::Submitter};
+use crate::{
+    UploadConfig,
+    graph::Graphs,
+    host,
+    submit::Submitter,
+    uploads::{Report, Uploads},
+};
 use futures_util::{
     StreamExt as _,
     stream::{self, BoxStream, SelectAll},
@@ -36,6 +42,8 @@ pub struct Config {
     pub kill_limit: Option<f64>,
     /// Where `dumpGstreamerDot` writes its files; nowhere without it.
     pub graph_folder: Option<PathBuf>,
+    /// Where uploads to endpoints are taken.
+    pub uploads: UploadConfig,
 }
 
 impl Default for Config {
@@ -46,6 +54,7 @@ impl Default for Config {
             outbound_messages: 4_096,
             kill_limit: None,
             graph_folder: None,
+            uploads: UploadConfig::default(),
         }
     }
 }
@@ -99,6 +108,7 @@ impl Server {
             inbound: config.inbound_messages,
             outbound: config.outbound_messages,
         };
+        let (uploads, posted) = Uploads::new(config.uploads);
         let control = Control {
             model: ObjectModel::new(
                 config.model,
@@ -115,8 +125,9 @@ impl Server {
             kill_limit: config.kill_limit,
             exhausted,
             graphs: Graphs::new(config.graph_folder, Instant::now()),
+            uploads,
         };
-        (handle, control.run(events, opened, stopping))
+        (handle, control.run(events, opened, posted, stopping))
     }
 }
 
@@ -217,6 +228,7 @@ struct Control {
     kill_limit: Option<f64>,
     exhausted: watch::Sender<bool>,
     graphs: Graphs,
+    uploads: Uploads,
 }
 
 /// Why the control task woke.
@@ -224,6 +236,7 @@ enum Wake {
     Stop,
     Engine(Option<Event>),
     Opening(Option<Opening>),
+    Posted(Report),
     Client(ConnectionKey, Arrival),
     Timeout,
     Retry,
@@ -234,6 +247,7 @@ impl Control {
         mut self,
         mut events: mpsc::Receiver<Event>,
         mut opened: mpsc::Receiver<Opening>,
+        mut posted: mpsc::Receiver<Report>,
         mut stopping: watch::Receiver<bool>,
     ) {
         let mut arrivals: SelectAll<BoxStream<'static, (ConnectionKey, Arrival)>> =
@@ -247,6 +261,7 @@ impl Control {
                 _ = stopping.wait_for(|stop| *stop) => Wake::Stop,
                 event = events.recv(), if engine_alive => Wake::Engine(event),
                 opening = opened.recv(), if handles_alive => Wake::Opening(opening),
+                Some(report) = posted.recv() => Wake::Posted(report),
                 Some((connection, arrival)) = arrivals.next() => Wake::Client(connection, arrival),
                 () = tokio::time::sleep_until(deadline.into()) => Wake::Timeout,
                 () = tokio::time::sleep_until(retry_at.into()), if self.submitter.has_kept() => Wake::Retry,
@@ -262,6 +277,9 @@ impl Control {
                 }
                 Wake::Opening(Some(opening)) => arrivals.push(self.open(opening)),
                 Wake::Opening(None) => handles_alive = false,
+                Wake::Posted((upload, report)) => {
+                    self.guard(|model| model.handle_upload(upload, report, now()));
+                }
                 Wake::Client(connection, Arrival::Message(message)) => {
                     self.refresh_usage(&message.request);
                     self.guard(|model| model.handle_message(connection, *message, now()));
@@ -312,6 +330,11 @@ impl Control {
                 }
                 Effect::WriteGraph { object, text } => {
                     self.graphs.write(&object, text, Instant::now());
+                }
+                Effect::Upload(upload, order) => {
+                    if let Some(report) = self.uploads.carry_out(upload, order) {
+                        self.guard(|model| model.handle_upload(upload, report, now()));
+                    }
                 }
                 Effect::ReadHost(token) => {
                     let facts = host::read();

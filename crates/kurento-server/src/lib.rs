@@ -17,8 +17,10 @@ mod host;
 mod listener;
 mod registrar;
 mod submit;
+mod uploads;
 
 pub use control::{Config, Counts, Server, ServerClosed, ServerHandle};
 pub use listener::{ListenerConfig, serve_listener, serve_tls_listener};
 pub use registrar::{RegistrarConfig, keep_registered};
-pub use salono_kurento_core::{Config as ModelConfig, EndpointDefaults, is_available};
+pub use salono_kurento_core::{Config as ModelConfig, EndpointDefaults, UriDefaults, is_available};
+pub use uploads::UploadConfig;

@@ -5,6 +5,7 @@ use std::ops::Deref;
 
 use crate::{self as root, Args, Call, Client, Create, RemoteObject, Subscribe};
 use salono_kurento_model::events;
+use salono_kurento_model::types;
 
 /// Tells who speaks in a pipeline, from the audio levels (RFC 6464) that endpoints receive
 /// with their packets, and forwards only the loudest if asked to. A source of audio that
@@ -95,5 +96,97 @@ impl SpeakerDetector {
     /// As [`Client::stream`].
     pub fn on_audio_levels(&self) -> Subscribe<events::salono::AudioLevels> {
         self.stream()
+    }
+}
+
+/// A `Composite` whose arrangement can be chosen and changed at any time. Without a layout it
+/// is a grid, as any `Composite`.
+#[derive(Debug, Clone)]
+pub struct LayoutComposite(root::Composite);
+
+impl From<RemoteObject> for LayoutComposite {
+    fn from(object: RemoteObject) -> Self {
+        Self(object.into())
+    }
+}
+
+impl Deref for LayoutComposite {
+    type Target = root::Composite;
+
+    fn deref(&self) -> &root::Composite {
+        &self.0
+    }
+}
+
+impl LayoutComposite {
+    /// A handle of the object with this id, which is taken to be of this class.
+    #[must_use]
+    pub fn attach(client: &Client, id: &str) -> Self {
+        RemoteObject::attach(client, id).into()
+    }
+
+    /// Creates an object and puts it to work in its pipeline at once.
+    ///
+    /// # Errors
+    /// As [`Client::create`].
+    pub fn create(media_pipeline: &root::MediaPipeline) -> Create<Self> {
+        let args = Args::new().object("mediaPipeline", media_pipeline);
+        Create::new(media_pipeline.client(), "salono.LayoutComposite", args)
+    }
+
+    /// As [`LayoutComposite::create`], with optional parameters.
+    pub fn builder(media_pipeline: &root::MediaPipeline) -> LayoutCompositeBuilder {
+        let args = Args::new().object("mediaPipeline", media_pipeline);
+        LayoutCompositeBuilder {
+            client: media_pipeline.client().clone(),
+            args,
+        }
+    }
+
+    /// Arranges the pictures anew, from the next frame on. Replaces the former layout as a whole.
+    /// Fails with `CONNECT_ERROR` (40004) when it names a port of another hub.
+    ///
+    /// - `layout`: The arrangement.
+    ///
+    /// # Errors
+    /// As [`Client::invoke`].
+    pub fn set_layout(&self, layout: &types::salono::Layout) -> Call<()> {
+        self.run("setLayout", Args::new().with("layout", layout))
+    }
+}
+
+/// A [`LayoutComposite`] to be created.
+#[derive(Debug, Clone)]
+#[must_use = "nothing is created before `create`"]
+pub struct LayoutCompositeBuilder {
+    client: Client,
+    args: Args,
+}
+
+impl LayoutCompositeBuilder {
+    /// Width of the picture in pixels.
+    pub fn width(mut self, width: i32) -> Self {
+        self.args = self.args.with("width", width);
+        self
+    }
+
+    /// Height of the picture in pixels.
+    pub fn height(mut self, height: i32) -> Self {
+        self.args = self.args.with("height", height);
+        self
+    }
+
+    /// Frames per second of the picture.
+    pub fn framerate(mut self, framerate: i32) -> Self {
+        self.args = self.args.with("framerate", framerate);
+        self
+    }
+
+    /// Creates the object.
+    ///
+    /// # Errors
+    /// As [`Client::create`].
+    pub fn create(self) -> Create<LayoutComposite> {
+        Create::new(&self.client, "salono.LayoutComposite", self.args)
     }
 }

@@ -169,7 +169,7 @@ impl World {
                         self.engine.remove(&command.pipeline);
                     }
                 }
-                Effect::ReadHost(_) => {}
+                Effect::ReadHost(_) | Effect::Upload(..) => {}
             }
         }
     }

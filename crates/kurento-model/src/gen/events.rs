@@ -444,6 +444,19 @@ pub struct Stopped {
     #[serde(default)]
     #[serde(rename = "type")]
     pub kind: String,
+    /// The file that was completed last; absent when nothing was recorded. Kurento does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uri: Option<String>,
+    /// All files, in order: a recording goes on in a further one where its codecs change. Kurento
+    /// does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uris: Option<Vec<String>>,
+    /// What was recorded, in milliseconds. Kurento does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<i64>,
+    /// Size of all files together. Kurento does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<i64>,
 }
 
 impl EventData for Stopped {

@@ -2739,6 +2739,157 @@ pub mod salono {
             members.end()
         }
     }
+
+    /// Where the pictures of the ports go.
+    ///
+    /// - `GRID`: all in cells of the same size, row by row.
+    /// - `SPEAKER`: the main one large, all others in a row below it.
+    /// - `SIDE_BY_SIDE`: the first two next to each other, each half of the picture wide.
+    /// - `PICTURE_IN_PICTURE`: the main one over the whole picture, the others small in its lower
+    /// right corner, one above another.
+    /// - `PLACES`: each where its own `place` says, and not at all without one.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    pub enum LayoutArrangement {
+        /// `GRID`.
+        #[serde(rename = "GRID")]
+        Grid,
+        /// `SPEAKER`.
+        #[serde(rename = "SPEAKER")]
+        Speaker,
+        /// `SIDE_BY_SIDE`.
+        #[serde(rename = "SIDE_BY_SIDE")]
+        SideBySide,
+        /// `PICTURE_IN_PICTURE`.
+        #[serde(rename = "PICTURE_IN_PICTURE")]
+        PictureInPicture,
+        /// `PLACES`.
+        #[serde(rename = "PLACES")]
+        Places,
+        /// A value that this version does not know.
+        #[serde(untagged)]
+        Unknown(String),
+    }
+
+    impl LayoutArrangement {
+        /// The value as it is on the wire.
+        #[must_use]
+        pub fn as_str(&self) -> &str {
+            match self {
+                Self::Grid => "GRID",
+                Self::Speaker => "SPEAKER",
+                Self::SideBySide => "SIDE_BY_SIDE",
+                Self::PictureInPicture => "PICTURE_IN_PICTURE",
+                Self::Places => "PLACES",
+                Self::Unknown(value) => value,
+            }
+        }
+    }
+
+    /// A rectangle in shares of the whole picture, 1 for all of it. What lies outside is cut off.
+    #[derive(Debug, Clone, PartialEq, Deserialize)]
+    pub struct LayoutPlace {
+        /// Left edge.
+        pub x: f64,
+        /// Upper edge.
+        pub y: f64,
+        /// Width, more than 0.
+        pub width: f64,
+        /// Height, more than 0.
+        pub height: f64,
+    }
+
+    impl Serialize for LayoutPlace {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut members = serializer.serialize_map(None)?;
+            members.serialize_entry("x", &self.x)?;
+            members.serialize_entry("y", &self.y)?;
+            members.serialize_entry("width", &self.width)?;
+            members.serialize_entry("height", &self.height)?;
+            members.serialize_entry("__module__", "salono")?;
+            members.serialize_entry("__type__", "LayoutPlace")?;
+            members.end()
+        }
+    }
+
+    /// What a layout says about one port.
+    #[derive(Debug, Clone, PartialEq, Deserialize)]
+    pub struct LayoutPort {
+        /// The port.
+        pub port: String,
+        /// Text that is written into the port's picture, such as a name; at most 256 bytes, one line.
+        /// Empty for none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub label: Option<String>,
+        /// Whether the port is not seen. It is heard all the same.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub hidden: Option<bool>,
+        /// Where its picture is, with `PLACES`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub place: Option<super::salono::LayoutPlace>,
+        /// What is nearer where places overlap; higher is nearer.
+        #[serde(rename = "zOrder", default, skip_serializing_if = "Option::is_none")]
+        pub z_order: Option<i32>,
+    }
+
+    impl Serialize for LayoutPort {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut members = serializer.serialize_map(None)?;
+            members.serialize_entry("port", &self.port)?;
+            if let Some(value) = &self.label {
+                members.serialize_entry("label", value)?;
+            }
+            if let Some(value) = &self.hidden {
+                members.serialize_entry("hidden", value)?;
+            }
+            if let Some(value) = &self.place {
+                members.serialize_entry("place", value)?;
+            }
+            if let Some(value) = &self.z_order {
+                members.serialize_entry("zOrder", value)?;
+            }
+            members.serialize_entry("__module__", "salono")?;
+            members.serialize_entry("__type__", "LayoutPort")?;
+            members.end()
+        }
+    }
+
+    /// An arrangement of the pictures of a hub's ports. A port without video has no place in it.
+    /// Pictures keep their proportions.
+    #[derive(Debug, Clone, PartialEq, Deserialize)]
+    pub struct Layout {
+        /// Where the pictures go.
+        pub arrangement: super::salono::LayoutArrangement,
+        /// The port that `SPEAKER` and `PICTURE_IN_PICTURE` show large; without it, the first one
+        /// with video.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub main: Option<String>,
+        /// Labels, places and order: these ports come first, in this order; all others follow in the
+        /// order of their creation.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub ports: Option<Vec<super::salono::LayoutPort>>,
+        /// Colour between the pictures, as `#rrggbb`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub background: Option<String>,
+    }
+
+    impl Serialize for Layout {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut members = serializer.serialize_map(None)?;
+            members.serialize_entry("arrangement", &self.arrangement)?;
+            if let Some(value) = &self.main {
+                members.serialize_entry("main", value)?;
+            }
+            if let Some(value) = &self.ports {
+                members.serialize_entry("ports", value)?;
+            }
+            if let Some(value) = &self.background {
+                members.serialize_entry("background", value)?;
+            }
+            members.serialize_entry("__module__", "salono")?;
+            members.serialize_entry("__type__", "Layout")?;
+            members.end()
+        }
+    }
 }
 
 /// Types of the module `videosampler`.
