@@ -176,7 +176,7 @@ impl World {
             .unwrap()
     }
 
-    async fn take(&mut self, piece: &Piece) {
+    async fn take(&self, piece: &Piece) {
         let event = Event::Replied {
             token: piece.token,
             result: Ok(Reply::Processed(ProcessorReply::Done)),

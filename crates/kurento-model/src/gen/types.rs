@@ -2740,14 +2740,11 @@ pub mod salono {
         }
     }
 
-    /// Where the pictures of the ports go.
-    ///
-    /// - `GRID`: all in cells of the same size, row by row.
-    /// - `SPEAKER`: the main one large, all others in a row below it.
-    /// - `SIDE_BY_SIDE`: the first two next to each other, each half of the picture wide.
-    /// - `PICTURE_IN_PICTURE`: the main one over the whole picture, the others small in its lower
-    /// right corner, one above another.
-    /// - `PLACES`: each where its own `place` says, and not at all without one.
+    /// Where the pictures of the ports go. `GRID`: all in cells of the same size, row by row.
+    /// `SPEAKER`: the main one large, all others in a row below it. `SIDE_BY_SIDE`: the first two
+    /// next to each other, each half of the picture wide. `PICTURE_IN_PICTURE`: the main one over
+    /// the whole picture, the others small in its lower right corner, one above another.
+    /// `PLACES`: each where its own `place` says, and not at all without one.
     #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
     pub enum LayoutArrangement {
         /// `GRID`.

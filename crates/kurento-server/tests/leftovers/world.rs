@@ -224,7 +224,7 @@ impl World {
                     ..
                 } => self.answers.push(result),
                 Effect::Engine(command) => self.order(command),
-                Effect::WriteGraph { .. } | Effect::ReadHost(_) => {}
+                Effect::WriteGraph { .. } | Effect::ReadHost(_) | Effect::Upload(..) => {}
             }
         }
     }
