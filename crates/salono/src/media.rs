@@ -1,12 +1,14 @@
 //! The media server: shards, object model and the WebSocket of the Kurento Protocol.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use salono_kurento_client::{Client, Config as ClientConfig};
 use salono_kurento_model::Registry;
-use salono_kurento_server::{Config as ServerConfig, EndpointDefaults, Server, ServerHandle};
+use salono_kurento_server::{
+    Config as ServerConfig, EndpointDefaults, Server, ServerHandle, UploadConfig, UriDefaults,
+};
 use salono_media_api::{CertificateKind, Event};
 use salono_media_core::{Certificate, Certificates, Codecs};
 use salono_media_engine::os::raise_descriptor_limit;
@@ -204,6 +206,7 @@ fn server_config(config: &Config) -> ServerConfig {
         kurento,
         endpoint,
         media,
+        data_dir,
         ..
     } = config;
     let mut config = ServerConfig {
@@ -213,6 +216,11 @@ fn server_config(config: &Config) -> ServerConfig {
         graph_folder: std::env::var_os("GST_DEBUG_DUMP_DOT_DIR")
             .filter(|folder| !folder.is_empty())
             .map(Into::into),
+        uploads: UploadConfig {
+            listen: SocketAddr::new(endpoint.upload_ip, endpoint.upload_port),
+            host: upload_host(endpoint),
+            max_connections: endpoint.max_uploads,
+        },
         ..ServerConfig::default()
     };
     let model = &mut config.model;
@@ -245,10 +253,36 @@ fn server_config(config: &Config) -> ServerConfig {
         min_encoder_bitrate: endpoint.min_encoder_bitrate,
         max_encoder_bitrate: endpoint.max_encoder_bitrate,
     };
+    model.uris = UriDefaults {
+        default_path: if endpoint.default_path.is_empty() {
+            format!("file://{}", data_dir.join("recordings").display())
+        } else {
+            endpoint.default_path.clone()
+        },
+        composite_width: endpoint.composite_width,
+        composite_height: endpoint.composite_height,
+        composite_framerate: endpoint.composite_framerate,
+    };
     model.limits.objects = kurento.max_objects;
     model.limits.sessions = kurento.max_sessions;
     model.limits.subscriptions_per_session = kurento.max_subscriptions;
     config
+}
+
+/// Host in the URLs of endpoints that take uploads.
+fn upload_host(endpoint: &Endpoint) -> String {
+    let named = [&endpoint.upload_announce, &endpoint.upload_host];
+    if let Some(host) = named.into_iter().find(|host| !host.is_empty()) {
+        return host.clone();
+    }
+    let found = if_addrs::get_if_addrs().unwrap_or_default();
+    let first = found
+        .iter()
+        .map(if_addrs::Interface::ip)
+        .find(|ip| ip.is_ipv4() && !ip.is_loopback());
+    first
+        .unwrap_or_else(|| Ipv4Addr::LOCALHOST.into())
+        .to_string()
 }
 
 /// An address as a property holds it.

@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
+pub(crate) mod processing;
+
 use salono_kurento_model::Registry;
 use salono_kurento_server::{Config, Server, ServerHandle};
-use salono_media_api::processing::ProcessorReply;
 use salono_media_api::{
     Command, CommandSink, ElementEvent, ElementStats, Event, IceCandidate, Op, Reply,
 };
@@ -42,7 +43,24 @@ impl CommandSink for FakeEngine {
             Op::ProcessOffer { token, .. } | Op::ProcessAnswer { token, .. } => {
                 (*token, Reply::Sdp("v=0 answer".to_owned()))
             }
-            Op::Call { token, .. } => (*token, Reply::Processed(ProcessorReply::Done)),
+            Op::Call {
+                token,
+                element,
+                call,
+            } => {
+                let (events, result) = processing::answer(call);
+                for event in events {
+                    let event = ElementEvent::Processor(event);
+                    let element = *element;
+                    let event = Event::Element { element, event };
+                    self.events.try_send(event).unwrap();
+                }
+                let (token, result) = (*token, result.map(Reply::Processed));
+                let _ = self.commands.try_send(command);
+                let event = Event::Replied { token, result };
+                self.events.try_send(event).unwrap();
+                return Ok(());
+            }
             Op::Description { token, .. } => (*token, Reply::Description(None)),
             Op::Stats { token, .. } => (*token, Reply::Stats(Box::<ElementStats>::default())),
             Op::CreatePipeline

@@ -1,5 +1,6 @@
 //! Section `endpoint`: what new endpoints start with.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use salono_kurento_server as kurento_server;
@@ -41,11 +42,30 @@ pub(crate) struct Endpoint {
     pub(crate) min_encoder_bitrate: i32,
     /// Property `maxEncoderBitrate`.
     pub(crate) max_encoder_bitrate: i32,
+    /// Folder of URIs without a scheme.
+    pub(crate) default_path: String,
+    /// Width of a `Composite`.
+    pub(crate) composite_width: u16,
+    /// Its height.
+    pub(crate) composite_height: u16,
+    /// Its frames per second.
+    pub(crate) composite_framerate: u16,
+    /// Where uploads are listened for.
+    pub(crate) upload_ip: IpAddr,
+    /// Their TCP port.
+    pub(crate) upload_port: u16,
+    /// Host in their URLs.
+    pub(crate) upload_host: String,
+    /// Another host in their URLs, behind a NAT.
+    pub(crate) upload_announce: String,
+    /// Their connections at a time.
+    pub(crate) max_uploads: usize,
 }
 
 impl Default for Endpoint {
     fn default() -> Self {
-        let model = kurento_server::Config::default().model.endpoints;
+        let server = kurento_server::Config::default();
+        let (model, uris, uploads) = (server.model.endpoints, server.model.uris, server.uploads);
         Self {
             stun_address: model.stun_server_address,
             stun_port: model.stun_server_port,
@@ -63,6 +83,15 @@ impl Default for Endpoint {
             encoder_bitrate: model.encoder_bitrate,
             min_encoder_bitrate: model.min_encoder_bitrate,
             max_encoder_bitrate: model.max_encoder_bitrate,
+            default_path: String::new(),
+            composite_width: uris.composite_width,
+            composite_height: uris.composite_height,
+            composite_framerate: uris.composite_framerate,
+            upload_ip: uploads.listen.ip(),
+            upload_port: uploads.listen.port(),
+            upload_host: String::new(),
+            upload_announce: String::new(),
+            max_uploads: uploads.max_connections,
         }
     }
 }

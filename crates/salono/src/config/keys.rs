@@ -265,6 +265,36 @@ pub(crate) const KEYS: &[Key] = &[
         "`maxEncoderBitrate` of new elements, bit/s.",
     ),
     key(
+        "endpoint.default_path",
+        "URI of the folder that URIs of players and recorders without a scheme are in, such as `file:///srv/media`; empty means `recordings` in `data_dir`.",
+    ),
+    key(
+        "endpoint.composite_width",
+        "Width in pixels of a `Composite` that is created without one.",
+    ),
+    key("endpoint.composite_height", "Its height in pixels."),
+    key("endpoint.composite_framerate", "Its frames per second."),
+    key(
+        "endpoint.upload_ip",
+        "Local address of the HTTP listener for uploads to `HttpPostEndpoint`; it is opened with the first of them.",
+    ),
+    key(
+        "endpoint.upload_port",
+        "TCP port of that listener; 0 takes any free one.",
+    ),
+    key(
+        "endpoint.upload_host",
+        "Host name or address in the URLs of these endpoints; empty means the first IPv4 address of this host.",
+    ),
+    key(
+        "endpoint.upload_announce",
+        "The same where a NAT or a proxy has another one; it goes before `endpoint.upload_host`.",
+    ),
+    key(
+        "endpoint.max_uploads",
+        "Connections of that listener at a time; more wait to be accepted.",
+    ),
+    key(
         "room.kms",
         "Media servers of `salono room`, as `ws://` or `wss://` URLs; rooms take turns on them. `salono serve` uses its own. Flag `--kms`, repeatable.",
     ),

@@ -122,8 +122,28 @@ pub(super) fn meaning(class: &str, key: &str, value: &Value, base: &Path) -> Mea
             };
             whole::<i32>(ours, &text)
         }
-        "PlayerEndpoint" | "RecorderEndpoint" | "HttpEndpoint" | "UriEndpoint" | "Composite" => {
-            Meaning::Nothing("this class is not implemented yet")
+        "UriEndpoint" if key == "defaultPath" => Meaning::is("endpoint.default_path", text),
+        "HttpEndpoint" => match key {
+            "serverAddress" => Meaning::is("endpoint.upload_host", text),
+            "announcedAddress" => Meaning::is("endpoint.upload_announce", text),
+            // The files that come with Kurento write the one, its program reads the other.
+            "serverPort" | "port" => whole::<u16>("endpoint.upload_port", &text),
+            _ => UNKNOWN,
+        },
+        "Composite" => {
+            let ours = match key {
+                "width" => "endpoint.composite_width",
+                "height" => "endpoint.composite_height",
+                "framerate" => "endpoint.composite_framerate",
+                _ => return UNKNOWN,
+            };
+            whole::<u16>(ours, &text)
+        }
+        "PlayerEndpoint" if key == "rtspClientPortRange" => {
+            Meaning::Nothing("RTSP sources are asked for TCP where UDP does not get through")
+        }
+        "RecorderEndpoint" if key == "gapsFix" => {
+            Meaning::Nothing("recordings keep the time of gaps, whatever is said")
         }
         _ => UNKNOWN,
     }

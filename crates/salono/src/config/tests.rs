@@ -244,6 +244,22 @@ fn kurento_files_are_taken_over_with_their_modules() {
         "modules/kurento/MediaElement.conf.info",
         "encoderBitrate 500000\nminEncoderBitrate 100000\nmaxEncoderBitrate \"0\"\n",
     );
+    folder.file(
+        "modules/kurento/UriEndpoint.conf.ini",
+        "defaultPath=file:///srv/media/\n",
+    );
+    folder.file(
+        "modules/kurento/HttpEndpoint.conf.ini",
+        "serverAddress=localhost\nport=9191\nannouncedAddress=media.example.org\n",
+    );
+    folder.file(
+        "modules/kurento/Composite.conf.ini",
+        "width=1280\nheight=720\nframerate=30\n",
+    );
+    folder.file(
+        "modules/kurento/PlayerEndpoint.conf.ini",
+        "rtspClientPortRange=5000-5100\n",
+    );
     folder.file("modules/kurento/Broken.conf.json", "{");
     folder.file("modules/kurento/README", "");
     folder.file("modules/acme/deep/Thing.conf.xml", "<key>1</key>");
@@ -290,6 +306,14 @@ fn kurento_files_are_taken_over_with_their_modules() {
         encoder_bitrate: 500_000,
         min_encoder_bitrate: 100_000,
         max_encoder_bitrate: 0,
+        default_path: "file:///srv/media/".to_owned(),
+        composite_width: 1_280,
+        composite_height: 720,
+        composite_framerate: 30,
+        upload_port: 9_191,
+        upload_host: "localhost".to_owned(),
+        upload_announce: "media.example.org".to_owned(),
+        ..Endpoint::default()
     };
     assert_eq!(endpoint, expected);
     // Everything else is reported.
@@ -308,6 +332,7 @@ fn kurento_files_are_taken_over_with_their_modules() {
             &format!("{websocket}.threads"),
             "key",
             "(the file)",
+            "rtspClientPortRange",
             "numAudioMedias",
             "externalIPv6",
         ]
