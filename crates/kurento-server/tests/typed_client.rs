@@ -127,7 +127,7 @@ async fn mix(pipeline: &MediaPipeline) {
         HubPort::create(&mixer).await.unwrap(),
     );
     let audio = types::MediaType::Audio;
-    mixer.connect(audio, &one, &other).await.unwrap();
+    mixer.connect(audio.clone(), &one, &other).await.unwrap();
     mixer.connect(audio, &other, &other).await.unwrap();
 }
 
