@@ -182,7 +182,8 @@ async fn a_typed_client_plays_records_mixes_and_filters() {
     let url = upload.get_url().await.unwrap();
     assert!(url.starts_with("http://127.0.0.1:"), "{url}");
     pipeline.release().await.unwrap();
-    drop(client);
+    // The driver ends with the last of those that use it.
+    drop((upload, pipeline, client));
     driver.await.unwrap();
 }
 
