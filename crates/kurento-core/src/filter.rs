@@ -125,7 +125,7 @@ pub(crate) fn spec(filter: &Filter, params: &Map<String, Value>) -> Result<Filte
             FilterSpec::GStreamer {
                 command: command.clone(),
                 kind,
-                takes: kind.unwrap_or(MediaKind::Video),
+                takes: kind.unwrap_or_else(|| likely_kind(command)),
             }
         }
         Filter::ImageOverlay { .. } => FilterSpec::ImageOverlay,
@@ -136,6 +136,32 @@ pub(crate) fn spec(filter: &Filter, params: &Map<String, Value>) -> Result<Filte
             background: text(params, "backgroundImage").to_owned(),
         },
     })
+}
+
+/// What a GStreamer element works on, by its name. The element itself decides: where this is wrong it
+/// refuses to be created.
+fn likely_kind(command: &str) -> MediaKind {
+    const OF_SOUND: &[&str] = &[
+        "volume",
+        "level",
+        "freeverb",
+        "stereo",
+        "pitch",
+        "rgvolume",
+        "cutter",
+        "removesilence",
+        "speed",
+        "scaletempo",
+    ];
+    let name = command.split_whitespace().next().unwrap_or_default();
+    let is_sound = name.starts_with("audio")
+        || name.starts_with("equalizer-")
+        || OF_SOUND.contains(&name);
+    if is_sound {
+        MediaKind::Audio
+    } else {
+        MediaKind::Video
+    }
 }
 
 fn text<'a>(params: &'a Map<String, Value>, name: &str) -> &'a str {
@@ -173,4 +199,19 @@ fn window(params: &Map<String, Value>) -> Result<Window, Error> {
         width: member("width")?,
         height: member("height")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kind_of_a_gstreamer_element_is_told_by_its_name() {
+        for sound in ["volume volume=0.5", "audioecho", "equalizer-3bands", " level "] {
+            assert_eq!(likely_kind(sound), MediaKind::Audio, "{sound}");
+        }
+        for pictures in ["videoflip method=4", "agingtv", "volumes", ""] {
+            assert_eq!(likely_kind(pictures), MediaKind::Video, "{pictures}");
+        }
+    }
 }
