@@ -3,7 +3,7 @@
 use futures_util::{SinkExt as _, StreamExt as _};
 use salono_kurento_model::{Registry, Value};
 use salono_kurento_server::{Config, Counts, ListenerConfig, Server, ServerHandle, serve_listener};
-use salono_media_api::Event;
+use salono_media_api::{CommandSink, Event};
 use salono_media_core::{Certificates, Codecs};
 use salono_media_engine::{Engine, EngineConfig, EngineHandle};
 use std::{
@@ -38,11 +38,15 @@ impl Live {
     /// Starts one.
     #[allow(dead_code, reason = "the replays say what is known")]
     pub(crate) async fn start(config: Config) -> Self {
-        Self::start_with(config, Codecs::default()).await
+        Self::start_with(config, Codecs::default(), |engine, _| engine).await
     }
 
-    /// Starts one whose endpoints know these codecs.
-    pub(crate) async fn start_with(config: Config, codecs: Codecs) -> Self {
+    /// Starts one whose endpoints know these codecs, with something between object model and engine.
+    pub(crate) async fn start_with(
+        config: Config,
+        codecs: Codecs,
+        wrap: impl FnOnce(Box<dyn CommandSink>, mpsc::Sender<Event>) -> Box<dyn CommandSink>,
+    ) -> Self {
         static CERTIFICATES: OnceLock<Certificates> = OnceLock::new();
         let certificates =
             CERTIFICATES.get_or_init(|| Certificates::generate().expect("certificates"));
@@ -51,13 +55,15 @@ impl Live {
         settings.codecs = codecs;
         settings.ips = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
         let (events, reports) = mpsc::channel::<Event>(4_096);
+        let more_events = events.clone();
         let engine = Engine::start(&settings, move |event| match events.try_send(event) {
             Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
             Err(TrySendError::Full(event)) => Err(event),
         })
         .unwrap();
         let registry = Arc::new(Registry::built_in());
-        let (handle, control) = Server::new(config, Box::new(engine.clone()), reports, registry);
+        let sink = wrap(Box::new(engine.clone()), more_events);
+        let (handle, control) = Server::new(config, sink, reports, registry);
         tokio::spawn(control);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

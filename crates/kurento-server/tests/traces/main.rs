@@ -8,6 +8,7 @@ mod compare;
 mod live;
 mod names;
 mod player;
+mod processing;
 mod recording;
 mod replay;
 mod sdp;
