@@ -13,7 +13,7 @@
 mod offsets;
 mod runs;
 
-pub use offsets::{Offsets, Outgoing};
+pub use offsets::{Input, Offsets, Outgoing};
 pub use runs::Origin;
 
 use std::time::Instant;
@@ -21,7 +21,7 @@ use std::time::Instant;
 use offsets::Part;
 use runs::{Earlier, Run};
 
-use crate::codec::{Codec, Descriptor};
+use crate::codec::Codec;
 use crate::seq::ExtSeq;
 use crate::time;
 
@@ -37,19 +37,6 @@ const LATE_WINDOW: u32 = 128;
 
 /// Bits of a picture number.
 const PICTURE_MASK: u16 = 0x7FFF;
-
-/// What must be known of a source's packet.
-#[derive(Debug, Clone, Copy)]
-pub struct Input<'a> {
-    /// Its source.
-    pub ssrc: u32,
-    /// Its extended sequence number.
-    pub seq: ExtSeq,
-    /// Its timestamp.
-    pub timestamp: u32,
-    /// What its payload says.
-    pub descriptor: &'a Descriptor,
-}
 
 /// Why a packet is not forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

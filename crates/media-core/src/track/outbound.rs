@@ -364,7 +364,8 @@ impl Outbound {
             return false;
         };
         let (layering, munger) = (&mut self.layering, &mut self.munger);
-        let admitted = admit(layering, munger, fresh, track, packet.header.timestamp);
+        let about = (track, self.extensions.dependency != 0);
+        let admitted = admit(layering, munger, fresh, about, packet.header.timestamp);
         let Some(has_payload) = admitted else {
             return self.lacks_layer();
         };

@@ -54,6 +54,8 @@ fn viewers_get_everything_with_descriptors_where_they_know_them() {
     let [with, without] = viewers.map(|viewer| seen(&world, viewer));
     assert!(with.pictures > 80 && without.pictures > 80);
     assert_eq!(with.last(), Some((1, 2)));
+    // Browsers cannot tell the frames of a picture apart otherwise.
+    assert_eq!(without.last(), Some((1, 0)));
     assert!(with.described > 3 * 80, "{}", with.described);
     assert_eq!(without.described, 0);
     let streams = world.stats(publisher).streams;
@@ -74,9 +76,9 @@ fn wishes_are_followed_within_a_stream() {
                 set_height(&mut world, viewer, height);
             }
             world.run(millis(1_500));
-            for viewer in viewers {
-                assert_eq!(seen(&world, viewer).last(), Some((1, spatial)), "{height}");
-            }
+            let [with, without] = viewers.map(|viewer| seen(&world, viewer).last());
+            assert_eq!(with, Some((1, spatial)), "{height}");
+            assert_eq!(without, Some((1, 0)), "{height}");
         }
     }
 }
@@ -105,10 +107,10 @@ fn a_thousand_changes_of_layers_and_sources_can_be_decoded() {
         }
         world.run(millis(50 + dice.below(300)));
     }
-    for viewer in viewers {
+    for (viewer, changes) in viewers.into_iter().zip([1_000, 50]) {
         let seen = seen(&world, viewer);
         assert!(seen.pictures > 5_000, "{}", seen.pictures);
-        assert!(seen.layers.len() > 1_000, "{}", seen.layers.len());
+        assert!(seen.layers.len() > changes, "{}", seen.layers.len());
     }
     let seconds = (world.now - world.origin).as_secs() as usize;
     for publisher in publishers {

@@ -4,6 +4,19 @@ use super::{NO_LAYER, PICTURE_MASK};
 use crate::codec::{Descriptor, Rewrite};
 use crate::seq::ExtSeq;
 
+/// What must be known of a source's packet.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// Its source.
+    pub ssrc: u32,
+    /// Its extended sequence number.
+    pub seq: ExtSeq,
+    /// Its timestamp.
+    pub timestamp: u32,
+    /// What its payload says.
+    pub descriptor: &'a Descriptor,
+}
+
 /// The numbers that a packet goes out with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outgoing {

@@ -27,13 +27,29 @@ pub(super) struct Next {
 }
 
 /// What is only needed for sources that have layers within a stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Layering {
     selector: Selector,
     /// In its place for streams with dependency descriptors.
     targets: Targets,
+    limit: Layer,
+    /// The receiver knows no descriptors, without which decoders cannot tell the frames of one picture apart: it gets
+    /// one frame of each.
+    is_flat: bool,
     /// Packets that went out empty, since they were of frames that were left out.
     blanks: VecDeque<ExtSeq>,
+}
+
+impl Default for Layering {
+    fn default() -> Self {
+        Self {
+            selector: Selector::new(),
+            targets: Targets::new(),
+            limit: Layer::HIGHEST,
+            is_flat: false,
+            blanks: VecDeque::new(),
+        }
+    }
 }
 
 impl Layering {
@@ -41,12 +57,16 @@ impl Layering {
     pub(super) fn restart(&mut self) {
         self.selector.restart();
         self.targets.restart();
+        self.is_flat = false;
+        self.set_limit(self.limit);
     }
 
     /// Bounds the layers.
     fn set_limit(&mut self, limit: Layer) {
+        self.limit = limit;
         self.selector.set_target(limit);
-        self.targets.set_limit(limit);
+        let spatial = if self.is_flat { 0 } else { limit.spatial };
+        self.targets.set_limit(Layer { spatial, ..limit });
     }
 
     /// The highest layer that is sent.
@@ -66,13 +86,18 @@ impl Layering {
     fn take(
         &mut self,
         fresh: &Fresh,
-        track: &Inbound,
+        (track, knows_descriptors): (&Inbound, bool),
         timestamp: u32,
         munger: &mut Munger,
     ) -> Verdict {
         if let Some(frame) = &fresh.dependency
             && let Some(structure) = track.structure(frame.epoch)
         {
+            let is_flat = !knows_descriptors && structure.top() > 0;
+            if is_flat != self.is_flat {
+                self.is_flat = is_flat;
+                self.set_limit(self.limit);
+            }
             let verdict = self.targets.take(timestamp, frame, structure);
             munger.set_part(self.targets.top(), self.targets.told());
             return verdict;
@@ -119,14 +144,20 @@ pub(super) fn admit(
     layering: &mut Option<Box<Layering>>,
     munger: &mut Munger,
     fresh: &Fresh,
-    track: &Inbound,
+    (track, knows_descriptors): (&Inbound, bool),
     timestamp: u32,
 ) -> Option<bool> {
     let descriptor = &fresh.descriptor;
+    let is_layered = || {
+        let structure = fresh
+            .dependency
+            .and_then(|frame| track.structure(frame.epoch));
+        descriptor.spatial_layer.unwrap_or(0) > 0 || structure.is_some_and(|of| of.top() > 0)
+    };
     let layering = match layering {
         Some(layering) => layering,
         // Where upper layers are there, lower ones may be spared.
-        None if descriptor.spatial_layer.unwrap_or(0) > 0 => layering.get_or_insert_default(),
+        None if is_layered() => layering.get_or_insert_default(),
         None => return Some(true),
     };
     if munger.is_pending() && !descriptor.is_keyframe_start {
@@ -139,7 +170,7 @@ pub(super) fn admit(
         }
         return Some(!is_blank);
     }
-    match layering.take(fresh, track, timestamp, munger) {
+    match layering.take(fresh, (track, knows_descriptors), timestamp, munger) {
         Verdict::Forward => Some(true),
         Verdict::LeaveOut => {
             let picture = descriptor.picture_id.map(|id| id.value);
@@ -229,7 +260,10 @@ impl Outbound {
     /// The highest layer for this receiver, by its ceiling and by what it wishes of a source with
     /// these heights; `None` while it is paused.
     pub(crate) fn limit(&self, heights: Heights) -> Option<Layer> {
-        let ceiling = self.ceiling?;
+        let mut ceiling = self.ceiling?;
+        if self.layering.as_ref().is_some_and(|it| it.is_flat) {
+            ceiling.spatial = 0;
+        }
         let wished = self.preference.height;
         let is_known = heights.iter().any(|height| *height > 0);
         if wished == 0 || !is_known {

@@ -210,6 +210,10 @@ impl Outbound {
             rtx.next = rtx.next.next();
             number(extensions, sender, payload.len(), now)
         } else {
+            // Whether its dependency descriptor could be read by then is not known: it may have been another packet.
+            if extensions.dependency != 0 && track.dependency_of(&packet).is_some() {
+                return 0;
+            }
             // The identical packet, with the number that it had.
             let number = self.numbers.as_ref().and_then(|of| of.of(out.seq));
             if extensions.transport_cc != 0 && number.is_none() {
