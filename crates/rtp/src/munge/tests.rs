@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::codec::PictureId;
+use crate::codec::{Descriptor, PictureId};
 
 fn key(picture: u16) -> Descriptor {
     Descriptor {
