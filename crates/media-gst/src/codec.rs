@@ -138,10 +138,11 @@ const ROWS: [Row; 15] = [
         payload_type: 45,
         clock_rate: 90_000,
         channels: 0,
-        depay: "rtpav1depay ! av1parse ! video/x-av1,stream-format=obu-stream,alignment=tu",
+        // To and from packets by `av1`.
+        depay: "av1parse ! video/x-av1,stream-format=obu-stream,alignment=tu",
         parse: "av1parse ! video/x-av1,stream-format=obu-stream,alignment=tu",
         decode: &["dav1ddec", "av1dec"],
-        pay: "rtpav1pay",
+        pay: "av1parse ! video/x-av1,stream-format=obu-stream,alignment=tu",
     },
     Row {
         codec: Codec::H264,
@@ -382,6 +383,9 @@ pub fn is_installed(text: &str) -> bool {
         .filter(|name| !name.contains('/'))
         .all(|name| gst::ElementFactory::find(name).is_some())
 }
+
+/// Caps of the temporal units that [`av1`](crate::av1) puts together.
+pub(crate) const AV1_UNITS: &str = "video/x-av1,stream-format=obu-stream,alignment=tu";
 
 /// Caps of the RTP packets of a format.
 pub fn rtp_caps(format: &RtpFormat, kind: MediaKind) -> gst::Caps {

@@ -3,13 +3,14 @@
 //! An outlet is a payloader behind the media of an origin: in its native form when that is what is
 //! wanted, else from the encoder that all share who want the codec.
 
+use crate::av1;
 use crate::codec::{Codec, Format};
 use crate::element::Owner;
 use crate::encoding::Class;
 use crate::host::Host;
 use crate::line::{Line, LineError, Out};
 use crate::media::{ENCODED_ENTRY, EXIT, Media, Supply};
-use crate::stream::Entry;
+use crate::stream::{Entry, to_running_time};
 use crate::timebase::Timebase;
 use gstreamer as gst;
 use salono_media_api::Bitrate;
@@ -30,6 +31,9 @@ const MTU: u32 = 1_180;
 
 /// An estimate of this much or more, in bits per second, is none.
 const UNBOUND: u64 = 1_000_000_000;
+
+/// Bytes of an RTP header without extensions.
+const RTP_HEADER: usize = 12;
 
 /// How an outlet gets what it wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,16 +174,27 @@ impl Outlet {
     }
 
     fn payloader(&self, host: &Host) -> Result<Line, LineError> {
-        let text = format!(
-            "{ENCODED_ENTRY} ! {} pt={} ssrc={} mtu={MTU} ! {EXIT} buffer-list=true",
-            self.codec.payloader(),
-            self.format.payload_type & 0x7F,
-            self.key.0,
-        );
+        let payload_type = self.format.payload_type & 0x7F;
+        let pay = self.codec.payloader();
+        let units = self.codec == Codec::Av1;
+        let text = if units {
+            format!("{ENCODED_ENTRY} ! {pay} ! {EXIT}")
+        } else {
+            let ssrc = self.key.0;
+            format!(
+                "{ENCODED_ENTRY} ! {pay} pt={payload_type} ssrc={ssrc} mtu={MTU} ! {EXIT} \
+                 buffer-list=true"
+            )
+        };
         let line = Line::parse(host, Owner::Outlet(self.key), &text)?;
-        let (port, host) = (Arc::clone(&self.port), host.clone());
+        let (port, host_) = (Arc::clone(&self.port), host.clone());
+        let mut number = 0;
         line.on_out("out", move |out| match out {
-            Out::Sample(sample) => port.send(&host, &sample),
+            Out::Sample(sample) if units => {
+                let packets = port.packetize(&sample, payload_type, &mut number);
+                port.send(&host_, &packets);
+            }
+            Out::Sample(sample) => port.send(&host_, &packets_of(&sample)),
             Out::End => {}
         });
         line.play()?;
@@ -269,18 +284,40 @@ impl OutletPort {
         self.estimate.swap(bps, Ordering::Relaxed) != bps
     }
 
-    fn send(&self, host: &Host, sample: &gst::Sample) {
-        let mut packets = Vec::new();
-        let list = sample.buffer_list_owned();
-        let buffers = list.iter().flat_map(|list| list.iter_owned());
-        for buffer in buffers.chain(sample.buffer_owned()) {
-            let pts = buffer.pts();
-            if let Ok(map) = buffer.into_mapped_buffer_readable() {
-                packets.push((pts, map));
-            }
-        }
+    /// Packets of a temporal unit of AV1.
+    fn packetize(
+        &self,
+        sample: &gst::Sample,
+        payload_type: u8,
+        number: &mut u16,
+    ) -> Vec<Timed<Vec<u8>>> {
+        let Some((_, buffer)) = to_running_time(sample) else {
+            return Vec::new();
+        };
+        let is_keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        let (Some(pts), Ok(unit)) = (buffer.pts(), buffer.map_readable()) else {
+            return Vec::new();
+        };
+        let payloads = av1::packetize(&unit, is_keyframe, MTU as usize - RTP_HEADER);
+        let last = payloads.len().saturating_sub(1);
+        // RTP time wraps, so the lower bits are all that counts.
+        let time = ticks(Duration::from_nanos(pts.nseconds()), self.clock_rate) as u32;
+        let packet = |(at, payload): (usize, &Vec<u8>)| {
+            *number = number.wrapping_add(1);
+            let marker = if at == last { 0x80 } else { 0 };
+            let mut packet = vec![0x80, marker | payload_type];
+            packet.extend_from_slice(&number.to_be_bytes());
+            packet.extend_from_slice(&time.to_be_bytes());
+            packet.extend_from_slice(&self.ssrc.to_be_bytes());
+            packet.extend_from_slice(payload);
+            (Some(pts), packet)
+        };
+        payloads.iter().enumerate().map(packet).collect()
+    }
+
+    fn send<B: std::ops::Deref<Target = [u8]>>(&self, host: &Host, packets: &[Timed<B>]) {
         let mut sent = self.lock();
-        for (pts, packet) in &packets {
+        for (pts, packet) in packets {
             let Ok(header) = Header::parse(packet) else {
                 continue;
             };
@@ -298,7 +335,7 @@ impl OutletPort {
             self.report(host, &mut sent);
         }
         drop(sent);
-        let packets = packets.iter().map(|(_, packet)| packet.as_slice());
+        let packets = packets.iter().map(|(_, packet)| &**packet);
         host.socket().send(packets);
     }
 
@@ -345,4 +382,21 @@ impl OutletPort {
     fn lock(&self) -> MutexGuard<'_, Sent> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A packet with the running time of its frame.
+type Timed<B> = (Option<gst::ClockTime>, B);
+
+/// The packets that a payloader handed out at once.
+fn packets_of(sample: &gst::Sample) -> Vec<Timed<gst::MappedBuffer<gst::buffer::Readable>>> {
+    let list = sample.buffer_list_owned();
+    let buffers = list.iter().flat_map(|list| list.iter_owned());
+    buffers
+        .chain(sample.buffer_owned())
+        .filter_map(|buffer| {
+            let pts = buffer.pts();
+            let packet = buffer.into_mapped_buffer_readable().ok()?;
+            Some((pts, packet))
+        })
+        .collect()
 }

@@ -10,7 +10,8 @@ mod timeline;
 pub use order::Order;
 pub use timeline::{Clocks, Timeline};
 
-use crate::codec::{Codec, rtp_caps};
+use crate::av1;
+use crate::codec::{AV1_UNITS, Codec, rtp_caps};
 use crate::element::Owner;
 use crate::host::Host;
 use crate::line::{Line, LineError, Out};
@@ -53,6 +54,8 @@ struct Input {
     entry: Option<AppSrc>,
     /// Pictures are left out up to the next keyframe.
     waits: bool,
+    /// Of AV1: what puts packets together.
+    units: Option<av1::Depacketizer>,
 }
 
 impl Inlet {
@@ -84,6 +87,7 @@ impl Inlet {
             payload_type: format.payload_type,
             entry: None,
             waits: false,
+            units: None,
         };
         let port = InletPort {
             input: Arc::new(Mutex::new(input)),
@@ -123,7 +127,9 @@ impl Inlet {
         let text = format!("{ENTRY} ! {} ! {EXIT}", codec.depayloader());
         let line = Line::parse(host, Owner::Inlet(key), &text)?;
         let entry = line.entry("in");
-        entry.set_caps(Some(&rtp_caps(format, kind)));
+        let units = AV1_UNITS.parse().ok().filter(|_| codec == Codec::Av1);
+        let caps = units.unwrap_or_else(|| rtp_caps(format, kind));
+        entry.set_caps(Some(&caps));
         let media = self.media.clone();
         line.on_out("out", move |out| match out {
             Out::Sample(sample) => media.publish_sample(&sample),
@@ -136,6 +142,7 @@ impl Inlet {
         input.timeline = Timeline::new(format.clock_rate);
         input.payload_type = format.payload_type;
         input.entry = Some(entry);
+        input.units = (codec == Codec::Av1).then(av1::Depacketizer::default);
         drop(input);
         self.line = Some(line);
         self.format = format.clone();
@@ -220,7 +227,17 @@ impl InletPort {
             let place = input
                 .timeline
                 .place(ordered.arrived, header.timestamp, clocks);
-            let mut buffer = gst::Buffer::from_mut_slice(ordered.packet);
+            let bytes = match &mut input.units {
+                None => ordered.packet,
+                Some(units) => {
+                    let lost = ordered.after_loss;
+                    match units.push(payload, header.timestamp, header.marker, lost) {
+                        Some(unit) => unit,
+                        None => continue,
+                    }
+                }
+            };
+            let mut buffer = gst::Buffer::from_mut_slice(bytes);
             let fields = buffer.make_mut();
             fields.set_pts(place);
             if ordered.after_loss {
