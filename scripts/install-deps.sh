@@ -17,6 +17,9 @@ have make || packages+=(make)
 have pkg-config || packages+=(pkg-config)
 [ -n "${OPENSSL_DIR:-}" ] || { have pkg-config && pkg-config --exists 'openssl >= 1.1.1'; } ||
     packages+=(libssl-dev)
+# The media processor is built on GStreamer.
+{ have pkg-config && pkg-config --exists 'gstreamer-app-1.0 >= 1.22' 'gstreamer-video-1.0'; } ||
+    packages+=(libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev)
 have node || packages+=(nodejs)
 have npm || packages+=(npm)
 if [ "$purpose" = test ]; then
@@ -27,6 +30,11 @@ if [ "$purpose" = test ]; then
     have ffmpeg || packages+=(ffmpeg)
     have gst-launch-1.0 || packages+=(gstreamer1.0-tools gstreamer1.0-plugins-base
         gstreamer1.0-plugins-good gstreamer1.0-plugins-bad)
+    # The media processor is tested with every codec that it knows.
+    { have gst-inspect-1.0 && gst-inspect-1.0 --exists x264enc &&
+        gst-inspect-1.0 --exists avdec_h264 && gst-inspect-1.0 --exists x265enc; } ||
+        packages+=(gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
+            gstreamer1.0-plugins-ugly gstreamer1.0-libav)
     have sipp || packages+=(sip-tester)
     # As root they run in a network namespace of their own.
     have ip || packages+=(iproute2)

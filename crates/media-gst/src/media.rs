@@ -23,9 +23,13 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
-/// A codec that fails so often is given up until its input changes.
+/// A codec that fails so often at short intervals is given up until its input changes.
 const MAX_FAILURES: u32 = 8;
+
+/// A failure counts as a first one when none came before it for as long.
+const FORGIVEN: Duration = Duration::from_secs(10);
 
 /// Raw buffers that wait for an encoder or a filter: about 600 ms of either kind.
 pub const RAW_ENTRY: &str = "appsrc name=in format=time is-live=true block=false \
@@ -381,9 +385,10 @@ impl Media {
             };
             entry.put(Item::Buffer { caps, buffer });
         });
-        let exit = line.element("out");
+        // Weakly: the exit holds the stream, by what it does with its buffers.
+        let exit = line.element("out").map(|exit| exit.downgrade());
         stage.output.on_keyframe_wish(move || {
-            if let Some(exit) = &exit {
+            if let Some(exit) = exit.as_ref().and_then(gst::glib::WeakRef::upgrade) {
                 let event = gstreamer_video::UpstreamForceKeyUnitEvent::builder()
                     .all_headers(true)
                     .build();
@@ -503,11 +508,17 @@ impl Stage {
 #[derive(Default)]
 struct Failures {
     count: u32,
+    last: Option<Instant>,
 }
 
 impl Failures {
     /// One more; whether to try again.
     fn again(&mut self) -> bool {
+        let now = Instant::now();
+        let before = self.last.replace(now);
+        if before.is_some_and(|before| now.duration_since(before) > FORGIVEN) {
+            self.count = 0;
+        }
         self.count = self.count.saturating_add(1);
         self.count <= MAX_FAILURES
     }

@@ -28,8 +28,8 @@ pub const TICK: Duration = Duration::from_millis(250);
 /// Without a buffer for this long, media no longer flows.
 const STILL: Duration = Duration::from_secs(2);
 
-/// Elements have this long to finish when the process ends.
-const FINISH: Duration = Duration::from_secs(20);
+/// Elements have this long to finish when the process ends; a little later the supervisor ends it.
+const FINISH: Duration = Duration::from_millis(4_500);
 
 /// The supervisor has this long to read the last events.
 const PARTING: Duration = Duration::from_secs(2);

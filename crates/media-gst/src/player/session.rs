@@ -59,6 +59,8 @@ struct Shared {
     /// Kinds that have their stream; of several of a kind, the first is taken.
     taken: Mutex<Taken>,
     live: AtomicBool,
+    /// The session was dropped: no order counts any more.
+    ended: AtomicBool,
     flowed: AtomicBool,
     entry: Mutex<Option<AppSrc>>,
 }
@@ -209,6 +211,12 @@ impl Session {
     }
 }
 
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::Release);
+    }
+}
+
 /// Settings of the element that reads.
 fn set_up(source: &gst::Element, network_cache_ms: u32, shared: &Shared) {
     let name = source.factory().map(|factory| factory.name().to_string());
@@ -316,6 +324,9 @@ fn hand_out(
 /// Carries out orders until the session is dropped, then ends the pipeline.
 fn obey(pipeline: &gst::Pipeline, orders: &Receiver<Order>, shared: &Shared) {
     while let Ok(order) = orders.recv() {
+        if shared.ended.load(Ordering::Acquire) {
+            break;
+        }
         match order {
             Order::State(state) => {
                 // A failure posts an error, which the element acts on.
@@ -334,6 +345,8 @@ fn obey(pipeline: &gst::Pipeline, orders: &Receiver<Order>, shared: &Shared) {
             }
         }
     }
+    // Whatever the last order began.
+    let _ = pipeline.set_state(gst::State::Null);
 }
 
 fn jump(pipeline: &gst::Pipeline, position_ms: u64) -> Result<(), MediaError> {
