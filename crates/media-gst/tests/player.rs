@@ -367,6 +367,26 @@ fn http_is_played() {
 }
 
 #[test]
+fn a_playlist_from_the_network_does_not_lead_to_files() {
+    let clip = clapper_mp4(2);
+    let list = format!(
+        "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{}\n#EXT-X-ENDLIST\n",
+        clip.uri()
+    );
+    let port = serve(move |_| {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.apple.mpegurl\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n",
+            list.len()
+        );
+        format!("{head}{list}").into_bytes()
+    });
+    let mut child = started(&format!("http://127.0.0.1:{port}/a.m3u8"), false);
+    assert_eq!(child.error(PLAYER).kind, "INVALID_URI");
+    child.event(PLAYER, &ProcessorEvent::State(UriState::Stop));
+}
+
+#[test]
 fn a_page_that_is_not_there_is_an_invalid_uri() {
     let port = serve(|_| {
         b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec()

@@ -29,6 +29,17 @@ const ENCODED: &str = "video/x-vp8;video/x-vp9;video/x-av1;video/x-h264;video/x-
 
 const RAW: &str = "video/x-raw(ANY);audio/x-raw(ANY)";
 
+/// Elements that read what the policy judges: addresses, or bytes that are put in.
+const NETWORK_SOURCES: [&str; 7] = [
+    "appsrc",
+    "souphttpsrc",
+    "rtspsrc",
+    "udpsrc",
+    "rtmpsrc",
+    "rtmp2src",
+    "srtsrc",
+];
+
 /// What is read.
 #[derive(Debug, Clone)]
 pub(crate) enum Origin {
@@ -118,6 +129,11 @@ impl Session {
             set_up(&inner, network_cache_ms, &setup);
             None
         });
+        let is_file = matches!(origin, Origin::Uri { uri, .. } if uri.starts_with("file:"));
+        line.pipeline()
+            .connect_deep_element_added(move |pipeline, _, element| {
+                admit(pipeline, element, is_file);
+            });
         let weak = line.pipeline().downgrade();
         let (to, sinks, host_) = (outputs.clone(), Arc::clone(&shared), host.clone());
         source.connect_pad_added(move |_, pad| {
@@ -241,6 +257,30 @@ fn set_up(source: &gst::Element, network_cache_ms: u32, shared: &Shared) {
             }
         }
         _ => {}
+    }
+}
+
+/// Lets no element in that reads from elsewhere: a playlist from the network does not lead to files, nor the other way round.
+fn admit(pipeline: &gst::Pipeline, element: &gst::Element, is_file: bool) {
+    let Some(factory) = element.factory() else {
+        return;
+    };
+    let reads = factory
+        .metadata(gst::ELEMENT_METADATA_KLASS)
+        .is_some_and(|class| class.split('/').any(|word| word == "Source"));
+    let allowed = if is_file {
+        &["filesrc"][..]
+    } else {
+        &NETWORK_SOURCES[..]
+    };
+    if reads && !allowed.contains(&factory.name().as_str()) {
+        // It never starts.
+        element.set_locked_state(true);
+        gst::element_error!(
+            pipeline,
+            gst::ResourceError::NotAuthorized,
+            ["{} is not allowed here", factory.name()]
+        );
     }
 }
 
