@@ -7,12 +7,22 @@ use crate::track::outbound::Outbound;
 use std::time::Instant;
 
 impl Router {
-    /// The highest spatial layer that a receiver of a source on this shard may get; 0 without receivers.
+    /// The highest spatial layer that a receiver of a source on this shard may get, now or once it is connected; 0
+    /// without receivers.
     pub(crate) fn wanted_spatial(&self, source: TrackSlot) -> u8 {
+        self.highest_limit(source, |_| true)
+    }
+
+    /// The highest spatial layer that one of these receivers of a source may get; 0 when there is none.
+    pub(super) fn highest_limit(
+        &self,
+        source: TrackSlot,
+        counts: impl Fn(&Outbound) -> bool,
+    ) -> u8 {
         let heights = self.heights(source);
         let outs = self.receivers(source).iter();
         let limits = outs.filter_map(|out| {
-            let out = self.outs.get(*out).filter(|out| out.has_destination())?;
+            let out = self.outs.get(*out).filter(|out| counts(out))?;
             Some(out.limit(heights)?.spatial)
         });
         limits.max().unwrap_or(0)

@@ -8,6 +8,7 @@ use super::{Router, TrackSlot};
 use crate::sending::Caps;
 use crate::track::inbound::Inbound;
 use crate::track::layers::{Layer, MAX_SPATIAL, Qualities, Quality};
+use crate::track::outbound::Outbound;
 use std::time::{Duration, Instant};
 
 /// How often it is looked at which layers are in use.
@@ -99,7 +100,10 @@ impl Router {
             return;
         }
         let elsewhere = self.mirrored.get(source).map_or(0, |it| it.spatial);
-        let wanted = usize::from(self.wanted_spatial(source).max(elsewhere));
+        let wanted = usize::from(
+            self.highest_limit(source, Outbound::has_destination)
+                .max(elsewhere),
+        );
         let streams = self.simulcasts.get(source).map(|simulcast| simulcast.rates);
         let Some(usage) = self.uses.get_mut(source) else {
             return;
