@@ -43,7 +43,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use storage::Discard;
-use upload::{Progress, Upload};
+use upload::{Progress, Settings, Upload};
 use worker::{Opened, Report, Setup, Target, Worker};
 
 /// Who waits for the end of a recording is answered after this at the latest: clients expect it within four seconds.
@@ -233,13 +233,14 @@ impl Recorder {
                 let note = self.noter();
                 let queued = self.noter();
                 let spool = self.spool(url.path());
-                let upload = Upload::new(
+                let settings = Settings {
                     url,
                     spool,
-                    self.profile.content_type(),
-                    Box::new(move |progress| note(Note::Upload(progress))),
-                    Arc::clone(&self.keep),
-                );
+                    content_type: self.profile.content_type(),
+                    report: Box::new(move |progress| note(Note::Upload(progress))),
+                    environment: |name| std::env::var(name).ok(),
+                };
+                let upload = Upload::new(settings, Arc::clone(&self.keep));
                 match upload {
                     Ok(upload) => Some(Box::new(Queued {
                         upload,

@@ -4,7 +4,7 @@
 //! `AWS_SESSION_TOKEN`), the region from `AWS_REGION` or `AWS_DEFAULT_REGION`, and a server that is not Amazon's from
 //! `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`.
 
-use super::upload::{SendError, decoded};
+use super::upload::{Environment, SendError, accepted, decoded};
 use rusty_s3::actions::{
     AbortMultipartUpload, CompleteMultipartUpload, CreateMultipartUpload, PutObject, UploadPart,
 };
@@ -38,23 +38,24 @@ pub(super) fn send(
     url: &Url,
     file: &Path,
     content_type: &str,
+    environment: Environment,
 ) -> Result<(), SendError> {
-    let place = Place::of(url, |name| std::env::var(name).ok())?;
+    let place = Place::of(url, environment)?;
     let file = File::open(file)?;
     if file.metadata()?.len() > PART {
         return place.send_parts(agent, file, content_type);
     }
     let mut action = PutObject::new(&place.bucket, Some(&place.credentials), &place.key);
     action.headers_mut().insert("content-type", content_type);
-    agent
+    let answer = agent
         .put(action.sign(VALID).as_str())
         .header("content-type", content_type)
-        .send(file)?;
-    Ok(())
+        .send(file);
+    accepted(answer).map(drop)
 }
 
 impl Place {
-    fn of(url: &Url, variable: impl Fn(&str) -> Option<String>) -> Result<Self, SendError> {
+    fn of(url: &Url, variable: Environment) -> Result<Self, SendError> {
         let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let error = |text: String| SendError::S3(text);
         let name = url.host_str().unwrap_or_default().to_owned();
@@ -100,10 +101,11 @@ impl Place {
         let (bucket, credentials) = (&self.bucket, Some(&self.credentials));
         let mut action = CreateMultipartUpload::new(bucket, credentials, &self.key);
         action.headers_mut().insert("content-type", content_type);
-        let mut answer = agent
+        let answer = agent
             .post(action.sign(VALID).as_str())
             .header("content-type", content_type)
-            .send_empty()?;
+            .send_empty();
+        let mut answer = accepted(answer)?;
         let text = answer
             .body_mut()
             .with_config()
@@ -134,7 +136,7 @@ impl Place {
             let number = u16::try_from(tags.len() + 1)
                 .map_err(|_| SendError::S3("the recording has too many parts".to_owned()))?;
             let action = UploadPart::new(bucket, credentials, &self.key, number, id);
-            let answer = agent.put(action.sign(VALID).as_str()).send(&part)?;
+            let answer = accepted(agent.put(action.sign(VALID).as_str()).send(&part))?;
             let tag = answer
                 .headers()
                 .get("etag")
@@ -145,7 +147,7 @@ impl Place {
         let tags = tags.iter().map(String::as_str);
         let action = CompleteMultipartUpload::new(bucket, credentials, &self.key, id, tags);
         let url = action.sign(VALID);
-        let mut answer = agent.post(url.as_str()).send(action.body())?;
+        let mut answer = accepted(agent.post(url.as_str()).send(action.body()))?;
         let text = answer
             .body_mut()
             .with_config()

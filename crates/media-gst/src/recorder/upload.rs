@@ -53,6 +53,23 @@ pub enum Progress {
 
 type Report = Box<dyn FnMut(Progress) + Send>;
 
+/// Looks up a variable of the environment.
+pub type Environment = fn(&str) -> Option<String>;
+
+/// What uploads are made with.
+pub struct Settings {
+    /// Found to be allowed.
+    pub url: Url,
+    /// Files that wait are named like this one.
+    pub spool: PathBuf,
+    /// Media type.
+    pub content_type: &'static str,
+    /// Gets to know what becomes of them, in the thread that sends.
+    pub report: Report,
+    /// Where credentials of S3 come from.
+    pub environment: Environment,
+}
+
 /// Where the files of a recording go: a spool beside, then a server.
 pub struct Upload {
     url: Url,
@@ -60,7 +77,6 @@ pub struct Upload {
     bytes: Arc<AtomicU64>,
     jobs: Arc<Jobs>,
     open: Option<(PathBuf, u32)>,
-    content_type: &'static str,
 }
 
 struct Job {
@@ -77,18 +93,18 @@ struct Jobs {
 }
 
 impl Upload {
-    /// To a URL that was found to be allowed, by way of files named like `spool`. `keep` is dropped when everything is
-    /// sent or given up.
+    /// Begins. `keep` is dropped when everything is sent or given up.
     ///
     /// # Errors
     /// No thread.
-    pub fn new(
-        url: Url,
-        spool: PathBuf,
-        content_type: &'static str,
-        report: Report,
-        keep: impl Send + 'static,
-    ) -> io::Result<Self> {
+    pub fn new(settings: Settings, keep: impl Send + 'static) -> io::Result<Self> {
+        let Settings {
+            url,
+            spool,
+            content_type,
+            report,
+            environment,
+        } = settings;
         let bytes = Arc::new(AtomicU64::new(0));
         let jobs = Arc::new(Jobs::default());
         let sender = Sender {
@@ -96,6 +112,7 @@ impl Upload {
             bytes: Arc::clone(&bytes),
             report,
             content_type,
+            environment,
         };
         std::thread::Builder::new()
             .name("upload".into())
@@ -109,13 +126,7 @@ impl Upload {
             bytes,
             jobs,
             open: None,
-            content_type,
         })
-    }
-
-    /// Media type of the files.
-    pub fn content_type(&self) -> &'static str {
-        self.content_type
     }
 }
 
@@ -232,6 +243,7 @@ struct Sender {
     bytes: Arc<AtomicU64>,
     report: Report,
     content_type: &'static str,
+    environment: Environment,
 }
 
 impl Sender {
@@ -247,7 +259,7 @@ impl Sender {
     fn attempt(&mut self, job: &Job) {
         let uri = without_secrets(&job.url);
         for attempt in 0..MAX_ATTEMPTS {
-            let reason = match send(job, self.content_type) {
+            let reason = match send(job, self.content_type, self.environment) {
                 Ok(()) => {
                     self.bytes.fetch_sub(job.bytes, Ordering::Relaxed);
                     let _ = std::fs::remove_file(&job.file);
@@ -292,6 +304,21 @@ pub(super) enum SendError {
     Io(#[from] io::Error),
     #[error("{0}")]
     S3(String),
+    #[error("the server answers with status {0}")]
+    Status(u16),
+}
+
+/// An answer that says yes; redirects, which are not followed, do not.
+pub(super) fn accepted(
+    answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+) -> Result<ureq::http::Response<ureq::Body>, SendError> {
+    let answer = answer?;
+    let status = answer.status();
+    if status.is_success() {
+        Ok(answer)
+    } else {
+        Err(SendError::Status(status.as_u16()))
+    }
 }
 
 impl From<ureq::Error> for SendError {
@@ -300,10 +327,10 @@ impl From<ureq::Error> for SendError {
     }
 }
 
-fn send(job: &Job, content_type: &str) -> Result<(), SendError> {
+fn send(job: &Job, content_type: &str, environment: Environment) -> Result<(), SendError> {
     let agent = agent();
     if job.url.scheme() == "s3" {
-        return s3::send(&agent, &job.url, &job.file, content_type);
+        return s3::send(&agent, &job.url, &job.file, content_type, environment);
     }
     put(&agent, &job.url, &job.file, content_type)
 }
@@ -322,7 +349,7 @@ fn put(agent: &ureq::Agent, url: &Url, file: &Path, content_type: &str) -> Resul
         let secret = base64::prelude::BASE64_STANDARD.encode(format!("{name}:{password}"));
         request = request.header("authorization", format!("Basic {secret}"));
     }
-    request.send(File::open(file)?)?;
+    accepted(request.send(File::open(file)?))?;
     Ok(())
 }
 

@@ -366,3 +366,30 @@ pub(crate) fn frame_sizes(path: &Path) -> Vec<(u32, u32)> {
         })
         .collect()
 }
+
+/// Where the pictures and the sound of a file begin and end, in seconds.
+pub(crate) fn extents(path: &Path) -> [Option<(f64, f64)>; 2] {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-show_entries"])
+        .args(["packet=codec_type,pts_time,duration_time", "-of", "csv=p=0"])
+        .arg(path)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    ["video", "audio"].map(|kind| {
+        let mut extent: Option<(f64, f64)> = None;
+        for line in text.lines().filter(|line| line.starts_with(kind)) {
+            let numbers: Vec<f64> = line
+                .split(',')
+                .filter_map(|text| text.parse().ok())
+                .collect();
+            let Some(begin) = numbers.first() else {
+                continue;
+            };
+            let end = begin + numbers.get(1).unwrap_or(&0.0);
+            let known = extent.get_or_insert((*begin, end));
+            *known = (known.0.min(*begin), known.1.max(end));
+        }
+        extent
+    })
+}
