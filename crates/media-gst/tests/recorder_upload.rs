@@ -117,6 +117,7 @@ fn record(url: &str, profile: RecordingProfile, lines: &[&str]) -> (Recording, R
                 let _ = sender.send(progress);
             }),
             environment,
+            waiting: Vec::new(),
         };
         Box::new(Upload::new(settings, ()).unwrap())
     });
@@ -137,7 +138,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn uploaded(progress: &Receiver<Progress>) -> (String, u64) {
     match progress.recv_timeout(PATIENCE).unwrap() {
         Progress::Uploaded { uri, bytes, .. } => (uri, bytes),
-        other @ (Progress::Error(_) | Progress::Idle) => panic!("{other:?}"),
+        other @ (Progress::Error(_)
+        | Progress::Idle
+        | Progress::Spooled(..)
+        | Progress::Done(_)) => panic!("{other:?}"),
     }
 }
 

@@ -15,6 +15,7 @@
 //! never written over, unless the configuration lets that be: the next free number is taken instead.
 
 mod bitstream;
+mod destination;
 pub mod format;
 pub mod mux;
 mod order;
@@ -30,8 +31,8 @@ pub mod worker;
 use crate::element::{Context, Done, Element};
 use crate::fault;
 use crate::media::Media;
-use crate::policy::{Refused, Target as Allowed};
 use crate::reports::Answer;
+use destination::Wish;
 use gstreamer as gst;
 use profile::Profile;
 use salono_media_api::processing::{ProcessorCall, ProcessorEvent, RecorderSpec, UriState};
@@ -39,18 +40,18 @@ use salono_media_api::{MediaError, MediaErrorKind, MediaKind};
 use session::Slot;
 use source::Source;
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use storage::Discard;
-use upload::{Progress, Settings, Upload};
-use worker::{Opened, Report, Setup, Target, Worker};
+use upload::Progress;
+use worker::{Report, Setup, Target, Worker};
 
 /// Who waits for the end of a recording is answered after this at the latest: clients expect it within four seconds.
 const PATIENCE: Duration = Duration::from_millis(3_500);
 
-/// Names that are tried for one that is free.
-const MAX_NAMES: u32 = 10_000;
+/// After their sources have ended, parsers and encoders have this long to bring the rest.
+const REST: Duration = Duration::from_millis(500);
 
 /// What the threads of a recorder tell it.
 pub(crate) enum Note {
@@ -82,6 +83,8 @@ pub struct Recorder {
     begun: bool,
     /// It was asked to stop.
     stopping: Option<Instant>,
+    /// When a source came to its end last.
+    over: Option<Instant>,
     /// The files are written.
     written: bool,
     uploading: bool,
@@ -90,6 +93,9 @@ pub struct Recorder {
     told: UriState,
     answers: Vec<Answer>,
     segments: u32,
+    /// Files that no server has yet, with their numbers.
+    spools: BTreeMap<PathBuf, u32>,
+    progress: &'static str,
     /// Shared with the thread that sends, which ends by itself.
     keep: Arc<Mutex<Option<Done>>>,
 }
@@ -109,12 +115,15 @@ impl Recorder {
             worker: None,
             begun: false,
             stopping: None,
+            over: None,
             written: false,
             uploading: false,
             ended: false,
             told: UriState::Stop,
             answers: Vec::new(),
             segments: 0,
+            spools: BTreeMap::new(),
+            progress: "",
             keep: Arc::default(),
         };
         if let Some(state) = recorder.context.resume.take() {
@@ -130,13 +139,24 @@ impl Recorder {
         };
         let segments = state["segments"].as_u64().unwrap_or(0);
         self.segments = u32::try_from(segments).unwrap_or(0);
+        let spools = serde_json::from_value::<Vec<(PathBuf, u32)>>(state["spools"].clone());
+        self.spools = spools.unwrap_or_default().into_iter().collect();
+        if !self.spools.is_empty() {
+            self.uploading = true;
+            self.worker = self.start();
+        }
         match state["state"].as_str() {
-            Some("recording") => self.record(),
+            Some("recording") => {
+                self.progress = "recording";
+                self.record();
+            }
             Some("paused") => {
+                self.progress = "paused";
                 self.record();
                 self.pause();
             }
             Some("ended") => {
+                self.progress = "ended";
                 self.begun = true;
                 self.ended = true;
             }
@@ -156,8 +176,9 @@ impl Recorder {
         };
         if !self.begun {
             self.begun = true;
+            self.progress = "recording";
             for source in &mut self.sources {
-                source.open(worker);
+                source.begin(worker);
             }
         }
         worker.record();
@@ -207,98 +228,19 @@ impl Recorder {
     /// Where the files go; `None` when that is not allowed, which is reported.
     fn target(&self) -> Option<Box<dyn Target>> {
         let host = &self.context.host;
-        let refused = |reason: &str| {
-            let error = fault::invalid_uri(reason);
-            host.reports().error(self.context.element, error);
+        let wish = Wish {
+            uri: &self.spec.uri,
+            element: self.context.element,
+            profile: self.profile,
+            policy: host.policy(),
+            spools: self.spools.clone().into_iter().collect(),
         };
-        match self.allowed() {
-            Ok(Allowed::File(path)) => {
-                let note = self.noter();
-                let overwrite = host.policy().rules().overwrite;
-                Some(Box::new(target::Files::new(
-                    path,
-                    &self.spec.uri,
-                    overwrite,
-                    Box::new(move |uri, duration_ms, bytes| {
-                        let uri = uri.to_owned();
-                        note(Note::Finished {
-                            uri,
-                            duration_ms,
-                            bytes,
-                        });
-                    }),
-                )))
-            }
-            Ok(Allowed::Url(url)) => {
-                let note = self.noter();
-                let queued = self.noter();
-                let spool = self.spool(url.path());
-                let settings = Settings {
-                    url,
-                    spool,
-                    content_type: self.profile.content_type(),
-                    report: Box::new(move |progress| note(Note::Upload(progress))),
-                    environment: |name| std::env::var(name).ok(),
-                };
-                let upload = Upload::new(settings, Arc::clone(&self.keep));
-                match upload {
-                    Ok(upload) => Some(Box::new(Queued {
-                        upload,
-                        note: Box::new(move || queued(Note::Queued)),
-                    })),
-                    Err(error) => {
-                        refused(&error.to_string());
-                        None
-                    }
-                }
-            }
-            Err(Refused::Scheme(scheme))
-                if !matches!(&*scheme, "http" | "https" | "s3" | "file") =>
-            {
-                eprintln!("recordings to `{scheme}:` are discarded");
-                Some(Box::new(Nowhere))
-            }
-            Err(error) => {
-                refused(&error.to_string());
-                None
-            }
-        }
-    }
-
-    /// What the policy says of the URI. A file that is there makes way for the next free name.
-    fn allowed(&self) -> Result<Allowed, Refused> {
-        let policy = self.context.host.policy();
-        let mut number = 1;
-        loop {
-            let result = policy.write(&target::numbered(&self.spec.uri, number));
-            match result {
-                Err(Refused::Exists) if number < MAX_NAMES => number += 1,
-                Ok(Allowed::File(path)) if number > 1 => {
-                    let name = self.spec.uri.rsplit('/').next().unwrap_or_default();
-                    return Ok(Allowed::File(path.with_file_name(upload::decoded(name))));
-                }
-                Ok(_) | Err(_) => return result,
-            }
-        }
-    }
-
-    /// Where files for a server are kept: in the first directory that may be written in.
-    fn spool(&self, path: &str) -> PathBuf {
-        let roots = &self.context.host.policy().rules().write_roots;
-        let root = roots.first().map_or_else(std::env::temp_dir, PathBuf::from);
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let extension = name.rsplit_once('.').map_or("rec", |(_, end)| end);
-        let process = std::process::id();
-        let element = self.context.element;
-        let plain = |text: String| -> String {
-            text.chars()
-                .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
-                .take(40)
-                .collect()
-        };
-        let stem = plain(format!("{process}-{element:?}"));
-        let extension = plain(extension.to_owned());
-        root.join(".spool").join(format!("{stem}.{extension}"))
+        destination::find(wish, || self.noter(), Arc::clone(&self.keep))
+            .inspect_err(|reason| {
+                let error = fault::invalid_uri(reason);
+                host.reports().error(self.context.element, error);
+            })
+            .ok()
     }
 
     fn noter(&self) -> impl Fn(Note) + Send + 'static {
@@ -318,19 +260,34 @@ impl Recorder {
             Report::Error(error) => reports.error(element, error),
             Report::Progress { segments, state } => {
                 self.segments = segments;
-                let state = match state {
+                self.progress = match state {
                     UriState::Start => "recording",
                     UriState::Pause => "paused",
                     UriState::Stop => "ended",
                 };
-                let state = serde_json::json!({ "segments": segments, "state": state });
-                reports.checkpoint(element, state.to_string());
+                self.checkpoint();
             }
             Report::Ended => {
                 self.written = true;
                 self.end_if_done();
             }
         }
+    }
+
+    /// Says what the recorder of a process after this one needs to know.
+    fn checkpoint(&self) {
+        let spools: Vec<_> = self
+            .spools
+            .iter()
+            .filter_map(|(file, segment)| Some((file.to_str()?, segment)))
+            .collect();
+        let state = serde_json::json!({
+            "segments": self.segments,
+            "state": self.progress,
+            "spools": spools,
+        });
+        let reports = self.context.host.reports();
+        reports.checkpoint(self.context.element, state.to_string());
     }
 
     fn end_if_done(&mut self) {
@@ -367,7 +324,7 @@ impl Element for Recorder {
             MediaKind::Data => return,
         };
         if let Some(worker) = &self.worker {
-            self.sources[slot as usize].open(worker);
+            self.sources[slot as usize].adapt(worker);
         }
     }
 
@@ -442,6 +399,15 @@ impl Element for Recorder {
             }
             Note::Queued => self.uploading = true,
             Note::Upload(Progress::Error(error)) => reports.error(element, error),
+            Note::Upload(Progress::Spooled(file, segment)) => {
+                self.segments = self.segments.max(segment);
+                self.spools.insert(file, segment);
+                self.checkpoint();
+            }
+            Note::Upload(Progress::Done(file)) => {
+                self.spools.remove(&file);
+                self.checkpoint();
+            }
             Note::Upload(Progress::Idle) => {
                 self.uploading = false;
                 self.end_if_done();
@@ -449,14 +415,18 @@ impl Element for Recorder {
             Note::Keyframe => self.sources[Slot::Video as usize].want_keyframe(),
             Note::Ended(slot) => {
                 self.sources[slot as usize].ended();
-                if self.spec.stop_on_end && self.sources.iter().all(Source::is_over) {
-                    self.stop();
-                }
+                self.over = Some(Instant::now());
             }
         }
     }
 
     fn tick(&mut self) {
+        if self.spec.stop_on_end
+            && self.over.is_some_and(|since| since.elapsed() >= REST)
+            && self.sources.iter().all(Source::is_over)
+        {
+            self.stop();
+        }
         if !self.ended
             && self
                 .stopping
@@ -478,37 +448,6 @@ impl Element for Recorder {
             worker.end(done);
         }
     }
-}
-
-/// An upload that says when there is something to wait for.
-struct Queued {
-    upload: Upload,
-    note: Box<dyn Fn() + Send>,
-}
-
-impl Target for Queued {
-    fn open(&mut self, segment: u32) -> std::io::Result<Opened> {
-        self.upload.open(segment)
-    }
-
-    fn finished(&mut self, uri: &str, duration_ms: u64, bytes: u64) {
-        (self.note)();
-        self.upload.finished(uri, duration_ms, bytes);
-    }
-}
-
-/// Where recordings of unknown schemes go.
-struct Nowhere;
-
-impl Target for Nowhere {
-    fn open(&mut self, _segment: u32) -> std::io::Result<Opened> {
-        Ok(Opened {
-            storage: Box::new(Discard),
-            uri: String::new(),
-        })
-    }
-
-    fn finished(&mut self, _uri: &str, _duration_ms: u64, _bytes: u64) {}
 }
 
 /// Makes a recorder.

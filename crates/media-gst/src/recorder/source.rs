@@ -11,8 +11,16 @@ use crate::encoding::{Class, Purpose};
 use crate::line::{Line, LineError, Out};
 use crate::media::{ENCODED_ENTRY, EXIT, Media, Supply};
 use crate::stream::{Entry, Item, to_running_time};
+use gstreamer as gst;
 use salono_media_api::MediaKind;
 use salono_media_api::processing::ProcessorError;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Frames that are kept until it is clear what becomes of them, and their bytes.
+const MAX_EARLY: usize = 600;
+const MAX_EARLY_BYTES: usize = 8 * 1024 * 1024;
+
+type Sink = Box<dyn FnMut(&gst::Caps, &gst::Buffer) + Send>;
 
 /// One kind of media that enters.
 pub(super) struct Source {
@@ -20,10 +28,59 @@ pub(super) struct Source {
     slot: Slot,
     profile: Profile,
     media: Option<Media>,
-    /// Fed first, so ended first.
-    supply: Option<Supply>,
+    /// Of the form in which it is published.
+    native: Option<Supply>,
+    /// From the encoder.
+    encoded: Option<Supply>,
+    gate: Arc<Mutex<Gate>>,
     line: Option<Line>,
     is_over: bool,
+}
+
+/// What is published goes through here. The first frames come before the control thread knows their
+/// codec, and are kept for it: no keyframe is lost, and no beginning.
+#[derive(Default)]
+struct Gate {
+    early: Vec<(gst::Caps, gst::Buffer)>,
+    bytes: usize,
+    /// Where frames of this codec go.
+    sink: Option<(Codec, Sink)>,
+    /// What is published is encoded first: nothing passes.
+    is_closed: bool,
+}
+
+impl Gate {
+    fn pass(&mut self, caps: &gst::Caps, buffer: &gst::Buffer) {
+        let codec = caps.structure(0).and_then(Codec::from_structure);
+        if let Some((open, sink)) = &mut self.sink
+            && codec == Some(*open)
+        {
+            sink(caps, buffer);
+        } else if codec.is_some()
+            && !self.is_closed
+            && self.early.len() < MAX_EARLY
+            && self.bytes + buffer.size() <= MAX_EARLY_BYTES
+        {
+            self.bytes += buffer.size();
+            self.early.push((caps.clone(), buffer.clone()));
+        }
+    }
+
+    fn open(&mut self, codec: Codec, sink: Sink) {
+        self.is_closed = false;
+        self.sink = Some((codec, sink));
+        self.bytes = 0;
+        for (caps, buffer) in std::mem::take(&mut self.early) {
+            self.pass(&caps, &buffer);
+        }
+    }
+
+    fn close(&mut self) {
+        *self = Self {
+            is_closed: true,
+            ..Self::default()
+        };
+    }
 }
 
 impl Source {
@@ -33,7 +90,9 @@ impl Source {
             slot,
             profile,
             media: None,
-            supply: None,
+            native: None,
+            encoded: None,
+            gate: Arc::default(),
             line: None,
             is_over: false,
         }
@@ -41,27 +100,42 @@ impl Source {
 
     /// Connects it to something else, or to nothing.
     pub(super) fn link(&mut self, media: Option<Media>, worker: Option<&Worker>) {
-        self.supply = None;
+        self.native = None;
+        self.encoded = None;
         self.line = None;
-        self.media = media;
-        self.is_over = false;
-        if let Some(worker) = worker {
-            self.open(worker);
-        }
-    }
-
-    /// Begins to take, in the form that suits what there is now.
-    pub(super) fn open(&mut self, worker: &Worker) {
-        self.supply = None;
-        self.line = None;
-        self.is_over = false;
+        self.gate = Arc::default();
         let kind = match self.slot {
             Slot::Audio => MediaKind::Audio,
             Slot::Video => MediaKind::Video,
         };
-        let media = self.media.clone().filter(|_| self.profile.has(kind));
-        worker.link(self.slot, media.is_some());
-        let Some(media) = media else {
+        self.media = media.filter(|_| self.profile.has(kind));
+        self.is_over = false;
+        if let Some(worker) = worker {
+            self.begin(worker);
+        }
+    }
+
+    /// Begins to take, now that there is something to record with.
+    pub(super) fn begin(&mut self, worker: &Worker) {
+        worker.link(self.slot, self.media.is_some());
+        let Some(media) = &self.media else {
+            return;
+        };
+        let (host, element, slot) = (self.context.host.clone(), self.context.element, self.slot);
+        let gate = Arc::clone(&self.gate);
+        self.native = media.take_native(move |item| match item {
+            Item::Buffer { caps, buffer } => lock(&gate).pass(caps, buffer),
+            Item::End => host.note(element, Box::new(Note::Ended(slot))),
+        });
+        self.adapt(worker);
+    }
+
+    /// Takes in the form that suits what there is now.
+    pub(super) fn adapt(&mut self, worker: &Worker) {
+        self.encoded = None;
+        self.line = None;
+        self.is_over = false;
+        let Some(media) = self.media.clone() else {
             return;
         };
         let Some(format) = media.format() else {
@@ -71,7 +145,7 @@ impl Source {
             Format::Encoded(codec) => stored(codec).filter(|codec| self.profile.takes(*codec)),
             Format::Raw => None,
         };
-        let codec = native.unwrap_or_else(|| self.profile.encoded_as(kind));
+        let codec = native.unwrap_or_else(|| self.profile.encoded_as(media.kind()));
         if let Err(error) = self.take(&media, native.is_none(), codec, worker) {
             let reports = self.context.host.reports();
             let error = ProcessorError {
@@ -91,13 +165,8 @@ impl Source {
         worker: &Worker,
     ) -> Result<(), LineError> {
         let feed = worker.feed(self.slot);
-        let (host, element, slot) = (self.context.host.clone(), self.context.element, self.slot);
-        let end = move || host.note(element, Box::new(Note::Ended(slot)));
-        let take: Box<dyn FnMut(Item<'_>) + Send> = if codec.parser() == "identity" {
-            Box::new(move |item| match item {
-                Item::Buffer { caps, buffer } => feed.put(caps, buffer),
-                Item::End => end(),
-            })
+        let mut sink: Sink = if codec.parser() == "identity" {
+            Box::new(move |caps, buffer| feed.put(caps, buffer))
         } else {
             let text = format!("{ENCODED_ENTRY} ! {} ! {EXIT}", codec.parser());
             let line = Line::parse(&self.context.host, self.context.owner(), &text)?;
@@ -112,33 +181,32 @@ impl Source {
             line.play()?;
             let mut entry = Entry::new(line.entry("in"));
             self.line = Some(line);
-            Box::new(move |item| match item {
-                Item::Buffer { .. } => entry.put(item),
-                Item::End => end(),
-            })
+            Box::new(move |caps, buffer| entry.put(Item::Buffer { caps, buffer }))
         };
-        self.supply = if encode {
-            let made = known(codec);
-            let class = Class {
-                codec: made,
-                purpose: Purpose::File { bitrate: 0 },
-            };
-            let supply = media.take_encoded(class, take);
-            if supply.is_none() {
-                let text = format!("no encoder for {} is installed", made.name());
-                return Err(LineError::Build(text));
-            }
-            supply
-        } else {
-            media.take_native(take)
+        if !encode {
+            lock(&self.gate).open(codec, sink);
+            return Ok(());
+        }
+        lock(&self.gate).close();
+        let made = known(codec);
+        let class = Class {
+            codec: made,
+            purpose: Purpose::File { bitrate: 0 },
         };
+        let supply = media.take_encoded(class, move |item| match item {
+            Item::Buffer { caps, buffer } => sink(caps, buffer),
+            Item::End => {}
+        });
+        self.encoded = Some(supply.ok_or_else(|| {
+            LineError::Build(format!("no encoder for {} is installed", made.name()))
+        })?);
         Ok(())
     }
 
     /// Asks for a keyframe.
     pub(super) fn want_keyframe(&self) {
         if let Some(media) = &self.media {
-            media.want_keyframe(self.supply.as_ref());
+            media.want_keyframe(self.encoded.as_ref());
         }
     }
 
@@ -149,8 +217,12 @@ impl Source {
 
     /// Nothing comes, or no more.
     pub(super) fn is_over(&self) -> bool {
-        self.media.is_none() || self.is_over || self.supply.is_none()
+        self.media.is_none() || self.is_over
     }
+}
+
+fn lock(gate: &Mutex<Gate>) -> MutexGuard<'_, Gate> {
+    gate.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How files call a codec; `None` for one that is in no file as it is.

@@ -47,6 +47,10 @@ pub enum Progress {
     },
     /// Something went wrong.
     Error(ProcessorError),
+    /// A file begins, with its number.
+    Spooled(PathBuf, u32),
+    /// A file is no longer waited with: it is sent, or given up.
+    Done(PathBuf),
     /// Nothing is under way any more.
     Idle,
 }
@@ -68,6 +72,8 @@ pub struct Settings {
     pub report: Report,
     /// Where credentials of S3 come from.
     pub environment: Environment,
+    /// Files that wait from before, with their numbers.
+    pub waiting: Vec<(PathBuf, u32)>,
 }
 
 /// Where the files of a recording go: a spool beside, then a server.
@@ -104,9 +110,24 @@ impl Upload {
             content_type,
             report,
             environment,
+            waiting,
         } = settings;
         let bytes = Arc::new(AtomicU64::new(0));
         let jobs = Arc::new(Jobs::default());
+        for (file, segment) in waiting {
+            let Ok(there) = file.metadata() else {
+                continue;
+            };
+            bytes.fetch_add(there.len(), Ordering::Relaxed);
+            let job = Job {
+                file,
+                url: segment_url(&url, segment),
+                // Nobody counted.
+                duration_ms: 0,
+                bytes: there.len(),
+            };
+            jobs.change(|(jobs, _)| jobs.push_back(job));
+        }
         let sender = Sender {
             jobs: Arc::clone(&jobs),
             bytes: Arc::clone(&bytes),
@@ -127,6 +148,11 @@ impl Upload {
             jobs,
             open: None,
         })
+    }
+
+    /// The file that is open.
+    pub fn spool(&self) -> Option<&Path> {
+        self.open.as_ref().map(|(file, _)| file.as_path())
     }
 }
 
@@ -250,6 +276,7 @@ impl Sender {
     fn run(mut self) {
         while let Some(job) = self.jobs.next() {
             self.attempt(&job);
+            (self.report)(Progress::Done(job.file));
             if self.jobs.is_empty() {
                 (self.report)(Progress::Idle);
             }

@@ -306,7 +306,8 @@ pub(crate) fn probe(path: &Path) -> Seen {
     let decoded = Command::new("ffmpeg")
         .args(["-v", "warning", "-i"])
         .arg(path)
-        .args(["-f", "null", "-"])
+        // Pictures may be closer to each other than their usual pace lets them.
+        .args(["-fps_mode", "vfr", "-f", "null", "-"])
         .output()
         .unwrap();
     let mut complaints = String::from_utf8_lossy(&output.stderr).into_owned();
