@@ -2,6 +2,7 @@
 
 use crate::{
     Now, ObjectModel,
+    adaptation::{VIDEO_ADAPTATION, VideoAdaptation},
     call::{Outcome, Then},
     element::Element,
     hub::Hub,
@@ -72,7 +73,7 @@ impl ObjectModel {
             self.order(key, Op::CreatePipeline);
             return Ok(Outcome::Value(self.created(key, now)));
         }
-        let parent = ["mediaPipeline", "hub"]
+        let parent = ["mediaPipeline", "hub", "endpoint"]
             .into_iter()
             .find_map(|name| params.get(name))
             .and_then(Value::as_str)
@@ -94,6 +95,9 @@ impl ObjectModel {
             }
             None if qualified == SPEAKER_DETECTOR => {
                 (Body::Speakers(SpeakerDetector::default()), None)
+            }
+            None if qualified == VIDEO_ADAPTATION => {
+                (Body::Adaptation(VideoAdaptation::default()), None)
             }
             None => {
                 let element = Element::new(qualified, &params, &self.config);
@@ -118,6 +122,7 @@ impl ObjectModel {
         }
         let Some(spec) = spec else {
             self.listeners_changed(key);
+            self.order_wish(parent);
             return Ok(Outcome::Value(self.created(key, now)));
         };
         let token = self.ask(pipeline, |token| Op::Create {
@@ -170,6 +175,7 @@ pub fn is_available(qualified_class: &str) -> bool {
             | "kurento.ZBarFilter"
             | LAYOUT_COMPOSITE
             | SPEAKER_DETECTOR
+            | VIDEO_ADAPTATION
     )
 }
 

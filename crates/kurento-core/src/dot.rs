@@ -79,7 +79,7 @@ impl ObjectModel {
                     let _ = writeln!(text, "  label={label};");
                 }
                 // No media passes it.
-                Body::Speakers(_) => {}
+                Body::Speakers(_) | Body::Adaptation(_) => {}
                 Body::Manager | Body::Element(_) => {
                     let _ = writeln!(text, "  n{} [label={label}];", object.key);
                 }

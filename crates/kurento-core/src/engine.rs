@@ -2,6 +2,7 @@
 
 use crate::{
     Now, ObjectModel,
+    adaptation::SentLayer,
     call::{Then, media_type},
     endpoint::{Pair, dtls_members, ice_state, pair_value},
     links::DEFAULT,
@@ -234,7 +235,18 @@ impl ObjectModel {
                     *codec = Some(name);
                 }
             }
-            ElementEvent::LayerChanged { .. } => {}
+            ElementEvent::LayerChanged {
+                spatial,
+                temporal,
+                height,
+            } => {
+                let layer = SentLayer {
+                    spatial,
+                    temporal,
+                    height,
+                };
+                self.layer_changed(key, layer, now);
+            }
             ElementEvent::DataChannelOpened { channel } => {
                 let members = [("channelId", channel.into())];
                 self.raise_with(key, "DataChannelOpened", members, now);

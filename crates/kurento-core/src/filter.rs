@@ -154,9 +154,8 @@ fn likely_kind(command: &str) -> MediaKind {
         "scaletempo",
     ];
     let name = command.split_whitespace().next().unwrap_or_default();
-    let is_sound = name.starts_with("audio")
-        || name.starts_with("equalizer-")
-        || OF_SOUND.contains(&name);
+    let is_sound =
+        name.starts_with("audio") || name.starts_with("equalizer-") || OF_SOUND.contains(&name);
     if is_sound {
         MediaKind::Audio
     } else {
@@ -207,7 +206,12 @@ mod tests {
 
     #[test]
     fn the_kind_of_a_gstreamer_element_is_told_by_its_name() {
-        for sound in ["volume volume=0.5", "audioecho", "equalizer-3bands", " level "] {
+        for sound in [
+            "volume volume=0.5",
+            "audioecho",
+            "equalizer-3bands",
+            " level ",
+        ] {
             assert_eq!(likely_kind(sound), MediaKind::Audio, "{sound}");
         }
         for pictures in ["videoflip method=4", "agingtv", "volumes", ""] {

@@ -266,14 +266,22 @@ impl crate::tree::Object {
     pub(crate) fn hub(&self) -> Option<&Hub> {
         match &self.body {
             Body::Hub(hub) => Some(hub),
-            Body::Manager | Body::Pipeline { .. } | Body::Element(_) | Body::Speakers(_) => None,
+            Body::Manager
+            | Body::Pipeline { .. }
+            | Body::Element(_)
+            | Body::Speakers(_)
+            | Body::Adaptation(_) => None,
         }
     }
 
     pub(crate) fn hub_mut(&mut self) -> Option<&mut Hub> {
         match &mut self.body {
             Body::Hub(hub) => Some(hub),
-            Body::Manager | Body::Pipeline { .. } | Body::Element(_) | Body::Speakers(_) => None,
+            Body::Manager
+            | Body::Pipeline { .. }
+            | Body::Element(_)
+            | Body::Speakers(_)
+            | Body::Adaptation(_) => None,
         }
     }
 }

@@ -34,6 +34,7 @@ impl ObjectModel {
             Body::Element(_) => self.call_element(&call),
             Body::Hub(_) => self.call_hub(&call),
             Body::Speakers(_) => self.call_speakers(&call),
+            Body::Adaptation(_) => self.call_adaptation(&call),
         };
         result.unwrap_or_else(|| {
             Err(Error::new(

@@ -8,6 +8,7 @@
 //! What it is not: it parses no text (that is `salono-jsonrpc`) and touches no media; session
 //! descriptions pass through as texts.
 
+mod adaptation;
 mod answer;
 mod cache;
 mod call;

@@ -113,9 +113,14 @@ impl ObjectModel {
             .and_then(|object| self.tree.get(object.pipeline?));
         match pipeline.map(|object| &object.body) {
             Some(Body::Pipeline { latency_stats, .. }) => *latency_stats,
-            Some(Body::Manager | Body::Element(_) | Body::Hub(_) | Body::Speakers(_)) | None => {
-                false
-            }
+            Some(
+                Body::Manager
+                | Body::Element(_)
+                | Body::Hub(_)
+                | Body::Speakers(_)
+                | Body::Adaptation(_),
+            )
+            | None => false,
         }
     }
 

@@ -158,6 +158,9 @@ impl ObjectModel {
         let detects = object
             .pipeline
             .filter(|_| matches!(object.body, Body::Speakers(_)));
+        let adapts = object
+            .parent
+            .filter(|_| matches!(object.body, Body::Adaptation(_)));
         match &object.body {
             Body::Pipeline { .. } => {
                 // Nothing that ends with them is missing from their files.
@@ -188,7 +191,7 @@ impl ObjectModel {
                     }
                 }
             }
-            Body::Manager | Body::Speakers(_) => {}
+            Body::Manager | Body::Speakers(_) | Body::Adaptation(_) => {}
         }
         if let Some(parent) = self.tree.get(key).and_then(|object| object.parent) {
             self.forget_port(parent, key);
@@ -220,6 +223,9 @@ impl ObjectModel {
         }
         if let Some(pipeline) = detects {
             self.order_detection(pipeline);
+        }
+        if let Some(endpoint) = adapts {
+            self.order_wish(endpoint);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     ConnectionKey, Now, ObjectModel,
+    adaptation::LAYER_CHANGED,
     answer::with_session,
     cache::Seen,
     call::{Call, Origin, Outcome},
@@ -128,7 +129,11 @@ impl ObjectModel {
                 self.outcome(origin, outcome, now)
             }
             Request::Subscribe { object, event } => {
+                let is_layer = event == LAYER_CHANGED;
                 let id = self.subscribe(&session, &object, event);
+                if is_layer && id.is_ok() {
+                    self.introduce_layer(&session, &object, now);
+                }
                 Executed::Done(id.map(|id| with_session(origin, Some(id.into()))))
             }
             Request::Unsubscribe {

@@ -2,11 +2,14 @@
 
 use crate::{
     Config, ObjectModel,
+    adaptation::SentLayer,
     call::{Call, Outcome, Then},
     negotiation::Negotiation,
 };
 use salono_kurento_model::{Error, KURENTO, Map, Value, tagged};
-use salono_media_api::{Bandwidth, Bitrate, ConnectionState, ElementKey, Op, RembParams};
+use salono_media_api::{
+    Bandwidth, Bitrate, ConnectionState, ElementKey, Op, RembParams, VideoWish,
+};
 
 /// What Kurento starts with. It is answered to those who ask, but throttles nobody: only what an
 /// operator or a program has set is kept to.
@@ -26,6 +29,10 @@ pub(crate) struct BaseRtp {
     remb: Map<String, Value>,
     pub(crate) media: ConnectionState,
     pub(crate) connection: ConnectionState,
+    /// What the engine was told that the peer wishes of its video; `None` before it was told anything.
+    pub(crate) wish: Option<VideoWish>,
+    /// The quality of video that the peer is sent, as last told by the engine.
+    pub(crate) sent_layer: Option<SentLayer>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,6 +69,8 @@ impl BaseRtp {
             remb: Map::new(),
             media: ConnectionState::Disconnected,
             connection: ConnectionState::Disconnected,
+            wish: None,
+            sent_layer: None,
         }
     }
 

@@ -50,14 +50,22 @@ impl Object {
     fn speakers(&self) -> Option<&SpeakerDetector> {
         match &self.body {
             Body::Speakers(detector) => Some(detector),
-            Body::Manager | Body::Pipeline { .. } | Body::Element(_) | Body::Hub(_) => None,
+            Body::Manager
+            | Body::Pipeline { .. }
+            | Body::Element(_)
+            | Body::Hub(_)
+            | Body::Adaptation(_) => None,
         }
     }
 
     fn speakers_mut(&mut self) -> Option<&mut SpeakerDetector> {
         match &mut self.body {
             Body::Speakers(detector) => Some(detector),
-            Body::Manager | Body::Pipeline { .. } | Body::Element(_) | Body::Hub(_) => None,
+            Body::Manager
+            | Body::Pipeline { .. }
+            | Body::Element(_)
+            | Body::Hub(_)
+            | Body::Adaptation(_) => None,
         }
     }
 
@@ -228,7 +236,8 @@ impl ObjectModel {
     }
 }
 
-fn illegal(name: &str, range: &str) -> Error {
+/// A value that an operation does not take.
+pub(crate) fn illegal(name: &str, range: &str) -> Error {
     Error::new(
         ErrorCode::MediaObjectIllegalParam,
         format!("'{name}' is out of range: {range}"),

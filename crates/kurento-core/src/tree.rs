@@ -3,7 +3,7 @@
 //! Inside, an object is a number that is never reused; elements and pipelines have the same number
 //! towards the media engine. Clients see ids that spell out the path from the pipeline.
 
-use crate::{element::Element, hub::Hub, speakers::SpeakerDetector};
+use crate::{adaptation::VideoAdaptation, element::Element, hub::Hub, speakers::SpeakerDetector};
 use salono_kurento_model::{Class, Map, Value, tagged};
 use salono_media_api::SpeakerDetection;
 use std::{
@@ -66,6 +66,8 @@ pub(crate) enum Body {
     Hub(Hub),
     /// `SpeakerDetector`.
     Speakers(SpeakerDetector),
+    /// `VideoAdaptation`.
+    Adaptation(VideoAdaptation),
 }
 
 impl Object {
@@ -85,7 +87,11 @@ impl Object {
     pub(crate) fn element(&self) -> Option<&Element> {
         match &self.body {
             Body::Element(element) => Some(element),
-            Body::Manager | Body::Pipeline { .. } | Body::Hub(_) | Body::Speakers(_) => None,
+            Body::Manager
+            | Body::Pipeline { .. }
+            | Body::Hub(_)
+            | Body::Speakers(_)
+            | Body::Adaptation(_) => None,
         }
     }
 
@@ -93,7 +99,11 @@ impl Object {
     pub(crate) fn element_mut(&mut self) -> Option<&mut Element> {
         match &mut self.body {
             Body::Element(element) => Some(element),
-            Body::Manager | Body::Pipeline { .. } | Body::Hub(_) | Body::Speakers(_) => None,
+            Body::Manager
+            | Body::Pipeline { .. }
+            | Body::Hub(_)
+            | Body::Speakers(_)
+            | Body::Adaptation(_) => None,
         }
     }
 }
@@ -132,7 +142,7 @@ impl Tree {
         let pipeline = match &new.body {
             Body::Manager => None,
             Body::Pipeline { .. } => Some(key),
-            Body::Element(_) | Body::Hub(_) | Body::Speakers(_) => new
+            Body::Element(_) | Body::Hub(_) | Body::Speakers(_) | Body::Adaptation(_) => new
                 .parent
                 .and_then(|parent| self.get(parent))
                 .and_then(|parent| parent.pipeline),

@@ -456,6 +456,10 @@ impl World {
         } = &command.op
         {
             format!("{name}({} {})", element.0, compact(spec))
+        } else if let Op::WishVideo { element, wish } = &command.op {
+            let index = self.elements.iter().position(|it| it == element).unwrap();
+            let (height, priority) = (wish.height, wish.priority);
+            format!("{name}({index} height:{height},priority:{priority})")
         } else {
             name.to_owned()
         };
@@ -673,6 +677,11 @@ fn element_event(name: &str, arguments: &[&str]) -> ElementEvent {
         "Codec" => ElementEvent::Codec {
             kind: media(),
             name: arguments[1].to_owned(),
+        },
+        "LayerChanged" => ElementEvent::LayerChanged {
+            spatial: arguments[0].parse().unwrap(),
+            temporal: arguments[1].parse().unwrap(),
+            height: arguments.get(2).map(|height| height.parse().unwrap()),
         },
         "DataChannelOpened" => ElementEvent::DataChannelOpened { channel: 1 },
         "DataChannelClosed" => ElementEvent::DataChannelClosed { channel: 1 },

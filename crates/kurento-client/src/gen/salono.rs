@@ -99,6 +99,117 @@ impl SpeakerDetector {
     }
 }
 
+/// Says how large the peer of an endpoint shows the video that it is sent, and how much it
+/// matters, where the video comes in several qualities (simulcast, scalable coding); and
+/// tells which of them the peer is sent. Video of one quality is sent as it is. An endpoint
+/// may have several adaptations: the largest picture and the greatest priority that one of
+/// them asks for hold.
+#[derive(Debug, Clone)]
+pub struct VideoAdaptation(root::MediaObject);
+
+impl From<RemoteObject> for VideoAdaptation {
+    fn from(object: RemoteObject) -> Self {
+        Self(object.into())
+    }
+}
+
+impl Deref for VideoAdaptation {
+    type Target = root::MediaObject;
+
+    fn deref(&self) -> &root::MediaObject {
+        &self.0
+    }
+}
+
+impl VideoAdaptation {
+    /// A handle of the object with this id, which is taken to be of this class.
+    #[must_use]
+    pub fn attach(client: &Client, id: &str) -> Self {
+        RemoteObject::attach(client, id).into()
+    }
+
+    /// Creates an adaptation of an endpoint, with which it ends. Nothing changes before a
+    /// property is set.
+    ///
+    /// # Errors
+    /// As [`Client::create`].
+    pub fn create(endpoint: &root::BaseRtpEndpoint) -> Create<Self> {
+        let args = Args::new().object("endpoint", endpoint);
+        Create::new(endpoint.client(), "salono.VideoAdaptation", args)
+    }
+
+    /// Lines of the picture that are enough, 0 to 65535; 0, the default, asks for nothing: if no
+    /// adaptation does, the picture is as large as there is.
+    ///
+    /// # Errors
+    /// As [`Client::invoke`].
+    pub fn preferred_height(&self) -> Call<i32> {
+        self.get("getPreferredHeight", Args::none())
+    }
+
+    /// Sets [`VideoAdaptation::preferred_height`].
+    ///
+    /// # Errors
+    /// As [`Client::invoke`].
+    pub fn set_preferred_height(&self, preferred_height: i32) -> Call<()> {
+        self.run(
+            "setPreferredHeight",
+            Args::new().with("preferredHeight", preferred_height),
+        )
+    }
+
+    /// Where the path to the peer does not carry everything, video of a greater priority comes
+    /// first; 0 to 255. With 0, the default, for all video of a path, the active speaker's comes
+    /// first if the pipeline has a `SpeakerDetector`, then what is shown larger.
+    ///
+    /// # Errors
+    /// As [`Client::invoke`].
+    pub fn priority(&self) -> Call<i32> {
+        self.get("getPriority", Args::none())
+    }
+
+    /// Sets [`VideoAdaptation::priority`].
+    ///
+    /// # Errors
+    /// As [`Client::invoke`].
+    pub fn set_priority(&self, priority: i32) -> Call<()> {
+        self.run("setPriority", Args::new().with("priority", priority))
+    }
+
+    /// Rank of the quality that is sent, by picture size; 0 is the smallest, -1 none so far.
+    ///
+    /// # Errors
+    /// As [`Client::invoke`].
+    pub fn spatial_layer(&self) -> Call<i32> {
+        self.get("getSpatialLayer", Args::none())
+    }
+
+    /// Rank of the quality that is sent, by frame rate; 0 is the lowest, -1 none so far.
+    ///
+    /// # Errors
+    /// As [`Client::invoke`].
+    pub fn temporal_layer(&self) -> Call<i32> {
+        self.get("getTemporalLayer", Args::none())
+    }
+
+    /// Lines of the picture that is sent; 0 if they are not known.
+    ///
+    /// # Errors
+    /// As [`Client::invoke`].
+    pub fn height(&self) -> Call<i32> {
+        self.get("getHeight", Args::none())
+    }
+
+    /// The peer is sent another quality of the video, or video for the first time. Who subscribes
+    /// later is told at once what is sent then.
+    ///
+    /// # Errors
+    /// As [`Client::stream`].
+    pub fn on_layer_changed(&self) -> Subscribe<events::salono::LayerChanged> {
+        self.stream()
+    }
+}
+
 /// A `Composite` whose arrangement can be chosen and changed at any time. Without a layout it
 /// is a grid, as any `Composite`.
 #[derive(Debug, Clone)]

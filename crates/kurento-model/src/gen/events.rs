@@ -983,6 +983,38 @@ pub mod salono {
     impl EventData for AudioLevels {
         const NAME: &'static str = "AudioLevels";
     }
+
+    /// The peer is sent another quality of the video, or video for the first time. Who subscribes
+    /// later is told at once what is sent then.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub struct LayerChanged {
+        /// Id of the object that raised the event.
+        pub source: String,
+        /// When it was raised, in milliseconds since 1970-01-01 UTC, as decimal text.
+        #[serde(default)]
+        #[serde(rename = "timestampMillis")]
+        pub timestamp_millis: String,
+        /// The object's tags, if it sends them in events; else empty.
+        #[serde(default)]
+        pub tags: Vec<types::Tag>,
+        /// Name of the event.
+        #[serde(default)]
+        #[serde(rename = "type")]
+        pub kind: String,
+        /// Rank by picture size; 0 is the smallest.
+        #[serde(rename = "spatialLayer")]
+        pub spatial_layer: i32,
+        /// Rank by frame rate; 0 is the lowest.
+        #[serde(rename = "temporalLayer")]
+        pub temporal_layer: i32,
+        /// Lines of the picture, where they are known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub height: Option<i32>,
+    }
+
+    impl EventData for LayerChanged {
+        const NAME: &'static str = "LayerChanged";
+    }
 }
 
 /// Events of the module `videosampler`.
