@@ -43,14 +43,37 @@ pub struct UserParticipant {
     pub streaming: bool,
 }
 
-/// What a participant wants to hear of those who speak. Where the media server cannot tell, it hears
-/// nothing.
+/// What a participant wants to be told beside what everybody is. Where the media server cannot tell,
+/// it hears nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Listens {
     /// Who the active speaker is, whenever that changes.
     pub active_speaker: bool,
     /// How loud everybody is, five times a second.
     pub levels: bool,
+    /// Which quality of each stream it receives, whenever that changes.
+    pub layers: bool,
+}
+
+/// How a participant shows the video of another: what it needs of it, where there are several
+/// qualities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct VideoPreference {
+    /// Lines of the picture that are enough; 0 for as many as there are.
+    pub height: u16,
+    /// Where not everything fits, streams with greater numbers come first.
+    pub priority: u8,
+}
+
+/// A quality of video.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct VideoLayer {
+    /// Rank by picture size, 0 is the smallest.
+    pub spatial: u8,
+    /// Rank by frame rate, 0 is the lowest.
+    pub temporal: u8,
+    /// Lines of the picture, where known.
+    pub height: Option<u16>,
 }
 
 /// How loud a participant is.
@@ -158,7 +181,7 @@ pub enum Command {
         data_channels: bool,
         /// WebRTC endpoints if true, plain RTP endpoints otherwise.
         web: bool,
-        /// What it wants to hear of those who speak.
+        /// What it wants to be told beside what everybody is.
         listens: Listens,
     },
     /// Leaves the room; the last one out closes it.
@@ -257,6 +280,14 @@ pub enum Command {
         participant: ParticipantId,
         /// Object id of the element.
         element: String,
+    },
+    /// Says how the participant shows what others publish, also what it does not receive yet. Names
+    /// of nobody in the room are ignored.
+    SetVideoPreferences {
+        /// Who shows it.
+        participant: ParticipantId,
+        /// Names of users who publish, or may, and how they are shown.
+        preferences: Vec<(String, VideoPreference)>,
     },
     /// Closes the room with everybody in it.
     Close,

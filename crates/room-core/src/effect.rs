@@ -3,7 +3,9 @@
 use salono_kurento_model::Value;
 use salono_kurento_model::wire;
 
-use crate::command::{IceCandidate, Outcome, ParticipantId, SpeakerLevel, Ticket, UserParticipant};
+use crate::command::{
+    IceCandidate, Outcome, ParticipantId, SpeakerLevel, Ticket, UserParticipant, VideoLayer,
+};
 use crate::error::RoomError;
 
 /// The room's number for one request to the media server.
@@ -72,6 +74,15 @@ pub enum RoomEvent {
         receivers: Vec<ParticipantId>,
         /// The loudest first; empty once nobody is to be heard any more.
         levels: Vec<SpeakerLevel>,
+    },
+    /// A participant receives another quality of what somebody publishes, or the first one.
+    VideoLayerChanged {
+        /// Who wants to know.
+        receiver: ParticipantId,
+        /// Name of the user who publishes.
+        remote: String,
+        /// What comes now.
+        layer: VideoLayer,
     },
     /// The room is over; no command succeeds any more.
     Closed {

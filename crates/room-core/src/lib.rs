@@ -20,11 +20,14 @@
 //!   turns up.
 //! - What clients can make the room hold is bounded by [`Limits`].
 
+mod adaptation;
 mod chain;
 mod command;
 mod config;
 mod effect;
 mod error;
+mod facts;
+mod look;
 mod membership;
 mod operation;
 mod participant;
@@ -36,7 +39,7 @@ mod subscribe;
 
 pub use command::{
     Command, IceCandidate, Listens, Loopback, MediaType, MutedMediaType, Outcome, ParticipantId,
-    SdpType, SpeakerLevel, Ticket, UserParticipant,
+    SdpType, SpeakerLevel, Ticket, UserParticipant, VideoLayer, VideoPreference,
 };
 pub use config::{Bandwidth, Limits, RoomConfig};
 pub use effect::{CloseReason, Effect, MediaFailure, Reply, RoomEvent, Token};

@@ -113,6 +113,7 @@ impl Room {
         } else {
             self.release_participant(&mut participant);
             self.drop_subscriptions_to(&participant.user);
+            self.forget_preferences_for(&participant.user);
             self.attend_to_speakers();
         }
         let outcome = Outcome::Left {

@@ -111,6 +111,9 @@ impl Room {
                 self.begin_add_element(id, running, element, media)
             }
             Operation::RemoveElement { element } => self.begin_remove_element(id, running, element),
+            Operation::SetPreferences(preferences) => self
+                .set_preferences(id, preferences)
+                .map(|()| Started::Finished(Outcome::Done)),
         };
         match started {
             Ok(Started::Waiting(running)) => {
@@ -258,7 +261,7 @@ impl Room {
     /// Releases everything that a participant has on the media server.
     pub(crate) fn release_participant(&mut self, participant: &mut Participant) {
         for (_, subscription) in std::mem::take(&mut participant.subscriptions) {
-            self.release(subscription.endpoint);
+            self.release_subscription(subscription);
         }
         for element in participant.publisher.elements.drain(..) {
             self.release(element.id);

@@ -5,8 +5,11 @@ use std::time::Instant;
 
 use indexmap::IndexMap;
 
+use crate::adaptation::Adaptation;
 use crate::chain::{ChainElement, Links, MediaSet};
-use crate::command::{IceCandidate, Listens, Loopback, MediaType, ParticipantId, SdpType, Ticket};
+use crate::command::{
+    IceCandidate, Listens, Loopback, MediaType, ParticipantId, SdpType, Ticket, VideoPreference,
+};
 use crate::error::RoomError;
 
 /// A member of a room.
@@ -18,12 +21,14 @@ pub(crate) struct Participant {
     pub(crate) data_channels: bool,
     /// WebRTC or plain RTP.
     pub(crate) web: bool,
-    /// What it wants to hear of those who speak.
+    /// What it wants to be told beside what everybody is.
     pub(crate) listens: Listens,
     /// What it publishes.
     pub(crate) publisher: Publisher,
     /// What it receives, by the publisher's name.
     pub(crate) subscriptions: BTreeMap<String, Subscription>,
+    /// How it shows those who are in the room, by their names.
+    pub(crate) preferences: BTreeMap<String, VideoPreference>,
     /// Candidates for endpoints that are not negotiated yet, by endpoint name, oldest name first.
     pub(crate) early: IndexMap<String, Vec<IceCandidate>>,
     /// The operation under way.
@@ -41,6 +46,7 @@ impl Participant {
             listens,
             publisher: Publisher::default(),
             subscriptions: BTreeMap::new(),
+            preferences: BTreeMap::new(),
             early: IndexMap::new(),
             running: None,
             queue: VecDeque::new(),
@@ -99,6 +105,7 @@ pub(crate) struct PublisherObjects {
 pub(crate) struct Subscription {
     pub(crate) endpoint: String,
     pub(crate) muted: MediaSet,
+    pub(crate) adaptation: Adaptation,
 }
 
 /// What a participant asked for and waits for its turn.
@@ -137,6 +144,7 @@ pub(crate) enum Operation {
     RemoveElement {
         element: String,
     },
+    SetPreferences(Vec<(String, VideoPreference)>),
 }
 
 /// An operation that waits for the media server.

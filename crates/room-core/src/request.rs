@@ -5,7 +5,7 @@ use salono_kurento_model::wire::{Notification, Request};
 use salono_kurento_model::{Map, Value};
 
 use crate::chain::Change;
-use crate::command::{IceCandidate, SdpType};
+use crate::command::{IceCandidate, SdpType, VideoLayer};
 
 pub(crate) fn create_pipeline() -> Request {
     create("MediaPipeline", Map::new())
@@ -128,8 +128,8 @@ pub(crate) fn server_info() -> Request {
     invoke("manager_ServerManager", "getInfo", [])
 }
 
-/// Whether a media server's info lists the class that tells who speaks.
-pub(crate) fn has_speaker_detector(info: &Value) -> bool {
+/// Whether a media server's info lists a class of the module `salono`.
+pub(crate) fn has_class(info: &Value, class: &str) -> bool {
     let modules = info.get("modules").and_then(Value::as_array);
     modules.into_iter().flatten().any(|module| {
         let factories = module.get("factories").and_then(Value::as_array);
@@ -137,7 +137,7 @@ pub(crate) fn has_speaker_detector(info: &Value) -> bool {
             && factories
                 .into_iter()
                 .flatten()
-                .any(|class| class.as_str() == Some("SpeakerDetector"))
+                .any(|factory| factory.as_str() == Some(class))
     })
 }
 
@@ -152,6 +152,34 @@ pub(crate) fn set_loudest(detector: &str, loudest: u16) -> Request {
 pub(crate) fn set_level_interval(detector: &str, milliseconds: u32) -> Request {
     let interval = [("levelInterval", milliseconds.into())];
     invoke(detector, "setLevelInterval", interval)
+}
+
+/// Event of the adaptation of an endpoint.
+pub(crate) const LAYER_CHANGED: &str = "LayerChanged";
+
+pub(crate) fn create_video_adaptation(endpoint: &str) -> Request {
+    let mut params = Map::new();
+    params.insert("endpoint".into(), endpoint.into());
+    create("salono.VideoAdaptation", params)
+}
+
+pub(crate) fn set_preferred_height(adaptation: &str, height: u16) -> Request {
+    let height = [("preferredHeight", height.into())];
+    invoke(adaptation, "setPreferredHeight", height)
+}
+
+pub(crate) fn set_priority(adaptation: &str, priority: u8) -> Request {
+    invoke(adaptation, "setPriority", [("priority", priority.into())])
+}
+
+/// The quality in a `LayerChanged` event, if it is one.
+pub(crate) fn changed_layer(notification: &Notification) -> Option<VideoLayer> {
+    let number = |name: &str| notification.data.get(name).and_then(Value::as_u64);
+    Some(VideoLayer {
+        spatial: number("spatialLayer")?.try_into().ok()?,
+        temporal: number("temporalLayer")?.try_into().ok()?,
+        height: number("height").and_then(|height| height.try_into().ok()),
+    })
 }
 
 fn create(class: &str, params: Map<String, Value>) -> Request {

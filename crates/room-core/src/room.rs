@@ -1,4 +1,4 @@
-//! [`Room`]: its state, the way in, the way out, and a look inside.
+//! [`Room`]: its state, the way in, and the way out.
 //!
 //! Every request to the media server is noted in `replies` under its token until its reply comes. A
 //! reply that finds its operation gone (the participant left, the time was up) and brings an object
@@ -10,10 +10,12 @@ use std::time::Instant;
 use indexmap::IndexMap;
 use salono_kurento_model::wire::{Notification, Request};
 
+use crate::adaptation::AdaptationStep;
 use crate::command::{Command, Outcome, ParticipantId, Ticket, UserParticipant};
 use crate::config::RoomConfig;
 use crate::effect::{CloseReason, Effect, Reply, RoomEvent, Token};
 use crate::error::{RoomError, RoomErrorCode};
+use crate::facts::Facts;
 use crate::participant::{Operation, Participant, Running};
 use crate::request;
 use crate::speakers::Speakers;
@@ -34,6 +36,7 @@ pub struct Room {
     pub(crate) participants: IndexMap<ParticipantId, Participant>,
     /// Joins that wait for the pipeline, in order.
     pub(crate) joins: VecDeque<PendingJoin>,
+    pub(crate) facts: Facts,
     pub(crate) speakers: Speakers,
     /// Whose object it is, for events.
     pub(crate) objects: BTreeMap<String, ObjectRole>,
@@ -76,6 +79,8 @@ pub(crate) enum ObjectRole {
     Endpoint(ParticipantId, String),
     /// Tells who speaks.
     SpeakerDetector,
+    /// Tells which quality a participant gets of what the user of this name publishes.
+    Adaptation(ParticipantId, String),
 }
 
 /// What a reply is for.
@@ -86,6 +91,14 @@ pub(crate) enum AwaitedReply {
     ServerInfo,
     /// Id of the detector of speakers.
     Detector,
+    /// About the adaptation of a participant's subscription to the user of this name, which is the
+    /// one that this endpoint was made for.
+    Adaptation {
+        participant: ParticipantId,
+        remote: String,
+        endpoint: String,
+        step: AdaptationStep,
+    },
     Operation {
         participant: ParticipantId,
         serial: u64,
@@ -121,6 +134,7 @@ impl Room {
             pipeline: Pipeline::Absent,
             participants: IndexMap::new(),
             joins: VecDeque::new(),
+            facts: Facts::default(),
             speakers: Speakers::default(),
             objects: BTreeMap::new(),
             replies: BTreeMap::new(),
@@ -237,6 +251,10 @@ impl Room {
                 participant,
                 element,
             } => self.enqueue(ticket, &participant, Operation::RemoveElement { element }),
+            Command::SetVideoPreferences {
+                participant,
+                preferences,
+            } => self.enqueue(ticket, &participant, Operation::SetPreferences(preferences)),
         }
         self.run_ready(now);
     }
@@ -247,6 +265,12 @@ impl Room {
             Some(AwaitedReply::Pipeline) => self.pipeline_reply(token, reply),
             Some(AwaitedReply::ServerInfo) => self.server_info_reply(reply),
             Some(AwaitedReply::Detector) => self.detector_reply(reply),
+            Some(AwaitedReply::Adaptation {
+                participant,
+                remote,
+                endpoint,
+                step,
+            }) => self.adaptation_reply(&participant, &remote, &endpoint, step, reply),
             Some(AwaitedReply::Operation {
                 participant,
                 serial,
@@ -269,6 +293,10 @@ impl Room {
         };
         if matches!(role, ObjectRole::SpeakerDetector) {
             return self.heard(notification);
+        }
+        if let ObjectRole::Adaptation(receiver, remote) = role {
+            let (receiver, remote) = (receiver.clone(), remote.clone());
+            return self.layer_changed(receiver, remote, notification);
         }
         let event = match (role, notification.event.as_str()) {
             (ObjectRole::Endpoint(participant, endpoint), "IceCandidateFound") => {
@@ -344,71 +372,8 @@ impl Room {
     }
 }
 
-/// A look inside.
+/// Who is in.
 impl Room {
-    /// The room's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Whether the room is over.
-    pub fn is_closed(&self) -> bool {
-        self.closed
-    }
-
-    /// Whether replies are still to come. A closed room is not to be dropped before, as they may bring
-    /// a pipeline that is to be released.
-    pub fn awaits_replies(&self) -> bool {
-        !self.replies.is_empty()
-    }
-
-    /// Everybody in the room, oldest first.
-    pub fn participants(&self) -> Vec<UserParticipant> {
-        self.listed(|_| true)
-    }
-
-    /// Everybody who publishes.
-    pub fn publishers(&self) -> Vec<UserParticipant> {
-        self.listed(|participant| participant.publisher.streaming().is_some())
-    }
-
-    /// Everybody who is subscribed to somebody.
-    pub fn subscribers(&self) -> Vec<UserParticipant> {
-        self.listed(|participant| !participant.subscriptions.is_empty())
-    }
-
-    /// Whom a participant is subscribed to. Error: 102.
-    pub fn peer_publishers(&self, id: &ParticipantId) -> Result<Vec<UserParticipant>, RoomError> {
-        let subscriber = self.member(id)?;
-        Ok(self.listed(|peer| subscriber.subscriptions.contains_key(&peer.user)))
-    }
-
-    /// Who is subscribed to a participant. Errors: 102, 105 if it does not publish.
-    pub fn peer_subscribers(&self, id: &ParticipantId) -> Result<Vec<UserParticipant>, RoomError> {
-        let publisher = self.member(id)?;
-        if publisher.publisher.streaming().is_none() {
-            return Err(not_streaming(&publisher.user));
-        }
-        Ok(self.listed(|peer| peer.subscriptions.contains_key(&publisher.user)))
-    }
-
-    /// A participant as others see it. Error: 102.
-    pub fn participant(&self, id: &ParticipantId) -> Result<UserParticipant, RoomError> {
-        self.member(id).map(|participant| seen(id, participant))
-    }
-
-    /// The object id of the pipeline, for a participant of the room. Error: 102.
-    pub fn pipeline(&self, id: &ParticipantId) -> Result<String, RoomError> {
-        self.member(id)?;
-        match &self.pipeline {
-            Pipeline::Ready(pipeline) => Ok(pipeline.clone()),
-            Pipeline::Absent | Pipeline::Creating { .. } => Err(RoomError::new(
-                RoomErrorCode::MediaGeneric,
-                "the room has no pipeline",
-            )),
-        }
-    }
-
     pub(crate) fn member(&self, id: &ParticipantId) -> Result<&Participant, RoomError> {
         self.participants.get(id).ok_or_else(|| {
             RoomError::new(
@@ -432,14 +397,6 @@ impl Room {
                     format!("user '{user}' is not in room '{}'", self.name),
                 )
             })
-    }
-
-    fn listed(&self, keep: impl Fn(&Participant) -> bool) -> Vec<UserParticipant> {
-        self.participants
-            .iter()
-            .filter(|(_, participant)| keep(participant))
-            .map(|(id, participant)| seen(id, participant))
-            .collect()
     }
 }
 

@@ -1,9 +1,8 @@
 //! Who speaks: a detector in the room's pipeline, where the media server has such a thing.
 //!
-//! Salono's media server lists the class in `ServerManager.getInfo`; others do not, and then nobody
-//! hears of speakers and everybody is forwarded. The server is asked only once somebody wants to
-//! know or the room forwards only the loudest, so rooms without either make no request more than
-//! they would otherwise.
+//! Where it has none, nobody hears of speakers and everybody is forwarded. The server is asked only
+//! once somebody wants to know or the room forwards only the loudest, so rooms without either make no
+//! request more than they would otherwise.
 
 use salono_kurento_model::wire::Notification;
 use salono_kurento_model::{Map, Value};
@@ -35,7 +34,7 @@ enum Detector {
     /// Nobody needed one so far.
     #[default]
     Unused,
-    /// The media server was asked whether it has such a class, or for one.
+    /// The media server was asked for one.
     Asked,
     /// There is none to be had.
     Unavailable,
@@ -51,10 +50,17 @@ impl Room {
         let wanted =
             levels || self.config.loudest > 0 || listens(|member| member.listens.active_speaker);
         match &self.speakers.detector {
-            Detector::Unused if wanted && matches!(self.pipeline, Pipeline::Ready(_)) => {
-                self.speakers.detector = Detector::Asked;
-                self.request(request::server_info(), AwaitedReply::ServerInfo);
-            }
+            Detector::Unused if wanted => match (self.media_facts(), &self.pipeline) {
+                (Some(facts), Pipeline::Ready(pipeline)) if facts.speakers => {
+                    let create = request::create_speaker_detector(pipeline);
+                    self.speakers.detector = Detector::Asked;
+                    self.request(create, AwaitedReply::Detector);
+                }
+                (Some(_), Pipeline::Ready(_)) => {
+                    self.without_detector("the media server has no detector of speakers");
+                }
+                (Some(_) | None, _) => {}
+            },
             Detector::Ready(detector) if self.speakers.levels != levels => {
                 let interval = if levels { LEVEL_INTERVAL_MS } else { 0 };
                 let set = request::set_level_interval(detector, interval);
@@ -62,19 +68,6 @@ impl Room {
                 self.detached("setLevelInterval", set);
             }
             Detector::Unused | Detector::Asked | Detector::Unavailable | Detector::Ready(_) => {}
-        }
-    }
-
-    /// The media server said what it has.
-    pub(crate) fn server_info_reply(&mut self, reply: Reply) {
-        let Pipeline::Ready(pipeline) = &self.pipeline else {
-            return;
-        };
-        if reply.is_ok_and(|info| request::has_speaker_detector(&info)) {
-            let create = request::create_speaker_detector(pipeline);
-            self.request(create, AwaitedReply::Detector);
-        } else {
-            self.without_detector("the media server has no detector of speakers");
         }
     }
 

@@ -1,5 +1,6 @@
 //! The receiving side: endpoints that take what others publish, and candidates for both sides.
 
+use crate::adaptation::Adaptation;
 use crate::chain::{Links, MediaSet};
 use crate::command::{IceCandidate, MutedMediaType, Outcome, ParticipantId};
 use crate::error::{RoomError, RoomErrorCode};
@@ -88,6 +89,7 @@ impl Room {
         let subscription = Subscription {
             endpoint: endpoint.clone(),
             muted: MediaSet::NONE,
+            adaptation: Adaptation::default(),
         };
         participant
             .subscriptions
@@ -95,6 +97,7 @@ impl Room {
         if participant.web {
             self.start_ice(id, remote, &endpoint);
         }
+        self.attend_to_video(id, remote);
         Ok(Started::Finished(Outcome::Subscribed {
             answer: running.description.unwrap_or_default(),
         }))
@@ -112,7 +115,7 @@ impl Room {
             participant.early.shift_remove(remote);
         }
         if let Some(subscription) = participant.subscriptions.remove(remote) {
-            self.release(subscription.endpoint);
+            self.release_subscription(subscription);
         }
         Ok(Outcome::Done)
     }
@@ -152,7 +155,7 @@ impl Room {
 
     /// A publisher is gone: so are the subscriptions to it, and what was under way for them.
     pub(crate) fn drop_subscriptions_to(&mut self, user: &str) {
-        let mut endpoints = Vec::new();
+        let mut ended = Vec::new();
         let mut aborted = Vec::new();
         for (id, participant) in &mut self.participants {
             if participant.user == user {
@@ -160,15 +163,15 @@ impl Room {
             }
             participant.early.shift_remove(user);
             if let Some(subscription) = participant.subscriptions.remove(user) {
-                endpoints.push(subscription.endpoint);
+                ended.push(subscription);
             }
             let running = participant.running.as_ref();
             if running.is_some_and(|running| running.task.remote() == Some(user)) {
                 aborted.push(id.clone());
             }
         }
-        for endpoint in endpoints {
-            self.release(endpoint);
+        for subscription in ended {
+            self.release_subscription(subscription);
         }
         for id in aborted {
             self.abort_running(&id, not_streaming(user));

@@ -13,10 +13,12 @@ use salono_room_core::{
 const ALL: Listens = Listens {
     active_speaker: true,
     levels: true,
+    layers: false,
 };
 const NONE: Listens = Listens {
     active_speaker: false,
     levels: false,
+    layers: false,
 };
 
 /// A room on a media server that does everything at once.
@@ -169,6 +171,7 @@ impl Scene {
                 | RoomEvent::MediaElementError { .. }
                 | RoomEvent::PipelineError { .. }
                 | RoomEvent::AudioLevels { .. }
+                | RoomEvent::VideoLayerChanged { .. }
                 | RoomEvent::Closed { .. } => None,
             })
             .collect()

@@ -112,6 +112,24 @@ impl<'a> Params<'a> {
         }
     }
 
+    /// A list.
+    ///
+    /// # Errors
+    /// Absent, `null`, or anything but an array.
+    pub fn list(&self, name: &'static str) -> Result<&'a [Value], ParamsError> {
+        match self.present(name)? {
+            Value::Array(entries) => Ok(entries),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Object(_) => Err(ParamsError::WrongType {
+                name,
+                expected: "an array",
+            }),
+        }
+    }
+
     /// The raw member, if it is there.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&'a Value> {

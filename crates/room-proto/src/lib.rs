@@ -25,7 +25,7 @@ pub use notification::{AudioLevel, Notification, NotificationError};
 pub use reply::{Peer, PeersReply, SdpAnswerReply, StreamInfo};
 pub use request::{
     IceCandidate, JoinRoom, MAX_REPORTED_METHOD_CHARS, PublishVideo, ReceiveVideo, Request,
-    RequestError, SendMessage, SenderRef,
+    RequestError, SendMessage, SenderRef, VideoPreference,
 };
 
 /// The only stream id of version 1 of the protocol: each participant publishes at most one stream,

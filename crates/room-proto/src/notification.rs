@@ -75,6 +75,20 @@ pub enum Notification {
         /// The loudest first; empty once nobody is to be heard any more.
         levels: Vec<AudioLevel>,
     },
+    /// A stream comes in another quality from now on. To its receiver, if it asked for that when it
+    /// joined.
+    VideoLayerChanged {
+        /// Whose stream; `id` on the wire.
+        user: String,
+        /// Which of its streams.
+        stream: String,
+        /// Rank by picture size, 0 is the smallest.
+        spatial_layer: u8,
+        /// Rank by frame rate, 0 is the lowest.
+        temporal_layer: u8,
+        /// Lines of the picture, where known.
+        height: Option<u16>,
+    },
     /// The server closed the room. To everybody who was in it; nobody gets `participantLeft` then.
     RoomClosed {
         /// The room.
@@ -123,6 +137,7 @@ impl Notification {
             Self::MediaError { .. } => "mediaError",
             Self::ActiveSpeakerChanged { .. } => "activeSpeakerChanged",
             Self::AudioLevels { .. } => "audioLevels",
+            Self::VideoLayerChanged { .. } => "videoLayerChanged",
             Self::RoomClosed { .. } => "roomClosed",
             Self::Custom(_) => "custonNotification",
         }
@@ -172,6 +187,16 @@ impl Notification {
             "audioLevels" => Self::AudioLevels {
                 levels: list(&params, "levels", "an array of levels")?,
             },
+            "videoLayerChanged" => Self::VideoLayerChanged {
+                user: params.string("id")?,
+                stream: params.string("stream")?,
+                spatial_layer: number(&params, "spatialLayer")?,
+                temporal_layer: number(&params, "temporalLayer")?,
+                height: match params.value("height") {
+                    Some(_) => Some(number(&params, "height")?),
+                    None => None,
+                },
+            },
             "roomClosed" => Self::RoomClosed {
                 room: params.string("room")?,
             },
@@ -179,6 +204,14 @@ impl Notification {
             _unknown => return Err(NotificationError::UnknownMethod),
         })
     }
+}
+
+/// A whole number of limited size.
+fn number<T: TryFrom<i32>>(params: &Params<'_>, name: &'static str) -> Result<T, ParamsError> {
+    T::try_from(params.int(name)?).map_err(|_| ParamsError::WrongType {
+        name,
+        expected: "in range",
+    })
 }
 
 fn list<'de, T: Deserialize<'de>>(
@@ -234,6 +267,21 @@ impl Serialize for Notification {
                 }
             }
             Self::AudioLevels { levels } => map.serialize_entry("levels", levels)?,
+            Self::VideoLayerChanged {
+                user,
+                stream,
+                spatial_layer,
+                temporal_layer,
+                height,
+            } => {
+                map.serialize_entry("id", user)?;
+                map.serialize_entry("stream", stream)?;
+                map.serialize_entry("spatialLayer", spatial_layer)?;
+                map.serialize_entry("temporalLayer", temporal_layer)?;
+                if let Some(height) = height {
+                    map.serialize_entry("height", height)?;
+                }
+            }
             Self::RoomClosed { room } => map.serialize_entry("room", room)?,
             Self::Custom(members) => {
                 for (name, value) in members.iter().filter(|(_, value)| !value.is_null()) {
@@ -326,6 +374,28 @@ mod tests {
                 },
                 "audioLevels",
                 r#"{"levels":[{"id":"a","stream":"webcam","level":-30}]}"#,
+            ),
+            (
+                Notification::VideoLayerChanged {
+                    user: "a".into(),
+                    stream: "webcam".into(),
+                    spatial_layer: 1,
+                    temporal_layer: 2,
+                    height: Some(360),
+                },
+                "videoLayerChanged",
+                r#"{"id":"a","stream":"webcam","spatialLayer":1,"temporalLayer":2,"height":360}"#,
+            ),
+            (
+                Notification::VideoLayerChanged {
+                    user: "a".into(),
+                    stream: "webcam".into(),
+                    spatial_layer: 0,
+                    temporal_layer: 0,
+                    height: None,
+                },
+                "videoLayerChanged",
+                r#"{"id":"a","stream":"webcam","spatialLayer":0,"temporalLayer":0}"#,
             ),
             (
                 Notification::RoomClosed { room: "r".into() },

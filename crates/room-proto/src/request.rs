@@ -1,4 +1,4 @@
-//! The nine requests of a participant.
+//! The nine requests of a participant, and one that Kurento Room does not have.
 //!
 //! [`Request::parse`] reads parameters in the order in which the reference server reads them, so
 //! that a request with several faults is refused for the same one.
@@ -38,6 +38,9 @@ pub enum Request {
     SendMessage(SendMessage),
     /// `customRequest`: whatever the application agreed on with its clients.
     CustomRequest(Map<String, Value>),
+    /// `setVideoPreferences`: how large one shows the streams of others. Not one of Kurento Room's:
+    /// its server does not answer it.
+    SetVideoPreferences(Vec<VideoPreference>),
 }
 
 /// Parameters of `joinRoom`.
@@ -59,6 +62,9 @@ pub struct JoinRoom {
     /// Whether the participant wants `audioLevels`; false when left out. As `active_speaker`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub audio_levels: bool,
+    /// Whether the participant wants `videoLayerChanged`; false when left out. As `active_speaker`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub video_layers: bool,
 }
 
 /// Parameters of `publishVideo`.
@@ -108,6 +114,18 @@ pub struct SendMessage {
     pub message: String,
 }
 
+/// How a participant shows a stream of somebody else; one entry of `setVideoPreferences`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VideoPreference {
+    /// Whose stream.
+    pub sender: SenderRef,
+    /// Lines of the picture that are enough; 0, also when left out, for as many as there are.
+    pub height: u16,
+    /// Streams with greater numbers come first where not everything fits; 0 when left out.
+    pub priority: u8,
+}
+
 /// A stream named as `<user>_<stream>`.
 ///
 /// The split is at the *last* underscore: user names may hold underscores, stream ids do not. (The
@@ -151,6 +169,7 @@ impl Request {
                     data_channels: params.optional_bool("dataChannels")?.unwrap_or(false),
                     active_speaker: asks_for(&params, "activeSpeaker"),
                     audio_levels: asks_for(&params, "audioLevels"),
+                    video_layers: asks_for(&params, "videoLayers"),
                 }))
             }
             "leaveRoom" => Params::new(params)
@@ -194,6 +213,15 @@ impl Request {
                     message: params.string("message")?,
                 }))
             }
+            "setVideoPreferences" => {
+                let params = Params::new(params)?;
+                let entries = params.list("preferences")?.iter();
+                let entries =
+                    entries.map(|entry| VideoPreference::parse(Params::new(Some(entry))?));
+                entries
+                    .collect::<Result<_, _>>()
+                    .map(Self::SetVideoPreferences)
+            }
             "customRequest" => Ok(Self::CustomRequest(Params::new(params)?.to_map())),
             unknown => Err(RequestError::UnknownMethod(
                 unknown.chars().take(MAX_REPORTED_METHOD_CHARS).collect(),
@@ -214,6 +242,7 @@ impl Request {
             Self::OnIceCandidate(_) => "onIceCandidate",
             Self::SendMessage(_) => "sendMessage",
             Self::CustomRequest(_) => "customRequest",
+            Self::SetVideoPreferences(_) => "setVideoPreferences",
         }
     }
 
@@ -228,6 +257,7 @@ impl Request {
             Self::SendMessage(message) => serde_json::to_value(message),
             Self::UnsubscribeFromVideo(sender) => Ok(serde_json::json!({ "sender": sender })),
             Self::CustomRequest(members) => Ok(Value::Object(members.clone())),
+            Self::SetVideoPreferences(entries) => Ok(serde_json::json!({ "preferences": entries })),
             Self::LeaveRoom | Self::UnpublishVideo => Ok(Value::Object(Map::new())),
         };
         match value {
@@ -241,6 +271,25 @@ impl Request {
 /// A member that only our own clients send: whatever others put there, it is no fault of theirs.
 fn asks_for(params: &Params<'_>, name: &'static str) -> bool {
     params.optional_bool(name).ok().flatten().unwrap_or(false)
+}
+
+impl VideoPreference {
+    /// Numbers beyond what there can be count as the nearest that can.
+    fn parse(params: Params<'_>) -> Result<Self, RequestError> {
+        let number = |name: &'static str, most: i32| match params.value(name) {
+            None => Ok(0),
+            Some(_) => params.int(name).map(|number| number.clamp(0, most)),
+        };
+        Ok(Self {
+            sender: SenderRef::parse(&params.string("sender")?)?,
+            height: number("height", u16::MAX.into())?
+                .try_into()
+                .unwrap_or(u16::MAX),
+            priority: number("priority", u8::MAX.into())?
+                .try_into()
+                .unwrap_or(u8::MAX),
+        })
+    }
 }
 
 impl SenderRef {
@@ -286,7 +335,7 @@ mod tests {
 
     use super::{
         IceCandidate, JoinRoom, MAX_REPORTED_METHOD_CHARS, ParamsError, PublishVideo, ReceiveVideo,
-        Request, RequestError, SendMessage, SenderRef,
+        Request, RequestError, SendMessage, SenderRef, VideoPreference,
     };
 
     fn all() -> Vec<Request> {
@@ -301,6 +350,7 @@ mod tests {
                 data_channels: true,
                 active_speaker: true,
                 audio_levels: true,
+                video_layers: true,
             }),
             Request::LeaveRoom,
             Request::PublishVideo(PublishVideo {
@@ -312,7 +362,7 @@ mod tests {
                 sender: sender.clone(),
                 sdp_offer: "v=0".into(),
             }),
-            Request::UnsubscribeFromVideo(sender),
+            Request::UnsubscribeFromVideo(sender.clone()),
             Request::OnIceCandidate(IceCandidate {
                 endpoint_name: "ann".into(),
                 candidate: "candidate:1".into(),
@@ -325,6 +375,11 @@ mod tests {
                 message: "hi".into(),
             }),
             Request::CustomRequest(json!({ "hat": true }).as_object().cloned().unwrap()),
+            Request::SetVideoPreferences(vec![VideoPreference {
+                sender,
+                height: 180,
+                priority: 2,
+            }]),
         ]
     }
 
@@ -359,6 +414,32 @@ mod tests {
             Request::parse(method, Some(&params)).unwrap();
             assert!(Request::parse(method, None).is_err());
         }
+    }
+
+    #[test]
+    fn preferences_are_read_leniently_but_not_without_a_sender() {
+        let read = |preferences: serde_json::Value| {
+            let params = json!({ "preferences": preferences });
+            let request = Request::parse("setVideoPreferences", Some(&params))?;
+            let Request::SetVideoPreferences(entries) = request else {
+                panic!("{request:?}");
+            };
+            Ok(entries)
+        };
+        assert_eq!(read(json!([])), Ok(Vec::new()));
+        let numbers = |entry| read(json!([entry])).map(|read| (read[0].height, read[0].priority));
+        assert_eq!(numbers(json!({ "sender": "a_webcam" })), Ok((0, 0)));
+        let text = json!({ "sender": "a_webcam", "height": "360", "priority": 1.5 });
+        assert_eq!(numbers(text), Ok((360, 1)));
+        let far = json!({ "sender": "a_webcam", "height": 70_000, "priority": -1 });
+        assert_eq!(numbers(far), Ok((u16::MAX, 0)));
+        assert_eq!(numbers(json!({ "sender": "a" })), Err(RequestError::Sender));
+        let missing = ParamsError::Missing("sender");
+        assert_eq!(numbers(json!({ "height": 1 })), Err(missing.into()));
+        assert_eq!(numbers(json!(5)), Err(ParamsError::NotAnObject.into()));
+        let none = Request::parse("setVideoPreferences", None);
+        assert_eq!(none, Err(ParamsError::Missing("preferences").into()));
+        assert!(read(json!({})).is_err());
     }
 
     #[test]

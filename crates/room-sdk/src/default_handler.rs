@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use salono_kurento_model::{Map, Value};
-use salono_room_core::{IceCandidate, ParticipantId, RoomError, SpeakerLevel, UserParticipant};
+use salono_room_core::{
+    IceCandidate, ParticipantId, RoomError, SpeakerLevel, UserParticipant, VideoLayer,
+};
 
 use crate::handler::{
     Chat, NotificationRoomHandler, Published, RoomHandler, UserNotificationService,
@@ -127,6 +129,26 @@ impl RoomHandler for DefaultNotificationRoomHandler {
                 .send_notification(receiver, "audioLevels", params.clone());
         }
     }
+
+    fn on_video_layer_changed(
+        &self,
+        _: &str,
+        receiver: &ParticipantId,
+        remote: &str,
+        layer: VideoLayer,
+    ) {
+        let mut params = object([
+            ("id", remote.into()),
+            ("stream", STREAM_ID.into()),
+            ("spatialLayer", layer.spatial.into()),
+            ("temporalLayer", layer.temporal.into()),
+        ]);
+        if let Some(height) = layer.height {
+            params.insert("height".into(), height.into());
+        }
+        self.service
+            .send_notification(receiver, "videoLayerChanged", params);
+    }
 }
 
 impl NotificationRoomHandler for DefaultNotificationRoomHandler {
@@ -237,6 +259,17 @@ impl NotificationRoomHandler for DefaultNotificationRoomHandler {
     }
 
     fn on_recv_ice_candidate(&self, request: &ParticipantRequest, result: Result<(), &RoomError>) {
+        match result {
+            Ok(()) => self.respond_empty(request),
+            Err(error) => self.fail(request, error),
+        }
+    }
+
+    fn on_set_video_preferences(
+        &self,
+        request: &ParticipantRequest,
+        result: Result<(), &RoomError>,
+    ) {
         match result {
             Ok(()) => self.respond_empty(request),
             Err(error) => self.fail(request, error),

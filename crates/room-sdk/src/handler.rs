@@ -5,7 +5,9 @@
 //! plain functions. They must not block; one that needs to wait hands its work to a queue or a task.
 
 use salono_kurento_model::{Map, Value};
-use salono_room_core::{IceCandidate, ParticipantId, RoomError, SpeakerLevel, UserParticipant};
+use salono_room_core::{
+    IceCandidate, ParticipantId, RoomError, SpeakerLevel, UserParticipant, VideoLayer,
+};
 
 use crate::request::ParticipantRequest;
 
@@ -47,6 +49,18 @@ pub trait RoomHandler: Send + Sync + 'static {
     /// any. `receivers` asked to be told ([`Listens::levels`](crate::Listens::levels)).
     fn on_audio_levels(&self, room: &str, receivers: &[ParticipantId], levels: &[SpeakerLevel]) {
         let _ = (room, receivers, levels);
+    }
+
+    /// `receiver` gets another quality of what user `remote` publishes, or the first one; it asked to
+    /// be told ([`Listens::layers`](crate::Listens::layers)).
+    fn on_video_layer_changed(
+        &self,
+        room: &str,
+        receiver: &ParticipantId,
+        remote: &str,
+        layer: VideoLayer,
+    ) {
+        let _ = (room, receiver, remote, layer);
     }
 
     /// Applies the state of a room-wide filter to one participant.
@@ -116,6 +130,13 @@ pub trait NotificationRoomHandler: RoomHandler {
 
     /// A candidate of a client was taken.
     fn on_recv_ice_candidate(&self, request: &ParticipantRequest, result: Result<(), &RoomError>);
+
+    /// What a client said of how it shows others was taken.
+    fn on_set_video_preferences(
+        &self,
+        request: &ParticipantRequest,
+        result: Result<(), &RoomError>,
+    );
 
     /// A chat message is to be sent to everybody in the room.
     fn on_send_message(&self, request: &ParticipantRequest, message: Result<Chat<'_>, &RoomError>);

@@ -18,8 +18,9 @@
 //! - Candidates of the media server may come before the answer to the offer; after a participant left
 //!   nothing of it comes any more.
 //! - Everything that was created on the media server is released, whatever fails or races.
-//! - Who asks for it with [`Listens`] hears who speaks and how loud everybody is, on media servers that
-//!   can tell; others are asked for nothing that they do not have.
+//! - Who asks for it with [`Listens`] hears who speaks, how loud everybody is and which quality of each
+//!   picture it gets, on media servers that can tell; others are asked for nothing that they do not
+//!   have. The same holds for how large a participant shows others ([`VideoPreference`]).
 //! - A media server that does not answer fails an operation after 30 s; one that is gone closes its
 //!   rooms, and everybody in them is told.
 //!
@@ -44,6 +45,7 @@ pub use provider::{FixedKurento, KurentoClientProvider, KurentoClientSessionInfo
 pub use request::{Join, ParticipantRequest, Publish};
 pub use salono_room_core::{
     Bandwidth, IceCandidate, Limits, Listens, Loopback, MediaType, MutedMediaType, ParticipantId,
-    RoomConfig, RoomError, RoomErrorCode, SdpType, SpeakerLevel, UserParticipant,
+    RoomConfig, RoomError, RoomErrorCode, SdpType, SpeakerLevel, UserParticipant, VideoLayer,
+    VideoPreference,
 };
 pub use shared::ManagerConfig;

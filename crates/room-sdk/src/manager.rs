@@ -1,11 +1,19 @@
-//! [`RoomManager`]: all rooms of a program, with one method per thing that can be done in them.
+//! [`RoomManager`]: all rooms of a program: coming and going, opening and closing, and the way to the
+//! room of a participant.
+//!
+//! | module | role |
+//! | --- | --- |
+//! | `media` | what participants publish and receive |
+//! | `queries` | who is where |
+
+mod media;
+mod queries;
 
 use std::sync::Arc;
 
 use salono_kurento_client::Client;
 use salono_room_core::{
-    Command, IceCandidate, MediaType, MutedMediaType, Outcome, ParticipantId, Room, RoomError,
-    RoomErrorCode, UserParticipant,
+    Command, Outcome, ParticipantId, Room, RoomError, RoomErrorCode, UserParticipant,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -13,7 +21,7 @@ use crate::directory::RoomAddress;
 use crate::handler::RoomHandler;
 use crate::message::{Completion, JoinOrder, Message, room_ended, unexpected_outcome};
 use crate::provider::{KurentoClientProvider, KurentoClientSessionInfo};
-use crate::request::{Join, Publish, publish_command};
+use crate::request::Join;
 use crate::shared::{ManagerConfig, Shared};
 
 /// A room's pipeline and the connection on which it can be used.
@@ -82,177 +90,6 @@ impl RoomManager {
         Ok(remaining)
     }
 
-    /// Publishes; returns the media server's answer, or after a generated offer that offer as it came out.
-    ///
-    /// Errors: 102, 302 session description refused or publishing already, 303, 304, 305.
-    pub async fn publish_media(
-        &self,
-        participant: &ParticipantId,
-        publish: Publish,
-    ) -> Result<String, RoomError> {
-        let command = publish_command(participant, publish);
-        let Outcome::Published { answer, .. } = self.run(participant, command).await? else {
-            return Err(unexpected_outcome());
-        };
-        Ok(answer)
-    }
-
-    /// Makes the participant's publisher endpoint offer; [`publish_media`](Self::publish_media) with
-    /// the participant's answer must follow. Errors as there.
-    pub async fn generate_publish_offer(
-        &self,
-        participant: &ParticipantId,
-    ) -> Result<String, RoomError> {
-        let command = Command::GeneratePublishOffer {
-            participant: participant.clone(),
-        };
-        let Outcome::OfferGenerated { offer } = self.run(participant, command).await? else {
-            return Err(unexpected_outcome());
-        };
-        Ok(offer)
-    }
-
-    /// Stops publishing; every subscription to the participant ends. Errors: 102, 105 not publishing.
-    pub async fn unpublish_media(&self, participant: &ParticipantId) -> Result<(), RoomError> {
-        let command = Command::Unpublish {
-            participant: participant.clone(),
-        };
-        self.run(participant, command).await.map(drop)
-    }
-
-    /// Receives what user `remote` publishes; returns the media server's answer to `offer`.
-    ///
-    /// Errors: 102, 105 not publishing or oneself, 302 offer refused or subscribed already, 303.
-    pub async fn subscribe(
-        &self,
-        participant: &ParticipantId,
-        remote: &str,
-        offer: impl Into<String>,
-    ) -> Result<String, RoomError> {
-        let command = Command::Subscribe {
-            participant: participant.clone(),
-            remote: remote.to_owned(),
-            offer: offer.into(),
-        };
-        let Outcome::Subscribed { answer } = self.run(participant, command).await? else {
-            return Err(unexpected_outcome());
-        };
-        Ok(answer)
-    }
-
-    /// Stops receiving from user `remote`; not being subscribed is fine. Errors: 102.
-    pub async fn unsubscribe(
-        &self,
-        participant: &ParticipantId,
-        remote: &str,
-    ) -> Result<(), RoomError> {
-        let command = Command::Unsubscribe {
-            participant: participant.clone(),
-            remote: remote.to_owned(),
-        };
-        self.run(participant, command).await.map(drop)
-    }
-
-    /// Hands over a candidate of the participant: for its publisher endpoint if `endpoint_name` is its
-    /// own name, else for its subscription to that user. Candidates may come before the endpoint exists.
-    /// Errors: 102, 306 not a WebRTC participant.
-    pub async fn on_ice_candidate(
-        &self,
-        participant: &ParticipantId,
-        endpoint_name: &str,
-        candidate: IceCandidate,
-    ) -> Result<(), RoomError> {
-        let command = Command::AddIceCandidate {
-            participant: participant.clone(),
-            endpoint: endpoint_name.to_owned(),
-            candidate,
-        };
-        self.run(participant, command).await.map(drop)
-    }
-
-    /// Puts an element of the room's [`pipeline`](Self::pipeline) at the end of what the participant
-    /// publishes, or will publish; the room owns it from then on. With `media` only that kind passes it.
-    /// Errors: 102, 303, 304 no id, in the chain already, or too many.
-    pub async fn add_media_element(
-        &self,
-        participant: &ParticipantId,
-        element: impl Into<String>,
-        media: Option<MediaType>,
-    ) -> Result<(), RoomError> {
-        let command = Command::AddMediaElement {
-            participant: participant.clone(),
-            element: element.into(),
-            media,
-        };
-        self.run(participant, command).await.map(drop)
-    }
-
-    /// Takes an element out of the chain and releases it. Errors: 102, 303 not in the chain.
-    pub async fn remove_media_element(
-        &self,
-        participant: &ParticipantId,
-        element: impl Into<String>,
-    ) -> Result<(), RoomError> {
-        let command = Command::RemoveMediaElement {
-            participant: participant.clone(),
-            element: element.into(),
-        };
-        self.run(participant, command).await.map(drop)
-    }
-
-    /// Silences what the participant publishes, for everybody. Errors: 102, 105, 307.
-    pub async fn mute_published_media(
-        &self,
-        participant: &ParticipantId,
-        media: MutedMediaType,
-    ) -> Result<(), RoomError> {
-        let command = Command::MutePublished {
-            participant: participant.clone(),
-            media,
-        };
-        self.run(participant, command).await.map(drop)
-    }
-
-    /// Ends every mute of what the participant publishes. Errors: 102, 105, 307.
-    pub async fn unmute_published_media(
-        &self,
-        participant: &ParticipantId,
-    ) -> Result<(), RoomError> {
-        let command = Command::UnmutePublished {
-            participant: participant.clone(),
-        };
-        self.run(participant, command).await.map(drop)
-    }
-
-    /// Silences the participant's subscription to user `remote`; not being subscribed is fine.
-    /// Errors: 102, 105 `remote` does not publish, 307.
-    pub async fn mute_subscribed_media(
-        &self,
-        participant: &ParticipantId,
-        remote: &str,
-        media: MutedMediaType,
-    ) -> Result<(), RoomError> {
-        let command = Command::MuteSubscribed {
-            participant: participant.clone(),
-            remote: remote.to_owned(),
-            media,
-        };
-        self.run(participant, command).await.map(drop)
-    }
-
-    /// Ends every mute of the participant's subscription to user `remote`. Errors: 102, 105, 307.
-    pub async fn unmute_subscribed_media(
-        &self,
-        participant: &ParticipantId,
-        remote: &str,
-    ) -> Result<(), RoomError> {
-        let command = Command::UnmuteSubscribed {
-            participant: participant.clone(),
-            remote: remote.to_owned(),
-        };
-        self.run(participant, command).await.map(drop)
-    }
-
     /// Creates a room that waits for its first participant; one that exists is left as it is.
     ///
     /// The pipeline is made at the first join. Errors: 203, 204, and what the provider says.
@@ -289,107 +126,6 @@ impl RoomManager {
                 tracing::debug!(room = name, %error, "room was closed by somebody else");
             }
         }
-    }
-
-    /// Whether [`close`](Self::close) was called.
-    pub fn is_closed(&self) -> bool {
-        self.shared.directory().is_shut()
-    }
-
-    /// Names of all rooms, sorted.
-    pub fn rooms(&self) -> Vec<String> {
-        self.shared.directory().names()
-    }
-
-    /// How many rooms there are.
-    pub fn room_count(&self) -> usize {
-        self.shared.directory().len()
-    }
-
-    /// How many participants there are in all rooms, those on their way in included.
-    pub fn participant_count(&self) -> usize {
-        self.shared.directory().member_count()
-    }
-
-    /// Who is in a room. Errors: 202.
-    pub async fn participants(&self, room: &str) -> Result<Vec<UserParticipant>, RoomError> {
-        self.ask_room(room, |room| Ok(room.participants())).await
-    }
-
-    /// Who publishes in a room. Errors: 202.
-    pub async fn publishers(&self, room: &str) -> Result<Vec<UserParticipant>, RoomError> {
-        self.ask_room(room, |room| Ok(room.publishers())).await
-    }
-
-    /// Who in a room is subscribed to somebody. Errors: 202.
-    pub async fn subscribers(&self, room: &str) -> Result<Vec<UserParticipant>, RoomError> {
-        self.ask_room(room, |room| Ok(room.subscribers())).await
-    }
-
-    /// Whom a participant is subscribed to. Errors: 102.
-    pub async fn peer_publishers(
-        &self,
-        participant: &ParticipantId,
-    ) -> Result<Vec<UserParticipant>, RoomError> {
-        let id = participant.clone();
-        self.ask(participant, move |room| room.peer_publishers(&id))
-            .await
-    }
-
-    /// Who is subscribed to a participant. Errors: 102, 105 not publishing.
-    pub async fn peer_subscribers(
-        &self,
-        participant: &ParticipantId,
-    ) -> Result<Vec<UserParticipant>, RoomError> {
-        let id = participant.clone();
-        self.ask(participant, move |room| room.peer_subscribers(&id))
-            .await
-    }
-
-    /// Whether a participant publishes. Errors: 102.
-    pub async fn is_publisher_streaming(
-        &self,
-        participant: &ParticipantId,
-    ) -> Result<bool, RoomError> {
-        self.participant_info(participant)
-            .await
-            .map(|info| info.streaming)
-    }
-
-    /// The pipeline of a participant's room. Errors: 102.
-    pub async fn pipeline(&self, participant: &ParticipantId) -> Result<Pipeline, RoomError> {
-        let address = self.address_of(participant)?;
-        let (reply, answer) = oneshot::channel();
-        let message = Message::Pipeline {
-            participant: participant.clone(),
-            reply,
-        };
-        if address.sender.send(message).await.is_err() {
-            return Err(room_ended());
-        }
-        answer.await.unwrap_or_else(|_| Err(room_ended()))
-    }
-
-    /// Name of the room that a participant is in. Errors: 102.
-    pub fn room_name(&self, participant: &ParticipantId) -> Result<String, RoomError> {
-        self.address_of(participant).map(|address| address.name)
-    }
-
-    /// The name that a participant has in its room. Errors: 102.
-    pub async fn participant_name(&self, participant: &ParticipantId) -> Result<String, RoomError> {
-        self.participant_info(participant)
-            .await
-            .map(|info| info.user_name)
-    }
-
-    /// A participant as others see it. Errors: 102.
-    pub async fn participant_info(
-        &self,
-        participant: &ParticipantId,
-    ) -> Result<UserParticipant, RoomError> {
-        let id = participant.clone();
-        self.ask(participant, move |room| room.participant(&id))
-            .await
     }
 
     /// Moves a room-wide filter to its next state and applies it to everybody in the room, and to
@@ -484,14 +220,6 @@ impl RoomManager {
         F: FnOnce(&Room) -> Result<T, RoomError> + Send + 'static,
     {
         ask_at(self.address_of(participant)?, question).await
-    }
-
-    async fn ask_room<T, F>(&self, room: &str, question: F) -> Result<T, RoomError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Room) -> Result<T, RoomError> + Send + 'static,
-    {
-        ask_at(self.address_of_room(room)?, question).await
     }
 
     async fn run(

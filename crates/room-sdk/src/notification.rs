@@ -1,22 +1,29 @@
 //! [`NotificationRoomManager`]: requests of clients in, callbacks to a handler out.
+//!
+//! | module | role |
+//! | --- | --- |
+//! | `bridge` | what nobody asked for goes to the same handler |
+//! | `delegated` | what needs no handler |
+
+mod bridge;
+mod delegated;
 
 use std::sync::Arc;
 
 use salono_room_core::{
-    Command, IceCandidate, MediaType, MutedMediaType, Outcome, ParticipantId, RoomError,
-    RoomErrorCode, SpeakerLevel, UserParticipant,
+    Command, IceCandidate, Outcome, ParticipantId, RoomError, RoomErrorCode, UserParticipant,
+    VideoPreference,
 };
 use tokio::sync::oneshot;
 
 use crate::default_handler::DefaultNotificationRoomHandler;
-use crate::handler::{
-    Chat, NotificationRoomHandler, Published, RoomHandler, UserNotificationService,
-};
-use crate::manager::{Pipeline, RoomManager};
+use crate::handler::{Chat, NotificationRoomHandler, Published, UserNotificationService};
+use crate::manager::RoomManager;
 use crate::message::{Completion, room_ended, unexpected_outcome};
 use crate::provider::{KurentoClientProvider, KurentoClientSessionInfo};
 use crate::request::{Join, ParticipantRequest, Publish, publish_command};
 use crate::shared::ManagerConfig;
+use bridge::Bridge;
 
 /// A [`RoomManager`] for servers: results and errors of client requests go to a
 /// [`NotificationRoomHandler`], which answers the client and tells the others.
@@ -189,6 +196,23 @@ impl NotificationRoomManager {
         .await;
     }
 
+    /// Takes in how the participant shows what others publish, as
+    /// [`RoomManager::set_video_preferences`].
+    pub async fn set_video_preferences(
+        &self,
+        request: &ParticipantRequest,
+        preferences: Vec<(String, VideoPreference)>,
+    ) {
+        let command = Command::SetVideoPreferences {
+            participant: request.participant_id.clone(),
+            preferences,
+        };
+        self.run(request, command, |handler, request, result| {
+            handler.on_set_video_preferences(request, result.as_ref().map(drop));
+        })
+        .await;
+    }
+
     /// Sends a chat message to everybody in the room. `user` and `room` must be the sender's own:
     /// 102 and 202 otherwise.
     pub async fn send_message(
@@ -282,131 +306,6 @@ impl NotificationRoomManager {
         }
     }
 
-    /// As [`RoomManager::close`]: no participant is told.
-    pub async fn close(&self) {
-        self.rooms.close().await;
-    }
-
-    /// As [`RoomManager::rooms`].
-    pub fn rooms(&self) -> Vec<String> {
-        self.rooms.rooms()
-    }
-
-    /// As [`RoomManager::participants`].
-    pub async fn participants(&self, room: &str) -> Result<Vec<UserParticipant>, RoomError> {
-        self.rooms.participants(room).await
-    }
-
-    /// As [`RoomManager::publishers`].
-    pub async fn publishers(&self, room: &str) -> Result<Vec<UserParticipant>, RoomError> {
-        self.rooms.publishers(room).await
-    }
-
-    /// As [`RoomManager::subscribers`].
-    pub async fn subscribers(&self, room: &str) -> Result<Vec<UserParticipant>, RoomError> {
-        self.rooms.subscribers(room).await
-    }
-
-    /// As [`RoomManager::peer_publishers`].
-    pub async fn peer_publishers(
-        &self,
-        participant: &ParticipantId,
-    ) -> Result<Vec<UserParticipant>, RoomError> {
-        self.rooms.peer_publishers(participant).await
-    }
-
-    /// As [`RoomManager::peer_subscribers`].
-    pub async fn peer_subscribers(
-        &self,
-        participant: &ParticipantId,
-    ) -> Result<Vec<UserParticipant>, RoomError> {
-        self.rooms.peer_subscribers(participant).await
-    }
-
-    /// As [`RoomManager::create_room`].
-    pub async fn create_room(&self, session: KurentoClientSessionInfo) -> Result<(), RoomError> {
-        self.rooms.create_room(session).await
-    }
-
-    /// As [`RoomManager::pipeline`].
-    pub async fn pipeline(&self, participant: &ParticipantId) -> Result<Pipeline, RoomError> {
-        self.rooms.pipeline(participant).await
-    }
-
-    /// As [`RoomManager::generate_publish_offer`].
-    pub async fn generate_publish_offer(
-        &self,
-        participant: &ParticipantId,
-    ) -> Result<String, RoomError> {
-        self.rooms.generate_publish_offer(participant).await
-    }
-
-    /// As [`RoomManager::add_media_element`].
-    pub async fn add_media_element(
-        &self,
-        participant: &ParticipantId,
-        element: impl Into<String>,
-        media: Option<MediaType>,
-    ) -> Result<(), RoomError> {
-        self.rooms
-            .add_media_element(participant, element, media)
-            .await
-    }
-
-    /// As [`RoomManager::remove_media_element`].
-    pub async fn remove_media_element(
-        &self,
-        participant: &ParticipantId,
-        element: impl Into<String>,
-    ) -> Result<(), RoomError> {
-        self.rooms.remove_media_element(participant, element).await
-    }
-
-    /// As [`RoomManager::mute_published_media`].
-    pub async fn mute_published_media(
-        &self,
-        participant: &ParticipantId,
-        media: MutedMediaType,
-    ) -> Result<(), RoomError> {
-        self.rooms.mute_published_media(participant, media).await
-    }
-
-    /// As [`RoomManager::unmute_published_media`].
-    pub async fn unmute_published_media(
-        &self,
-        participant: &ParticipantId,
-    ) -> Result<(), RoomError> {
-        self.rooms.unmute_published_media(participant).await
-    }
-
-    /// As [`RoomManager::mute_subscribed_media`].
-    pub async fn mute_subscribed_media(
-        &self,
-        participant: &ParticipantId,
-        remote: &str,
-        media: MutedMediaType,
-    ) -> Result<(), RoomError> {
-        self.rooms
-            .mute_subscribed_media(participant, remote, media)
-            .await
-    }
-
-    /// As [`RoomManager::unmute_subscribed_media`].
-    pub async fn unmute_subscribed_media(
-        &self,
-        participant: &ParticipantId,
-        remote: &str,
-    ) -> Result<(), RoomError> {
-        self.rooms
-            .unmute_subscribed_media(participant, remote)
-            .await
-    }
-
-    /// As [`RoomManager::update_filter`].
-    pub async fn update_filter(&self, room: &str, filter_id: &str) -> Result<(), RoomError> {
-        self.rooms.update_filter(room, filter_id).await
-    }
-
     async fn run(
         &self,
         request: &ParticipantRequest,
@@ -467,61 +366,4 @@ fn check_sender(
         ));
     }
     Ok(())
-}
-
-/// Passes a room manager's events on; a lost room is a closed room for those who were in it.
-struct Bridge(Arc<dyn NotificationRoomHandler>);
-
-impl RoomHandler for Bridge {
-    fn on_ice_candidate(
-        &self,
-        room: &str,
-        participant: &ParticipantId,
-        endpoint_name: &str,
-        candidate: &IceCandidate,
-    ) {
-        self.0
-            .on_ice_candidate(room, participant, endpoint_name, candidate);
-    }
-
-    fn on_media_element_error(&self, room: &str, participant: &ParticipantId, description: &str) {
-        self.0
-            .on_media_element_error(room, participant, description);
-    }
-
-    fn on_pipeline_error(&self, room: &str, participants: &[ParticipantId], description: &str) {
-        self.0.on_pipeline_error(room, participants, description);
-    }
-
-    fn on_active_speaker_changed(
-        &self,
-        room: &str,
-        receivers: &[ParticipantId],
-        speaker: Option<&UserParticipant>,
-    ) {
-        self.0.on_active_speaker_changed(room, receivers, speaker);
-    }
-
-    fn on_audio_levels(&self, room: &str, receivers: &[ParticipantId], levels: &[SpeakerLevel]) {
-        self.0.on_audio_levels(room, receivers, levels);
-    }
-
-    fn on_room_lost(&self, room: &str, members: &[UserParticipant]) {
-        self.0.on_room_lost(room, members);
-        self.0.on_room_closed(room, members);
-    }
-
-    fn update_filter(
-        &self,
-        room: &str,
-        participant: &UserParticipant,
-        filter_id: &str,
-        state: &str,
-    ) {
-        self.0.update_filter(room, participant, filter_id, state);
-    }
-
-    fn next_filter_state(&self, filter_id: &str, state: Option<&str>) -> Option<String> {
-        self.0.next_filter_state(filter_id, state)
-    }
 }

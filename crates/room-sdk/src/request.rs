@@ -32,7 +32,7 @@ pub struct Join {
     pub data_channels: bool,
     /// WebRTC if true, plain RTP otherwise.
     pub web: bool,
-    /// What the participant wants to hear of those who speak.
+    /// What the participant wants to be told beside what everybody is.
     pub listens: Listens,
 }
 

@@ -272,6 +272,7 @@ impl Running {
                     | Command::UnmuteSubscribed { .. }
                     | Command::AddMediaElement { .. }
                     | Command::RemoveMediaElement { .. }
+                    | Command::SetVideoPreferences { .. }
                     | Command::Close => Waiting::Other(completion),
                 };
                 self.start(command, waiting);
@@ -448,6 +449,11 @@ impl Running {
             RoomEvent::AudioLevels { receivers, levels } => {
                 handler.on_audio_levels(room, &receivers, &levels);
             }
+            RoomEvent::VideoLayerChanged {
+                receiver,
+                remote,
+                layer,
+            } => handler.on_video_layer_changed(room, &receiver, &remote, layer),
             RoomEvent::Closed { reason, members } => {
                 self.shared.directory().close(self.address.key);
                 match reason {

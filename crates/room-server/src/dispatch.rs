@@ -5,7 +5,9 @@ use std::sync::Arc;
 use salono_jsonrpc::room::envelope::Failure;
 use salono_jsonrpc::room::{RequestId, SessionId};
 use salono_room_proto::{ErrorCode, Request};
-use salono_room_sdk::{IceCandidate, Join, Listens, ParticipantId, ParticipantRequest, Publish};
+use salono_room_sdk::{
+    IceCandidate, Join, Listens, ParticipantId, ParticipantRequest, Publish, VideoPreference,
+};
 use serde_json::{Map, Value};
 
 use crate::exchange::Job;
@@ -90,6 +92,7 @@ impl Running {
                     listens: Listens {
                         active_speaker: join.active_speaker,
                         levels: join.audio_levels,
+                        layers: join.video_layers,
                     },
                 };
                 manager.join_room(&asked, join).await;
@@ -133,6 +136,17 @@ impl Running {
                         &chat.room_message,
                     )
                     .await;
+            }
+            Request::SetVideoPreferences(entries) => {
+                let preferences = entries.into_iter().map(|entry| {
+                    let preference = VideoPreference {
+                        height: entry.height,
+                        priority: entry.priority,
+                    };
+                    (entry.sender.user, preference)
+                });
+                let preferences = preferences.collect();
+                manager.set_video_preferences(&asked, preferences).await;
             }
             Request::CustomRequest(_) => {
                 let failure = Failure::rejected(

@@ -16,7 +16,7 @@ pub struct RoomServerMetrics {
     pub sockets: u64,
     /// Sessions, those included whose client is away.
     pub sessions: u64,
-    /// Requests since the start, by method: the nine room methods, `builtin` for ping, connect and
+    /// Requests since the start, by method: the room methods, `builtin` for ping, connect and
     /// closeSession, `unknown` for everything else.
     pub requests: BTreeMap<&'static str, u64>,
     /// Error replies since the start.
@@ -43,7 +43,7 @@ pub(crate) struct Counters {
 
 const UNKNOWN: &str = "unknown";
 
-const METHODS: [&str; 10] = [
+const METHODS: [&str; 11] = [
     "joinRoom",
     "leaveRoom",
     "publishVideo",
@@ -53,6 +53,7 @@ const METHODS: [&str; 10] = [
     "onIceCandidate",
     "sendMessage",
     "customRequest",
+    "setVideoPreferences",
     UNKNOWN,
 ];
 

@@ -17,6 +17,9 @@ pub struct Policy {
     pub max_sdp_bytes: usize,
     /// Longest ICE candidate or `mid`, in bytes; a longer one fails with code 999. Default 2048.
     pub max_candidate_bytes: usize,
+    /// Most streams in one request that says how they are shown; more fail with code 999.
+    /// Default 1000.
+    pub max_preferences: usize,
 }
 
 impl Default for Policy {
@@ -26,6 +29,7 @@ impl Default for Policy {
             max_message_chars: 8192,
             max_sdp_bytes: 256 << 10,
             max_candidate_bytes: 2048,
+            max_preferences: 1000,
         }
     }
 }
@@ -73,6 +77,15 @@ impl Policy {
                 }
                 Ok(())
             }
+            Request::SetVideoPreferences(entries) if entries.len() > self.max_preferences => {
+                Err(Violation {
+                    code: ErrorCode::Generic,
+                    message: format!("more than {} preferences", self.max_preferences),
+                })
+            }
+            Request::SetVideoPreferences(entries) => entries
+                .iter()
+                .try_for_each(|entry| self.name("sender", &entry.sender.user)),
             Request::LeaveRoom | Request::UnpublishVideo | Request::CustomRequest(_) => Ok(()),
         }
     }

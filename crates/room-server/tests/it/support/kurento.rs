@@ -15,6 +15,10 @@ pub(crate) struct FakeKurento {
     script: mpsc::Sender<Script>,
     objects: watch::Receiver<usize>,
     waiting: watch::Receiver<usize>,
+    /// How viewers want video, as they said.
+    wishes: watch::Receiver<Vec<String>>,
+    /// How many of them the test has seen.
+    wishes_seen: usize,
 }
 
 #[derive(Debug)]
@@ -36,6 +40,7 @@ impl FakeKurento {
         let (script, orders) = mpsc::channel(64);
         let (object_count, objects) = watch::channel(0);
         let (waiting_count, waiting) = watch::channel(0);
+        let (wishes_made, wishes) = watch::channel(Vec::new());
         let (client, driver) = Client::from_channel(to_server, from_server);
         tokio::spawn(driver.run());
         let state = State {
@@ -49,18 +54,21 @@ impl FakeKurento {
             waiting: Vec::new(),
             candidates: false,
             speakers: false,
+            wishes: wishes_made,
         };
         tokio::spawn(state.run(requests, orders));
         let fake = Self {
             script,
             objects,
             waiting,
+            wishes,
+            wishes_seen: 0,
         };
         (fake, client)
     }
 
     /// `hold OP`, `release OP`, `fail OP` (each operation or class), `candidates`, `speakers`, `vanish`,
-    /// `waiting N`, `objects N`, `raise CLASS#N EVENT {data}`.
+    /// `waiting N`, `objects N`, `wish OBJECT PROPERTY VALUE` (the next one is this), `raise CLASS#N EVENT {data}`.
     pub(crate) async fn order(&mut self, line: &str) {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let order = match verb {
@@ -79,6 +87,13 @@ impl FakeKurento {
             "objects" => {
                 let wanted: usize = rest.parse().unwrap();
                 self.objects.wait_for(|n| *n == wanted).await.unwrap();
+                return;
+            }
+            "wish" => {
+                let seen = self.wishes_seen;
+                let made = self.wishes.wait_for(|made| made.len() > seen).await;
+                assert_eq!(made.unwrap()[seen], rest);
+                self.wishes_seen += 1;
                 return;
             }
             "waiting" => {
@@ -104,8 +119,9 @@ struct State {
     failing: BTreeSet<String>,
     waiting: Vec<ClientMessage>,
     candidates: bool,
-    /// It has a detector of speakers, and says so.
+    /// It has the module `salono`, and says so.
     speakers: bool,
+    wishes: watch::Sender<Vec<String>>,
 }
 
 impl State {
@@ -167,7 +183,7 @@ impl State {
                 let id = format!("{class}#{number}");
                 let parent = params
                     .as_ref()
-                    .and_then(|params| params.get("mediaPipeline"))
+                    .and_then(|params| params.get("mediaPipeline").or(params.get("endpoint")))
                     .and_then(Value::as_str)
                     .map(str::to_owned);
                 self.objects.insert(id.clone(), parent);
@@ -189,7 +205,8 @@ impl State {
                     Value::Null
                 }
                 "getInfo" => {
-                    let salono = json!({ "name": "salono", "factories": ["SpeakerDetector"] });
+                    let classes = ["SpeakerDetector", "VideoAdaptation"];
+                    let salono = json!({ "name": "salono", "factories": classes });
                     let core = json!({ "name": "core", "factories": ["MediaPipeline"] });
                     let modules = if self.speakers {
                         vec![core, salono]
@@ -197,6 +214,13 @@ impl State {
                         vec![core]
                     };
                     json!({ "modules": modules })
+                }
+                "setPreferredHeight" | "setPriority" => {
+                    for (name, value) in params.as_ref().and_then(Value::as_object).unwrap() {
+                        let wish = format!("{object} {name} {value}");
+                        self.wishes.send_modify(|wishes| wishes.push(wish));
+                    }
+                    Value::Null
                 }
                 _ => Value::Null,
             },
