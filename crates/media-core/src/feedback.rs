@@ -401,14 +401,14 @@ impl Peer {
                 if let Some(sender) = self.sender_mut(transport, router) {
                     sender.feedback(feedback, now);
                 }
-                self.review_fall(transport, router, now);
+                self.review_change(transport, router, now);
                 self.answer_burst(transport, router, now);
             }
             Packet::Remb(remb) => {
                 if let Some(sender) = self.sender_mut(transport, router) {
                     sender.remb(remb.bitrate_bps);
                 }
-                self.review_fall(transport, router, now);
+                self.review_change(transport, router, now);
                 for line in &self.lines {
                     let Some(out) = line.outbound.and_then(|slot| router.out_mut(slot)) else {
                         continue;

@@ -99,6 +99,17 @@ impl Imports {
             .collect()
     }
 
+    /// The mirrors of the video of an element.
+    pub(crate) fn pictures_of(&self, element: ElementKey) -> Vec<TrackSlot> {
+        let first = Stream::default_of(element, MediaKind::Audio);
+        let sources = self.by_source.range(first..);
+        sources
+            .take_while(|(source, _)| source.element == element)
+            .filter(|(source, _)| source.kind == MediaKind::Video)
+            .filter_map(|(_, mirror)| self.mirrors.get(*mirror)?.track)
+            .collect()
+    }
+
     /// Adds a sink to the mirror of a source; true when there was none.
     pub(super) fn feed(
         &mut self,

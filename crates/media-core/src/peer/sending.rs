@@ -2,7 +2,7 @@
 
 use super::Peer;
 use crate::egress::Egress;
-use crate::sending::{Demand, Sender, SenderSlot, allocate};
+use crate::sending::{Demand, Division, Sender, SenderSlot, allocate};
 use crate::track::{OutSlot, Qualities, Router};
 use salono_media_api::{MediaKind, ShardMetrics};
 use salono_sdp::negotiate::MAX_TRANSPORTS;
@@ -75,10 +75,20 @@ impl Peer {
         }
     }
 
-    /// Reviews a transport that carries clearly less than was divided.
-    pub(crate) fn review_fall(&self, transport: usize, router: &mut Router, now: Instant) {
+    /// Divides anew what the streams of several sources share: one of them matters more than before,
+    /// or less.
+    pub(crate) fn review_order(&self, router: &mut Router, now: Instant) {
+        let sees = self.lines.of(MediaKind::Video);
+        if sees.filter(|line| line.outbound.is_some()).nth(1).is_some() {
+            self.review_sending(router, now);
+        }
+    }
+
+    /// Reviews a transport that carries clearly less than was divided, or enough for a stream that is
+    /// paused.
+    pub(crate) fn review_change(&self, transport: usize, router: &mut Router, now: Instant) {
         let sender = self.sender_mut(transport, router);
-        if sender.is_some_and(|sender| sender.has_fallen()) {
+        if sender.is_some_and(|sender| sender.has_fallen() || sender.can_resume()) {
             self.review_transport(transport, router, now);
         }
     }
@@ -113,6 +123,7 @@ impl Peer {
                 Some(Demand {
                     qualities,
                     preference: out.preference(),
+                    is_prominent: out.source().is_some_and(|it| router.is_prominent(it)),
                     max_bps: out.send_bounds().1,
                     is_steerable: router.is_steerable(*slot),
                     before: out.grant(),
@@ -120,7 +131,7 @@ impl Peer {
             })
             .collect();
         let limit = limit.map(|limit| limit.saturating_sub(audio));
-        let grants = allocate(limit, &demands, now);
+        let Division { grants, resumes_at } = allocate(limit, &demands, now);
         let wanted: u64 = demands.iter().map(Demand::wanted).sum();
         for (out, grant) in outs.iter().zip(grants) {
             router.grant(*out, grant);
@@ -128,6 +139,7 @@ impl Peer {
         let Some(sender) = self.sender_mut(transport, router) else {
             return;
         };
+        sender.note_paused(resumes_at.map(|bps| bps.saturating_add(audio)));
         sender.note_sent(audio + video);
         if wanted > 0 {
             sender.set_wanted(wanted + audio + WANTED_MARGIN_BPS);

@@ -1,7 +1,9 @@
 //! Who gets how much of what the path to one viewer carries.
 //!
-//! Streams are served in order of their priority: first each gets its smallest quality, as far as
-//! that goes, then the most important one as much as there is, and so on. A quality that is sent
+//! Streams are served in order: of the priority that the viewer gave them; if it gave none, the
+//! active speaker's comes first; and what is shown larger comes before what is shown smaller. First
+//! each gets its smallest quality, as far as that goes, then the most important one as much as there
+//! is, and so on. A quality that is sent
 //! stays until it clearly does not fit any more, and a better one has to fit clearly, so that an
 //! estimate that swings around a quality does not make the picture swing with it.
 //!
@@ -41,6 +43,8 @@ pub(crate) struct Demand<'a> {
     /// Ascending by bitrate.
     pub(crate) qualities: &'a [Quality],
     pub(crate) preference: Preference,
+    /// It shows who speaks.
+    pub(crate) is_prominent: bool,
     /// Bound that was set for the endpoint, in bits per second; 0 is none.
     pub(crate) max_bps: u64,
     /// Nobody else watches, and the publisher can be asked to send less.
@@ -69,13 +73,27 @@ impl Default for Grant {
     }
 }
 
-/// Divides `limit` (bits per second; `None` is no limit) among streams; one grant per demand.
-pub(crate) fn allocate(limit: Option<u64>, demands: &[Demand<'_>], now: Instant) -> Vec<Grant> {
+/// What the streams of a viewer get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Division {
+    /// One per demand.
+    pub(crate) grants: Vec<Grant>,
+    /// The limit, in bits per second, from which on a stream that is paused now would be sent.
+    pub(crate) resumes_at: Option<u64>,
+}
+
+/// Divides `limit` (bits per second; `None` is no limit) among streams.
+pub(crate) fn allocate(limit: Option<u64>, demands: &[Demand<'_>], now: Instant) -> Division {
     let mut grants: Vec<Grant> = demands.iter().map(Demand::unlimited).collect();
-    let Some(limit) = limit else { return grants };
-    let mut order: Vec<usize> = (0..demands.len()).collect();
-    order.sort_by_key(|at| std::cmp::Reverse(demands.get(*at).map(|of| of.preference.priority)));
+    let Some(limit) = limit else {
+        return Division {
+            grants,
+            resumes_at: None,
+        };
+    };
+    let order = order(demands);
     let mut left = limit as f64;
+    let mut resumes_at: Option<f64> = None;
     // What is chosen of each stream, as a place among its qualities.
     let mut chosen: Vec<Option<usize>> = vec![None; demands.len()];
     // The smallest of each.
@@ -90,6 +108,9 @@ pub(crate) fn allocate(limit: Option<u64>, demands: &[Demand<'_>], now: Instant)
         if demand.qualities.len() == 1 || left * demand.slack(0) >= cost || chosen_none(&chosen) {
             chosen[*at] = Some(0);
             left -= cost;
+        } else {
+            let needed = limit as f64 - left + cost * CLIMB;
+            resumes_at = Some(resumes_at.map_or(needed, |least| least.min(needed)));
         }
     }
     // As much as there is of the most important one, and of the next.
@@ -121,7 +142,13 @@ pub(crate) fn allocate(limit: Option<u64>, demands: &[Demand<'_>], now: Instant)
         };
         match demand.qualities {
             [] => {}
-            [only] => *grant = plain_grant(demand, only, for_plain, plain, now),
+            [only] => {
+                *grant = plain_grant(demand, only, for_plain, plain, now);
+                if grant.ceiling.is_none() {
+                    let needed = limit as f64 - for_plain + plain * CLIMB;
+                    resumes_at = Some(resumes_at.map_or(needed, |least| least.min(needed)));
+                }
+            }
             _ => {
                 let place = chosen.get(at).copied().flatten();
                 grant.ceiling = place
@@ -130,7 +157,28 @@ pub(crate) fn allocate(limit: Option<u64>, demands: &[Demand<'_>], now: Instant)
             }
         }
     }
-    grants
+    Division {
+        grants,
+        resumes_at: resumes_at.map(|bps| bps.ceil() as u64),
+    }
+}
+
+/// The places of the demands, the most important one first.
+fn order(demands: &[Demand<'_>]) -> Vec<usize> {
+    let has_own = demands.iter().any(|of| of.preference.priority > 0);
+    let mut order: Vec<usize> = (0..demands.len()).collect();
+    order.sort_by_key(|at| {
+        let rank = demands.get(*at).map(|of| {
+            let height = match of.preference.height {
+                0 => u16::MAX,
+                height => height,
+            };
+            let is_speaker = of.is_prominent && !has_own;
+            (of.preference.priority, is_speaker, height)
+        });
+        std::cmp::Reverse(rank)
+    });
+    order
 }
 
 fn chosen_none(chosen: &[Option<usize>]) -> bool {
@@ -243,152 +291,4 @@ impl Demand<'_> {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test may take the clock as its origin"
-)]
-mod tests {
-    use super::*;
-
-    fn layers(bitrates: &[u64]) -> Vec<Quality> {
-        bitrates
-            .iter()
-            .zip(0u8..)
-            .map(|(bitrate, spatial)| Quality {
-                layer: Layer {
-                    spatial,
-                    temporal: 0,
-                },
-                bitrate: *bitrate,
-                height: Some(180 << spatial),
-            })
-            .collect()
-    }
-
-    fn demand(qualities: &[Quality]) -> Demand<'_> {
-        Demand {
-            qualities,
-            preference: Preference::default(),
-            max_bps: 0,
-            is_steerable: false,
-            before: Grant::default(),
-        }
-    }
-
-    fn spatial(grant: &Grant) -> Option<u8> {
-        grant.ceiling.map(|layer| layer.spatial)
-    }
-
-    #[test]
-    fn without_a_limit_everything_is_sent_unless_less_is_enough() {
-        let three = layers(&[150_000, 500_000, 1_500_000]);
-        let now = Instant::now();
-        let all = allocate(None, &[demand(&three)], now);
-        assert_eq!(all, [Grant::default()]);
-        let mut small = demand(&three);
-        small.preference.height = 300;
-        assert_eq!(spatial(&allocate(None, &[small], now)[0]), Some(1));
-        let mut bounded = demand(&three);
-        bounded.max_bps = 200_000;
-        assert_eq!(spatial(&allocate(None, &[bounded], now)[0]), Some(0));
-    }
-
-    #[test]
-    fn the_most_important_stream_is_served_first_but_nobody_starves() {
-        let three = layers(&[150_000, 500_000, 1_500_000]);
-        let now = Instant::now();
-        let mut speaker = demand(&three);
-        speaker.preference.priority = 9;
-        let others = [demand(&three), speaker, demand(&three)];
-        let places: Vec<_> = allocate(Some(1_100_000), &others, now)
-            .iter()
-            .map(spatial)
-            .collect();
-        assert_eq!(places, [Some(0), Some(1), Some(0)]);
-        let places: Vec<_> = allocate(Some(2_300_000), &others, now)
-            .iter()
-            .map(spatial)
-            .collect();
-        assert_eq!(places, [Some(1), Some(2), Some(0)]);
-        let places: Vec<_> = allocate(Some(200_000), &others, now)
-            .iter()
-            .map(spatial)
-            .collect();
-        assert_eq!(places, [None, Some(0), None], "the speaker alone");
-    }
-
-    #[test]
-    fn a_quality_is_kept_and_left_at_different_limits() {
-        let two = layers(&[150_000, 500_000]);
-        let now = Instant::now();
-        let mut sent = demand(&two);
-        sent.before.ceiling = Some(two[1].layer);
-        let mut not_sent = demand(&two);
-        not_sent.before.ceiling = Some(two[0].layer);
-        for (limit, kept, reached) in [
-            (470_000, 1, 0),
-            (560_000, 1, 0),
-            (620_000, 1, 1),
-            (400_000, 0, 0),
-        ] {
-            assert_eq!(
-                spatial(&allocate(Some(limit), &[sent], now)[0]),
-                Some(kept),
-                "{limit}"
-            );
-            assert_eq!(
-                spatial(&allocate(Some(limit), &[not_sent], now)[0]),
-                Some(reached),
-                "{limit}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_plain_stream_is_paused_only_when_it_is_too_much_for_long_and_others_watch() {
-        let one = layers(&[1_500_000]);
-        let start = Instant::now();
-        let mut stream = demand(&one);
-        let mut paused_at = None;
-        for tenth in 0..60 {
-            let now = start + Duration::from_millis(tenth * 100);
-            stream.before = allocate(Some(400_000), &[stream], now)[0];
-            if stream.before.ceiling.is_none() {
-                paused_at.get_or_insert(tenth);
-            }
-        }
-        assert_eq!(paused_at, Some(20));
-        let later = start + Duration::from_secs(10);
-        assert_eq!(
-            allocate(Some(1_600_000), &[stream], later)[0].ceiling,
-            None,
-            "not clearly enough"
-        );
-        let resumed = allocate(Some(1_900_000), &[stream], later)[0];
-        assert_eq!(
-            (resumed.ceiling, resumed.short_since),
-            (Some(Layer::HIGHEST), None)
-        );
-        let mut steerable = demand(&one);
-        steerable.is_steerable = true;
-        for second in 0..10 {
-            let now = start + Duration::from_secs(second);
-            steerable.before = allocate(Some(400_000), &[steerable], now)[0];
-            assert_eq!(steerable.before.ceiling, Some(Layer::HIGHEST));
-            assert_eq!(steerable.before.share, Some(400_000));
-        }
-    }
-
-    #[test]
-    fn a_publisher_is_told_what_its_viewer_takes_only_near_the_limit() {
-        let one = layers(&[1_000_000]);
-        let now = Instant::now();
-        let mut stream = demand(&one);
-        assert_eq!(allocate(Some(1_600_000), &[stream], now)[0].share, None);
-        stream.before = allocate(Some(1_400_000), &[stream], now)[0];
-        assert_eq!(stream.before.share, Some(1_400_000));
-        stream.before = allocate(Some(1_800_000), &[stream], now)[0];
-        assert_eq!(stream.before.share, Some(1_800_000));
-        assert_eq!(allocate(Some(2_100_000), &[stream], now)[0].share, None);
-    }
-}
+mod tests;

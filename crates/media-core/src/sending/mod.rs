@@ -12,7 +12,7 @@ mod pacer;
 mod queue;
 mod repairs;
 
-pub(crate) use allocator::{Demand, Grant, Preference, allocate};
+pub(crate) use allocator::{Demand, Division, Grant, Preference, allocate};
 pub(crate) use budget::RetransmissionBudget;
 pub(crate) use caps::Caps;
 pub(crate) use numbers::Numbers;
@@ -52,6 +52,8 @@ pub(crate) struct Sender {
     remb: Option<u64>,
     /// What was divided among the streams last, in bits per second.
     divided: Option<u64>,
+    /// The limit from which on a paused stream would be sent, in bits per second.
+    resumes_at: Option<u64>,
     /// What was sent at the last review, in bits per second.
     sent_bps: u64,
     last_burst: Option<Instant>,
@@ -147,6 +149,19 @@ impl Sender {
             (Some(_), None) => true,
             (None, _) => false,
         }
+    }
+
+    /// Notes from which limit on a paused stream would be sent, in bits per second.
+    pub(crate) fn note_paused(&mut self, resumes_at: Option<u64>) {
+        // Where the streams differ from what they were reckoned with, a little more is waited for.
+        let least = self.divided.map_or(0, |bps| bps.saturating_add(bps / 50));
+        self.resumes_at = resumes_at.map(|bps| bps.max(least));
+    }
+
+    /// Whether a paused stream can go on now, which shall not wait for the next review.
+    pub(crate) fn can_resume(&self) -> bool {
+        self.resumes_at
+            .is_some_and(|needed| self.limit().is_none_or(|limit| limit >= needed))
     }
 
     /// Whether packets have to wait for their turn.

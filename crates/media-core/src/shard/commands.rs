@@ -169,6 +169,7 @@ impl Shard {
                 let slot = self.slot_of(element).ok();
                 if let Some(peer) = slot.and_then(|slot| self.peers.get_mut(slot)) {
                     peer.set_video_wish(wish, &mut self.router);
+                    peer.review_sending(&mut self.router, now);
                 }
             }
             Op::SetIce { element, settings } => {

@@ -3,6 +3,8 @@
 use super::Shard;
 use crate::demux::EndpointSlot;
 use crate::links::Stream;
+use crate::speakers::Turn;
+use crate::track::TrackSlot;
 use salono_media_api::{ElementKey, Event, MediaKind, PipelineKey, SpeakerDetection};
 use std::time::Instant;
 
@@ -24,6 +26,7 @@ impl Shard {
         let elsewhere = self.links.elements_of(pipeline);
         let Some(detection) = detection else {
             self.router.detectors.close(pipeline);
+            self.follow_turns(now);
             for element in elsewhere {
                 self.stop_listening(element);
             }
@@ -47,6 +50,12 @@ impl Shard {
         for line in peer.lines.of(MediaKind::Audio) {
             if let Some(track) = line.inbound {
                 self.router.join_detector(track, pipeline, element);
+            }
+        }
+        let is_prominent = self.router.detectors.prominent(pipeline) == Some(element);
+        for line in peer.lines.of(MediaKind::Video) {
+            if let Some(track) = line.inbound {
+                self.router.set_prominent(track, is_prominent);
             }
         }
     }
@@ -73,6 +82,7 @@ impl Shard {
     pub(super) fn detect(&mut self, now: Instant) {
         let before = self.events.len();
         self.router.detectors.tick(&mut self.events, now);
+        self.follow_turns(now);
         if self.links.homes.is_empty() || self.events.len() == before {
             return;
         }
@@ -83,5 +93,43 @@ impl Shard {
             Event::Replied { .. } | Event::Element { .. } => true,
         });
         self.events.extend(own);
+    }
+
+    fn follow_turns(&mut self, now: Instant) {
+        while let Some(turn) = self.router.detectors.next_turn() {
+            self.let_come_first(turn, now);
+        }
+    }
+
+    /// Lets the picture of another element come first where the paths of viewers do not carry
+    /// everything.
+    fn let_come_first(&mut self, turn: Turn, now: Instant) {
+        for (element, is_prominent) in [(turn.from, false), (turn.to, true)] {
+            let Some(element) = element else { continue };
+            for track in self.pictures_of(element) {
+                self.router.set_prominent(track, is_prominent);
+            }
+        }
+        // The new one has the say over what the former one leaves.
+        let tracks = turn.to.or(turn.from).map(|it| self.pictures_of(it));
+        for track in tracks.unwrap_or_default() {
+            for viewer in self.router.viewers(track) {
+                if let Some(peer) = self.peers.get(viewer) {
+                    peer.review_order(&mut self.router, now);
+                }
+            }
+        }
+    }
+
+    /// The video that an element sends, if it lives here, or that is mirrored of it.
+    fn pictures_of(&self, element: ElementKey) -> Vec<TrackSlot> {
+        let home = self.elements.get(&element).and_then(|it| it.endpoint);
+        match home.and_then(|slot| self.peers.get(slot)) {
+            Some(peer) => {
+                let lines = peer.lines.of(MediaKind::Video);
+                lines.filter_map(|line| line.inbound).collect()
+            }
+            None => self.links.imports.pictures_of(element),
+        }
     }
 }

@@ -32,6 +32,9 @@ use voice::{AUDIBLE, Voice};
 
 /// How often detectors look at their members.
 const TICK: Duration = Duration::from_millis(100);
+/// Whose picture comes first changes no more often: each change costs two keyframes at every viewer,
+/// and two who talk to each other take turns faster than that.
+const PROMINENCE_HOLD: Duration = Duration::from_millis(1_500);
 /// Elements in one report of levels; the loudest are in it.
 const MAX_LEVELS: usize = 64;
 
@@ -57,6 +60,16 @@ pub(crate) struct Detectors {
     /// Those that have something to hear; each is in here once.
     awake: Vec<DetectorSlot>,
     next_tick: Option<Instant>,
+    /// Pipelines in which another element is prominent now.
+    turned: Vec<Turn>,
+}
+
+/// Another element of a pipeline became the one whose picture comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Turn {
+    pub(crate) pipeline: PipelineKey,
+    pub(crate) from: Option<ElementKey>,
+    pub(crate) to: Option<ElementKey>,
 }
 
 /// One pipeline.
@@ -67,6 +80,9 @@ struct Detector {
     dominance: Dominance<MemberSlot>,
     /// The element that was reported as the active speaker last.
     reported: Option<ElementKey>,
+    /// The element whose picture comes first: the last active speaker, also while nobody speaks.
+    prominent: Option<ElementKey>,
+    prominent_since: Option<Instant>,
     loudest: Loudest,
     level_interval: Option<Duration>,
     next_levels: Option<Instant>,
@@ -91,6 +107,8 @@ impl Detectors {
                 members: SlotMap::with_key(),
                 dominance: Dominance::default(),
                 reported: None,
+                prominent: None,
+                prominent_since: None,
                 loudest: Loudest::default(),
                 level_interval: None,
                 next_levels: None,
@@ -110,7 +128,14 @@ impl Detectors {
     /// Detects no longer; what was withheld flows again.
     pub(crate) fn close(&mut self, pipeline: PipelineKey) {
         if let Some(slot) = self.by_pipeline.remove(&pipeline) {
-            self.detectors.remove(slot);
+            let prominent = self.detectors.remove(slot).and_then(|it| it.prominent);
+            if prominent.is_some() {
+                self.turned.push(Turn {
+                    pipeline,
+                    from: prominent,
+                    to: None,
+                });
+            }
             self.awake.retain(|awake| *awake != slot);
         }
     }
@@ -192,12 +217,26 @@ impl Detectors {
             return;
         }
         let detectors = &mut self.detectors;
+        let turned = &mut self.turned;
         self.awake.retain(|slot| {
-            detectors
-                .get_mut(*slot)
-                .is_some_and(|detector| detector.tick(events, now))
+            detectors.get_mut(*slot).is_some_and(|detector| {
+                let stays_awake = detector.tick(events, now);
+                turned.extend(detector.turn(now));
+                stays_awake
+            })
         });
         self.next_tick = (!self.awake.is_empty()).then(|| now + TICK);
+    }
+
+    /// The element of a pipeline whose picture comes first.
+    pub(crate) fn prominent(&self, pipeline: PipelineKey) -> Option<ElementKey> {
+        let slot = self.by_pipeline.get(&pipeline)?;
+        self.detectors.get(*slot)?.prominent
+    }
+
+    /// What changed of that, each change once.
+    pub(crate) fn next_turn(&mut self) -> Option<Turn> {
+        self.turned.pop()
     }
 
     fn wake(&mut self, slot: DetectorSlot, now: Instant) {
@@ -248,6 +287,25 @@ impl Detector {
             .any(|member| member.voice.loudness(now) >= AUDIBLE);
         self.is_awake = is_audible || active.is_some() || self.is_loud;
         self.is_awake
+    }
+
+    /// Lets the picture of who speaks now come first, unless another's has for too short a time.
+    fn turn(&mut self, now: Instant) -> Option<Turn> {
+        let speaker = self
+            .reported
+            .filter(|speaker| self.prominent != Some(*speaker))?;
+        let holds = self
+            .prominent_since
+            .is_some_and(|since| now.saturating_duration_since(since) < PROMINENCE_HOLD);
+        if holds {
+            return None;
+        }
+        self.prominent_since = Some(now);
+        Some(Turn {
+            pipeline: self.pipeline,
+            from: self.prominent.replace(speaker),
+            to: Some(speaker),
+        })
     }
 
     fn report_levels(&mut self, events: &mut VecDeque<Event>, now: Instant) {

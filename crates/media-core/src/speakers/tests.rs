@@ -84,6 +84,8 @@ struct Scene {
     passed: u64,
     talkers: Vec<Talker>,
     events: VecDeque<Event>,
+    /// Whose picture came first and since when, in milliseconds.
+    turns: Vec<(u64, Option<u64>)>,
     /// Who became the active speaker and when, in milliseconds.
     changes: Vec<(u64, Option<u64>)>,
     reports: Vec<(u64, Vec<(u64, i8)>)>,
@@ -115,6 +117,7 @@ impl Scene {
             passed: 0,
             talkers,
             events: VecDeque::new(),
+            turns: Vec::new(),
             changes: Vec::new(),
             reports: Vec::new(),
         }
@@ -138,6 +141,9 @@ impl Scene {
                     .hear(talker.membership, [level].into_iter(), now);
             }
             self.detectors.tick(&mut self.events, now);
+            while let Some(turn) = self.detectors.next_turn() {
+                self.turns.push((self.passed, turn.to.map(|it| it.0)));
+            }
             while let Some(event) = self.events.pop_front() {
                 let Event::Speakers { event, .. } = event else {
                     panic!("{event:?}");
@@ -434,4 +440,30 @@ fn a_wider_limit_and_the_end_of_detection_let_everybody_through() {
     scene.run(PACKET);
     assert_eq!(scene.forwarded().len(), 4);
     assert_eq!(scene.detectors.join(PIPELINE, ElementKey(9)), None);
+}
+
+#[test]
+fn whose_picture_comes_first_stays_through_silence_and_changes_seldom() {
+    let mut scene = Scene::new(3, 0);
+    scene.speak(1, -28);
+    scene.run(3_000);
+    scene.talkers[1].sound = Sound::Noise(-72);
+    scene.run(5_000);
+    assert_eq!(scene.active(), None);
+    let who =
+        |scene: &Scene| -> Vec<Option<u64>> { scene.turns.iter().map(|(_, who)| *who).collect() };
+    assert_eq!(who(&scene), [Some(1)]);
+    // Two who interrupt each other all the time.
+    for round in 0..30 {
+        let (talks, listens) = if round % 2 == 0 { (0, 2) } else { (2, 0) };
+        scene.talkers[listens].sound = Sound::Noise(-75);
+        scene.speak(talks, -26);
+        scene.run(700);
+    }
+    let times: Vec<u64> = scene.turns.iter().map(|(at, _)| *at).collect();
+    let least = times.windows(2).map(|pair| pair[1] - pair[0]).min();
+    assert!(least >= Some(1_500), "{:?}", scene.turns);
+    scene.detectors.close(PIPELINE);
+    let turn = scene.detectors.next_turn().unwrap();
+    assert_eq!(turn.to, None, "nobody's comes first without a detector");
 }

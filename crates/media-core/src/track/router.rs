@@ -6,6 +6,7 @@
 
 mod following;
 mod mirroring;
+mod prominence;
 mod sending;
 mod simulcast;
 mod unused;
@@ -19,7 +20,7 @@ use crate::sending::{Caps, Sender, SenderSlot};
 use crate::speakers::Detectors;
 use salono_media_api::{ElementKey, PipelineKey, ShardMetrics};
 use simulcast::Simulcast;
-use slotmap::{SecondaryMap, SlotMap, new_key_type};
+use slotmap::{SecondaryMap, SlotMap, SparseSecondaryMap, new_key_type};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use unused::Use;
@@ -76,6 +77,8 @@ pub(crate) struct Router {
     mirrored: SecondaryMap<TrackSlot, Mirrored>,
     /// Sources of which other layers are sent than before.
     restated: Vec<TrackSlot>,
+    /// Pictures of those who speak.
+    prominent: SparseSecondaryMap<TrackSlot, ()>,
     /// Their fresh packets.
     copies: Vec<(TrackSlot, Arc<Packets>)>,
     pool: Pool,
@@ -139,6 +142,7 @@ impl Router {
         };
         self.mirrored.remove(slot);
         self.uses.remove(slot);
+        self.prominent.remove(slot);
         self.lost_before += track.lost();
         if let Some(membership) = track.membership() {
             self.detectors.leave(membership);

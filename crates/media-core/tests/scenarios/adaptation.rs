@@ -7,10 +7,10 @@ use super::support::*;
 use std::time::{Duration, Instant};
 
 /// What the layers of the camera take, in bits per second.
-const RATES: [u64; 3] = [150_000, 500_000, 1_500_000];
+pub(super) const RATES: [u64; 3] = [150_000, 500_000, 1_500_000];
 /// What the frames of the lowest and the highest layer call themselves.
 const LOWEST: u8 = 10;
-const HIGHEST: u8 = 12;
+pub(super) const HIGHEST: u8 = 12;
 
 /// A publisher of three layers, and viewers over links of their own.
 fn broadcast(seed: u64, links: &[Link]) -> (World, usize, Vec<usize>) {

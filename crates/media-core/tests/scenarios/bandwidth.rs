@@ -271,7 +271,7 @@ fn parameters_of_the_estimate_change_what_a_publisher_is_asked_for() {
     assert!(harsh > kurento * 1.2, "{harsh}");
 }
 
-fn request_remb(world: &mut World, viewer: usize, kbps: u64) {
+pub(super) fn request_remb(world: &mut World, viewer: usize, kbps: u64) {
     let peer = &mut world.peers[viewer];
     let mid = peer.video_mid.expect("video");
     let mut direct = peer.rtc.direct_api();

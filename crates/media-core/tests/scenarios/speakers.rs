@@ -23,7 +23,7 @@ fn loudspeaker() -> Wish {
     }
 }
 
-fn detect(world: &mut World, loudest: u16, interval: Option<u64>) {
+pub(super) fn detect(world: &mut World, loudest: u16, interval: Option<u64>) {
     world.op(Op::DetectSpeakers {
         detection: Some(SpeakerDetection {
             loudest,
@@ -49,7 +49,7 @@ fn talk(world: &mut World, count: usize) -> Vec<(usize, usize)> {
     pairs
 }
 
-fn set_level(world: &mut World, peer: usize, level: Option<i8>) {
+pub(super) fn set_level(world: &mut World, peer: usize, level: Option<i8>) {
     world.peers[peer]
         .audio_source
         .as_mut()

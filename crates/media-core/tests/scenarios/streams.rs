@@ -10,7 +10,7 @@ use str0m::media::{Direction, MediaKind as RtcKind, Mid};
 /// What frames of a screen are labelled with, besides those of cameras.
 const SCREEN: u8 = 200;
 
-fn pad(element: ElementKey, mid: Option<Mid>) -> Pad {
+pub(super) fn pad(element: ElementKey, mid: Option<Mid>) -> Pad {
     let mid = mid.expect("an m-line");
     Pad {
         element,

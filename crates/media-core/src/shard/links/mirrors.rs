@@ -66,6 +66,8 @@ impl Shard {
         let track = self.router.add_track(track);
         if let Some(pipeline) = pipeline {
             self.router.join_detector(track, pipeline, element);
+            let is_prominent = self.router.detectors.prominent(pipeline) == Some(element);
+            self.router.set_prominent(track, is_prominent);
         }
         self.describe_layers(mirror, kind, track, description);
         let check = self.clock.beat(now + NEEDS_INTERVAL);

@@ -112,6 +112,8 @@ pub(crate) struct Peer {
     pub(crate) audio: Received,
     pub(crate) video: Received,
     pub(crate) screen: Received,
+    /// What comes by further m-lines of video.
+    pub(crate) more: Vec<(Mid, Received)>,
     pub(crate) is_connected: bool,
     pub(crate) is_closed: bool,
     pub(crate) ice: IceConnectionState,
@@ -171,6 +173,7 @@ impl Peer {
             audio: Received::default(),
             video: Received::default(),
             screen: Received::default(),
+            more: Vec::new(),
             is_connected: false,
             is_closed: false,
             ice: IceConnectionState::New,
@@ -424,9 +427,12 @@ impl Peer {
                 let ssrc = packet.header.ssrc;
                 let stream = self.rtc.direct_api().stream_rx(&ssrc).map(|it| it.mid());
                 let is_screen = stream.is_some() && stream == self.screen_mid;
+                let more = self.more.iter_mut().find(|(mid, _)| Some(*mid) == stream);
+                let is_more = more.is_some();
                 let received = match codec.is_audio() {
                     true => &mut self.audio,
                     false if is_screen => &mut self.screen,
+                    false if is_more => &mut more.expect("one").1,
                     false => &mut self.video,
                 };
                 let packet = Packet {
@@ -447,7 +453,7 @@ impl Peer {
                 let is_key = codec.is_audio() || self.is_layered || packet.starts_keyframe();
                 let seq = packet.seq;
                 received.packets.push(packet);
-                if !codec.is_audio() && !is_screen {
+                if !codec.is_audio() && !is_screen && !is_more {
                     self.look_for_gaps(seq, is_key, now);
                     self.look_for_keyframe(is_key, now);
                 }
