@@ -18,6 +18,6 @@ export {
 } from "./kurento-room.js";
 export { Participant } from "./participant.js";
 export { WebRtcPeer } from "./peer.js";
-export { Room, type RoomOptions } from "./room.js";
-export type { AudioLevel, RoomEvents, StreamEvents } from "./room-events.js";
+export { Room, type RoomOptions, type VideoPreference } from "./room.js";
+export type { AudioLevel, RoomEvents, StreamEvents, VideoLayer } from "./room-events.js";
 export { DEFAULT_STREAM_ID, Stream, type StreamOptions } from "./stream.js";

@@ -12,7 +12,7 @@ import {
   type RequestError,
   type ResponseCallback,
 } from "./jsonrpc.js";
-import { Room, type RoomOptions } from "./room.js";
+import { Room, type RoomOptions, type VideoPreference } from "./room.js";
 import { Stream, type StreamOptions } from "./stream.js";
 
 /** Connection times and the configuration of peer connections. */
@@ -62,6 +62,11 @@ export class KurentoRoomClient {
   /** Stops publishing (our own stream) or watching (anybody else's). */
   disconnectParticipant(stream: Stream): void {
     this.#room?.disconnect(stream);
+  }
+
+  /** Tells the server how large streams of others are shown; as `setVideoPreferences` of the room. */
+  setVideoPreferences(preferences: readonly VideoPreference[]): void {
+    this.#room?.setVideoPreferences(preferences);
   }
 
   /** Sends a chat message; `room` and `user` must be our own. It comes back as `newMessage`. */
@@ -140,6 +145,8 @@ export class KurentoRoomClient {
         return room.onActiveSpeakerChanged(params);
       case "audioLevels":
         return room.onAudioLevels(params);
+      case "videoLayerChanged":
+        return room.onVideoLayerChanged(params);
       case "custonNotification":
         return room.onCustomNotification(params);
       default:

@@ -8,6 +8,13 @@
 /** Server candidates that are kept until the answer is there; further ones are dropped. */
 export const MAX_EARLY_CANDIDATES = 256;
 
+/** A quarter, half and the whole of the picture's height; browsers leave out what makes no sense for small pictures. */
+const SIMULCAST: RTCRtpEncodingParameters[] = [
+  { rid: "q", scaleResolutionDownBy: 4 },
+  { rid: "h", scaleResolutionDownBy: 2 },
+  { rid: "f", scaleResolutionDownBy: 1 },
+];
+
 /** What a connection sends and receives, and who is told about it. */
 export interface WebRtcPeerOptions {
   /** Media to send; absent or without tracks of a kind: that kind is not sent. */
@@ -16,6 +23,8 @@ export interface WebRtcPeerOptions {
   receiveAudio: boolean;
   /** Whether to ask for video of the server. */
   receiveVideo: boolean;
+  /** Sends video in several qualities, if the browser can. */
+  simulcast?: boolean;
   /** Opens a data channel to the server. */
   dataChannel?: boolean;
   /** ICE servers and the like. */
@@ -148,7 +157,11 @@ export class WebRtcPeer {
     const track = (kind === "audio" ? stream?.getAudioTracks() : stream?.getVideoTracks())?.[0];
     if (stream !== null && track !== undefined) {
       const direction = receive ? "sendrecv" : "sendonly";
-      this.peerConnection.addTransceiver(track, { direction, streams: [stream] });
+      const init: RTCRtpTransceiverInit = { direction, streams: [stream] };
+      if (kind === "video" && this.#options.simulcast === true) {
+        init.sendEncodings = SIMULCAST;
+      }
+      this.peerConnection.addTransceiver(track, init);
     } else if (receive) {
       this.peerConnection.addTransceiver(kind, { direction: "recvonly" });
     }

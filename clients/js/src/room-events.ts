@@ -13,6 +13,19 @@ export interface AudioLevel {
   level: number;
 }
 
+/** Which quality of a stream comes. */
+export interface VideoLayer {
+  participant: Participant;
+  /** The stream; null if it is not known here. */
+  stream: Stream | null;
+  /** Rank by picture size, 0 is the smallest. */
+  spatialLayer: number;
+  /** Rank by frame rate, 0 is the lowest. */
+  temporalLayer: number;
+  /** Lines of the picture, or null where the server does not know. */
+  height: number | null;
+}
+
 /** Events of a `Room`: the name and the list of arguments that a listener receives. */
 export interface RoomEvents {
   /** Joined: everybody who was there already, and what they publish. */
@@ -67,6 +80,11 @@ export interface RoomEvents {
    * with the option `audioLevels`, and only from a server that can tell.
    */
   "audio-levels": [{ levels: AudioLevel[] }];
+  /**
+   * A stream that we watch comes in another quality, or begins to come. Only with the option `videoLayers`, and only
+   * from a server that can tell.
+   */
+  "video-layer": [VideoLayer];
   /** The application's own message from the server. */
   "custom-message-received": [{ params: JsonObject }];
 }

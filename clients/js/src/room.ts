@@ -33,6 +33,18 @@ export interface RoomOptions {
   activeSpeaker?: boolean;
   /** Ask the server how loud everybody is (`audio-levels`): default false. Servers that cannot tell ignore it. */
   audioLevels?: boolean;
+  /** Ask the server which quality of each stream comes (`video-layer`): default false. Servers that cannot tell ignore it. */
+  videoLayers?: boolean;
+}
+
+/** How a stream of somebody else is shown. */
+export interface VideoPreference {
+  /** The stream. */
+  stream: Stream;
+  /** Lines of the picture that are enough; 0, the default, for as many as there are. */
+  height?: number;
+  /** Streams with greater numbers come first where not everything fits: 0 to 255, default 0. */
+  priority?: number;
 }
 
 /** A room that we are in, or about to join. */
@@ -55,6 +67,8 @@ export class Room {
   #speakerTimer: ReturnType<typeof setInterval> | null = null;
   #connected = false;
   #closed = false;
+  /** The server does not know the request: it is not bothered again. */
+  #ignoresPreferences = false;
 
   /** Made by `KurentoRoom.Room`. */
   constructor(rpc: JsonRpcClient, options: RoomOptions, rtcConfiguration: RTCConfiguration) {
@@ -63,7 +77,7 @@ export class Room {
     this.#rpc = rpc;
     this.#subscribeToStreams = options.subscribeToStreams ?? true;
     this.#updateSpeakerInterval = options.updateSpeakerInterval ?? 1500;
-    for (const wish of ["activeSpeaker", "audioLevels"] as const) {
+    for (const wish of ["activeSpeaker", "audioLevels", "videoLayers"] as const) {
       if (options[wish] === true) {
         this.#wishes[wish] = true;
       }
@@ -152,6 +166,27 @@ export class Room {
       stream.unsubscribe();
       this.#tell("unsubscribeFromVideo", { sender: stream.getGlobalID() });
     }
+  }
+
+  /**
+   * Tells the server how large streams of others are shown, so that it sends no more than can be seen of those that
+   * come in several qualities. Each entry holds for its stream until it is told anew; it may precede `subscribe`.
+   * Servers that know no such request are asked once, and ignored from then on.
+   */
+  setVideoPreferences(preferences: readonly VideoPreference[]): void {
+    const entries = preferences
+      .filter(({ stream }) => !stream.isLocal())
+      .map(({ stream, height = 0, priority = 0 }) => ({ sender: stream.getGlobalID(), height, priority }));
+    if (!this.#connected || this.#ignoresPreferences || entries.length === 0) {
+      return;
+    }
+    this.request("setVideoPreferences", { preferences: entries }, (error) => {
+      // That we are out of the room, or the connection is lost, says nothing about the server.
+      const isOut = error instanceof ServerError && error.code === USER_NOT_FOUND;
+      if (error !== null && !isOut && this.#rpc.isOpen) {
+        this.#ignoresPreferences = true;
+      }
+    });
   }
 
   /**
@@ -277,6 +312,16 @@ export class Room {
       }
     }
     this.emitEvent("audio-levels", [{ levels }]);
+  }
+
+  /** Applies a `videoLayerChanged` notification; those about unknown participants are dropped. */
+  onVideoLayerChanged(params: JsonObject): void {
+    const whose = this.#heard(params);
+    const { spatialLayer, temporalLayer, height } = params;
+    if (whose !== undefined && typeof spatialLayer === "number" && typeof temporalLayer === "number") {
+      const lines = typeof height === "number" ? height : null;
+      this.emitEvent("video-layer", [{ ...whose, spatialLayer, temporalLayer, height: lines }]);
+    }
   }
 
   /** Applies a `custonNotification` (the protocol's own spelling). */

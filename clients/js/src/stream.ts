@@ -26,6 +26,8 @@ export interface StreamOptions {
   audio?: boolean;
   /** Ask for the camera: default true. */
   video?: boolean;
+  /** Publish video in several qualities (simulcast), of which everybody gets a fitting one: default false. */
+  simulcast?: boolean;
   /** Receive video: default true. */
   recvVideo?: boolean;
   /** Receive audio: default true. */
@@ -258,6 +260,7 @@ export class Stream {
       sendStream,
       receiveAudio,
       receiveVideo,
+      simulcast: this.#local && (this.#options.simulcast ?? false),
       dataChannel: this.#local && this.isDataChannelEnabled(),
       configuration: this.#room.rtcConfiguration,
       onCandidate: (candidate) => {

@@ -36,6 +36,7 @@ export class FakePeerConnection {
   localDescription: { sdp: string } | null = null;
   remoteSdp: string | null = null;
   readonly transceivers: [string, string][] = [];
+  readonly rids: string[] = [];
   readonly candidates: unknown[] = [];
   channel: { readyState: string; sent: string[]; onmessage: Handler<{ data: unknown }> } | null = null;
   closed = false;
@@ -43,7 +44,9 @@ export class FakePeerConnection {
   constructor() {
     FakePeerConnection.made.push(this);
   }
-  addTransceiver(what: string | FakeTrack, { direction }: { direction: string }): void {
+  addTransceiver(what: string | FakeTrack, init: { direction: string; sendEncodings?: { rid: string }[] }): void {
+    const { direction, sendEncodings = [] } = init;
+    this.rids.push(...sendEncodings.map(({ rid }) => rid));
     this.transceivers.push([typeof what === "string" ? what : what.kind, direction]);
   }
   createDataChannel() {

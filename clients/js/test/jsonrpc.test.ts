@@ -174,7 +174,7 @@ test("a session that the server has forgotten is told, and waiting requests fail
 });
 
 test("a server that does not answer pings counts as lost", async () => {
-  const { client, happened } = open({ heartbeat: 10, pingTimeout: 30 });
+  const { client, happened } = open({ heartbeat: 10, pingTimeout: 500 });
   await happened("connected");
   await client.call("joinRoom", {});
   let silent = true;

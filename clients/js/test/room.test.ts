@@ -513,6 +513,64 @@ test("who speaks is asked for on joining, and told with the participant", async 
   assert.deepEqual(await silence, { levels: [] });
 });
 
+test("video is published in several qualities if asked to, and only then", async () => {
+  const room = await join();
+  for (const simulcast of [false, true]) {
+    const stream = kurento.Stream(room, { simulcast });
+    await initialised(stream);
+    const published = next(room, "stream-published");
+    stream.publish();
+    await published;
+    assert.deepEqual(FakePeerConnection.made.at(-1)?.rids, simulcast ? ["q", "h", "f"] : []);
+  }
+});
+
+test("how large streams are shown is told, and which quality of them comes", async () => {
+  server.replies.set("setVideoPreferences", () => ({ result: { sessionId: "SID" } }));
+  const room = await join([{ id: "bob", streams: WEBCAM }], { videoLayers: true });
+  assert.equal(server.requests.find(({ method }) => method === "joinRoom")?.params?.["videoLayers"], true);
+  const bob = room.getParticipants()["bob"];
+  const stream = bob?.getStreams()["webcam"];
+  assert.ok(bob !== undefined && stream !== undefined);
+  const told = (): JsonObject[] =>
+    server.requests.filter(({ method }) => method === "setVideoPreferences").map(({ params }) => params ?? {});
+  room.setVideoPreferences([{ stream, height: 180 }]);
+  kurento.setVideoPreferences([{ stream, priority: 3 }]);
+  // There is nothing to say of our own.
+  kurento.setVideoPreferences([{ stream: kurento.Stream(room), height: 1 }]);
+  await until(() => told().length === 2);
+  assert.deepEqual(told(), [
+    { preferences: [{ sender: "bob_webcam", height: 180, priority: 0 }] },
+    { preferences: [{ sender: "bob_webcam", height: 0, priority: 3 }] },
+  ]);
+  const layer = next(room, "video-layer");
+  const layers: JsonObject = { spatialLayer: 1, temporalLayer: 2 };
+  server.notify("videoLayerChanged", { id: "nobody", stream: "webcam", ...layers });
+  server.notify("videoLayerChanged", { id: "bob", stream: "webcam", spatialLayer: "1" });
+  server.notify("videoLayerChanged", { id: "bob", stream: "webcam", ...layers, height: 360 });
+  assert.deepEqual(await layer, { participant: bob, stream, ...layers, height: 360 });
+  const unknown = next(room, "video-layer");
+  server.notify("videoLayerChanged", { id: "bob", stream: "webcam", ...layers });
+  assert.deepEqual(await unknown, { participant: bob, stream, ...layers, height: null });
+});
+
+test("a server that does not know how large streams are shown is told once", async () => {
+  const error = { code: -32601, message: "unknown method" };
+  server.replies.set("setVideoPreferences", () => ({ error }));
+  server.replies.set("sendMessage", () => ({ result: { sessionId: "SID" } }));
+  const room = await join([{ id: "bob", streams: WEBCAM }]);
+  const stream = room.getParticipants()["bob"]?.getStreams()["webcam"];
+  assert.ok(stream !== undefined);
+  const answered = (): Promise<unknown> => room.call("sendMessage", {});
+  for (const height of [90, 180, 360]) {
+    room.setVideoPreferences([{ stream, height }]);
+    // Answers come in the order of requests.
+    await answered();
+  }
+  const told = server.requests.filter(({ method }) => method === "setVideoPreferences");
+  assert.equal(told.length, 1);
+});
+
 test("speakers are told by global id, the main one at intervals, and no timer outlives the room", async () => {
   const room = await join([], { updateSpeakerInterval: 5 });
   const speaking = next(room, "stream-speaking");

@@ -63,8 +63,9 @@ export class Call {
       user: this.#user,
       subscribeToStreams: false,
       activeSpeaker: true,
+      videoLayers: true,
     });
-    this.#stream = this.kurento.Stream(this.room, { id: "webcam" });
+    this.#stream = this.kurento.Stream(this.room, { id: "webcam", simulcast: true });
     progress("Waiting for your camera and microphone. Please allow both.");
     if (!(await this.#openDevices("Enter without"))) {
       this.kurento.close();
@@ -141,7 +142,8 @@ export class Call {
   }
 
   #build() {
-    this.#stage = new Stage(() => this.#offerDisconnect());
+    const resized = (preferences) => this.room.setVideoPreferences(preferences);
+    this.#stage = new Stage(() => this.#offerDisconnect(), resized);
     this.#chat = new Chat(this.#user, (text) => this.kurento.sendMessage(this.#roomName, this.#user, text));
     this.#controls = new Controls({
       audio: () => this.#toggleAudio(),
@@ -183,6 +185,7 @@ export class Call {
     on("stream-speaking", ({ participantId }) => this.#stage.showing(participantId)?.setSpeaking(true));
     on("stream-stopped-speaking", ({ participantId }) => this.#stage.showing(participantId)?.setSpeaking(false));
     on("active-speaker", ({ participant }) => this.#stage.setSpeaker(participant?.getID() ?? null));
+    on("video-layer", (layer) => this.#stage.get(layer.participant.getID())?.setLayer(layer));
     on("newMessage", ({ user, message }) => this.#chat.add(user, message));
     on("error-media", ({ error, stream }) => this.#mediaFailed(error, stream));
     on("reconnecting", () => setConnection("reconnecting"));

@@ -1,8 +1,9 @@
 /** All tiles of a call and their places. */
 
 import { arrange } from "./layout.js";
+import { Sizes } from "./sizes.js";
 
-/** Milliseconds between two looks at whether the pictures are black. */
+/** Milliseconds between two looks at whether the pictures are black, and how well they come. */
 const LOOK_INTERVAL = 1000;
 
 const stage = document.getElementById("stage");
@@ -12,12 +13,18 @@ export class Stage {
   #main = null;
   #timer;
   #observer = new ResizeObserver(() => this.#layout());
+  #sizes;
   #invite = document.createElement("p");
   #changed;
 
-  /** @param {() => void} changed called when another tile, or none, became the large one */
-  constructor(changed) {
+  /**
+   * @param {() => void} changed called when another tile, or none, became the large one
+   * @param {(preferences: {stream: object, height: number}[]) => void} resized called with what is shown in another
+   *   size than before
+   */
+  constructor(changed, resized) {
     this.#changed = changed;
+    this.#sizes = new Sizes(resized);
     this.#invite.className = "invite";
     this.#invite.textContent = "Nobody else is here yet. Send them the link of this room.";
     stage.replaceChildren(this.#invite);
@@ -25,7 +32,10 @@ export class Stage {
     this.#timer = setInterval(() => {
       for (const tile of this.#tiles.values()) {
         tile.refresh();
+        // A connection that is being closed has nothing to tell.
+        tile.measure().catch(() => undefined);
       }
+      this.#sizes.tellNow();
     }, LOOK_INTERVAL);
   }
 
@@ -43,6 +53,7 @@ export class Stage {
   add(tile) {
     this.#tiles.set(tile.name, tile);
     stage.append(tile.element);
+    this.#sizes.watch(tile);
     this.#layout();
   }
 
@@ -63,6 +74,7 @@ export class Stage {
       return;
     }
     this.#tiles.delete(name);
+    this.#sizes.forget(tile);
     tile.element.remove();
     if (this.#main === tile) {
       this.select(null);
@@ -97,6 +109,7 @@ export class Stage {
   close() {
     clearInterval(this.#timer);
     this.#observer.disconnect();
+    this.#sizes.close();
     this.#tiles.clear();
     stage.replaceChildren();
   }

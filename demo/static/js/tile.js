@@ -3,6 +3,7 @@
 import { icon } from "./icons.js";
 import { hueOf, initialsOf } from "./person.js";
 import { isBlack } from "./picture.js";
+import { describe, judge, readReport } from "./quality.js";
 
 /** Below this width (CSS pixels) buttons lose their words. */
 const SMALL = 260;
@@ -30,6 +31,9 @@ export class Tile {
   #connected = false;
   #blackBefore = false;
   #micOff = icon("mic-off");
+  #quality = document.createElement("span");
+  #reading = null;
+  #layer = null;
 
   /**
    * @param {string} name user name
@@ -80,6 +84,9 @@ export class Tile {
     this.#video = null;
     this.stream = null;
     this.#connected = false;
+    this.#reading = null;
+    this.#layer = null;
+    this.#quality.hidden = true;
     this.setSpeaking(false);
   }
 
@@ -145,9 +152,37 @@ export class Tile {
     this.element.classList.toggle("tile-small", width < SMALL);
   }
 
+  /** Notes which quality the server sends. */
+  setLayer(layer) {
+    this.#layer = layer;
+    this.element.dataset.layer = String(layer.spatialLayer);
+  }
+
   /** Decides between picture and initials anew. */
   refresh() {
     this.element.dataset.picture = this.#picture();
+  }
+
+  /** Looks at how well the picture comes. */
+  async measure() {
+    const peer = this.stream?.getWebRtcPeer();
+    if (this.own || !peer) {
+      return;
+    }
+    const { stream } = this;
+    const now = readReport((await peer.peerConnection.getStats()).values());
+    if (this.stream !== stream) {
+      return;
+    }
+    const quality = this.#reading === null ? null : judge(this.#reading, now);
+    this.#reading = now;
+    this.#quality.hidden = quality === null;
+    if (quality !== null) {
+      const words = describe(quality, this.#layer);
+      this.#quality.dataset.level = quality.level;
+      this.#quality.setAttribute("aria-label", words);
+      this.element.title = words;
+    }
   }
 
   #picture() {
@@ -195,7 +230,11 @@ export class Tile {
     name.textContent = this.#title;
     this.#tag.className = "tile-tag";
     this.#micOff.setAttribute("hidden", "");
-    this.#tag.append(name, this.#micOff);
+    this.#quality.className = "tile-quality";
+    this.#quality.dataset.testid = "quality";
+    this.#quality.setAttribute("role", "img");
+    this.#quality.hidden = true;
+    this.#tag.append(name, this.#quality, this.#micOff);
 
     const row = document.createElement("div");
     row.className = "tile-actions";
