@@ -135,6 +135,19 @@ impl Media {
         }
     }
 
+    /// Says which codec will be published, before its caps are known, so that takers are there for the first buffer.
+    pub fn expect(&self, codec: Codec) {
+        let mut known = self.known();
+        let format = Some(Format::Encoded(codec));
+        if std::mem::replace(&mut known.format, format) == format {
+            return;
+        }
+        known.caps = None;
+        drop(known);
+        let note = Note::Format(self.inner.origin, self.inner.kind);
+        self.inner.host.inbox().note(note);
+    }
+
     /// Says what will be published, before it is.
     pub fn announce(&self, caps: &gst::Caps) {
         let mut known = self.known();

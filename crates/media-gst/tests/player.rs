@@ -228,6 +228,38 @@ fn a_file_is_played_in_real_time_without_anybody_looking() {
 }
 
 #[test]
+fn states_change_as_in_kurento() {
+    let clip = clapper_webm(2);
+    let mut child = Child::start();
+    child.create(PLAYER, player(&clip.uri(), false));
+    let calls = [
+        ProcessorCall::Stop,
+        ProcessorCall::Pause,
+        ProcessorCall::Pause,
+        ProcessorCall::Play,
+        ProcessorCall::Play,
+        ProcessorCall::Stop,
+        ProcessorCall::Stop,
+    ];
+    for call in calls {
+        child.call(PLAYER, call).unwrap();
+    }
+    let states: Vec<_> = child
+        .kept()
+        .into_iter()
+        .filter_map(|event| match event {
+            BridgeEvent::Element {
+                event: ProcessorEvent::State(state),
+                ..
+            } => Some(state),
+            _ => None,
+        })
+        .collect();
+    let expected = [UriState::Pause, UriState::Start, UriState::Stop];
+    assert_eq!(states, expected);
+}
+
+#[test]
 fn encoded_streams_are_handed_on_untouched() {
     let clip = clapper_webm(3);
     let mut child = started(&clip.uri(), true);
@@ -300,6 +332,7 @@ fn what_cannot_be_played_is_said_and_nothing_else_happens() {
         child.call(key, ProcessorCall::Play).unwrap();
         let error = child.error(key);
         assert_eq!(error.kind, kind, "{uri}: {error:?}");
+        child.call(key, ProcessorCall::Stop).unwrap();
         child.event(key, &ProcessorEvent::State(UriState::Stop));
     }
     child.create(PLAYER, player(&whole.uri(), false));
@@ -323,7 +356,16 @@ fn garbled_files_end_one_way_or_another() {
         child.create(key, player(&file.uri(), false));
         child.call(key, ProcessorCall::Play).unwrap();
         child.event(key, &ProcessorEvent::State(UriState::Start));
-        child.event(key, &ProcessorEvent::State(UriState::Stop));
+        child.wait(|event| match event {
+            BridgeEvent::Element { element, event } if *element == ElementKey(key) => {
+                let ends = matches!(
+                    event,
+                    ProcessorEvent::Error(_) | ProcessorEvent::EndOfStream
+                );
+                ends.then_some(())
+            }
+            _ => None,
+        });
         files.push(file);
     }
     child.catch_up();
@@ -383,7 +425,6 @@ fn a_playlist_from_the_network_does_not_lead_to_files() {
     });
     let mut child = started(&format!("http://127.0.0.1:{port}/a.m3u8"), false);
     assert_eq!(child.error(PLAYER).kind, "INVALID_URI");
-    child.event(PLAYER, &ProcessorEvent::State(UriState::Stop));
 }
 
 #[test]

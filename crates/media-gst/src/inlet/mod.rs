@@ -136,6 +136,7 @@ impl Inlet {
             Out::End => {}
         });
         line.play()?;
+        self.media.expect(codec);
         let mut input = self.port.lock();
         input.codec = salono_rtp::codec::Codec::from_encoding_name(&format.codec);
         input.waits = input.codec.needs_keyframe();

@@ -89,7 +89,7 @@ impl Player {
         }
     }
 
-    /// Makes a session, stopped. Failing that, the player stops.
+    /// Makes a session, stopped. Failing that, there is none.
     fn begin(&mut self) {
         self.active = Instant::now();
         let target = self.context.host.policy().read(&self.spec.uri);
@@ -128,11 +128,18 @@ impl Player {
     }
 
     fn pause(&mut self) {
-        if self.state != UriState::Start {
+        if self.state == UriState::Pause {
             return;
         }
-        self.set_state(UriState::Pause);
         self.again = None;
+        // From the beginning, when it never played.
+        if self.state == UriState::Stop {
+            self.has_come = false;
+            self.set_state(UriState::Pause);
+            self.begin();
+        } else {
+            self.set_state(UriState::Pause);
+        }
         if let Some(session) = &self.session {
             session.pause();
         }
@@ -164,8 +171,8 @@ impl Player {
             return;
         }
         self.report(error);
+        // KMS: the state stays what it is until somebody stops the player.
         self.halt();
-        self.set_state(UriState::Stop);
     }
 
     /// Everything was played.

@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
 
 const CLOSED: u8 = 0;
 const PUBLIC: u8 = 1;
@@ -19,7 +20,10 @@ const OPEN: u8 = 2;
 
 static MODE: AtomicU8 = AtomicU8::new(CLOSED);
 
-static REFUSED: Mutex<Option<IpAddr>> = Mutex::new(None);
+static REFUSED: Mutex<Option<(IpAddr, Instant)>> = Mutex::new(None);
+
+/// What fails later than this after a refusal fails for another reason.
+const REMEMBERED: Duration = Duration::from_secs(5);
 
 /// Lets public addresses be reached.
 pub fn restrict() {
@@ -31,12 +35,14 @@ pub fn open() {
     MODE.store(OPEN, Ordering::Release);
 }
 
-/// The address that was refused last, for the text of an error; forgets it.
+/// The address that was refused just now, for the text of an error; forgets it.
 pub fn take_refused() -> Option<IpAddr> {
     REFUSED
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .take()
+        .filter(|(_, at)| at.elapsed() < REMEMBERED)
+        .map(|(address, _)| address)
 }
 
 /// Whether something may be sent to an address, as the system calls have it. Refuses what it cannot read.
@@ -75,7 +81,7 @@ pub unsafe fn is_allowed(address: *const libc::sockaddr, length: usize) -> bool 
         _ => false,
     };
     if !allowed {
-        *REFUSED.lock().unwrap_or_else(PoisonError::into_inner) = Some(ip);
+        *REFUSED.lock().unwrap_or_else(PoisonError::into_inner) = Some((ip, Instant::now()));
     }
     allowed
 }
