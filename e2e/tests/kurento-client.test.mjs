@@ -65,7 +65,7 @@ describe("kurento-client", () => {
     assert.equal(info.type, "KMS");
     assert.match(info.version, /^\d+\.\d+\.\d+/);
     const modules = info.modules.map((module) => module.name);
-    assert.deepEqual(modules.filter((name) => name !== "salono").sort(), ["core", "elements", "filters"]);
+    assert.deepEqual(modules.filter((name) => name !== "salono").sort(), ["chroma", "core", "elements", "filters"]);
     assert.deepEqual(await manager.getPipelines(), []);
   });
 

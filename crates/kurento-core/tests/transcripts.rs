@@ -312,6 +312,8 @@ struct World {
     graphs: Vec<(String, String)>,
     /// Keys of elements by their ids, as created.
     elements: Vec<ElementKey>,
+    /// Those that process media.
+    processing: BTreeSet<ElementKey>,
     /// Whose speakers were detected last.
     pipeline: PipelineKey,
     failure: Option<MediaError>,
@@ -344,6 +346,7 @@ impl World {
             upload: UploadKey(0),
             graphs: Vec::new(),
             elements: Vec::new(),
+            processing: BTreeSet::new(),
             pipeline: PipelineKey(0),
             failure: None,
             holding: false,
@@ -465,7 +468,14 @@ impl World {
         };
         self.told.push(told);
         let (token, reply) = match command.op {
-            Op::Create { token, element, .. } => {
+            Op::Create {
+                token,
+                element,
+                spec,
+            } => {
+                if matches!(spec, ElementSpec::Processor(_)) {
+                    self.processing.insert(element);
+                }
                 self.elements.push(element);
                 (token, Reply::Done)
             }
@@ -486,7 +496,17 @@ impl World {
                 )
             }
             Op::Call { token, call, .. } => (token, Reply::Processed(processed(&call))),
-            Op::Stats { token, .. } => (token, Reply::Stats(Box::new(statistics()))),
+            Op::Stats { token, element } => {
+                let mut stats = statistics();
+                if self.processing.contains(&element) {
+                    stats = ElementStats {
+                        input_latency: stats.input_latency,
+                        end_to_end_latency: stats.end_to_end_latency,
+                        ..ElementStats::default()
+                    };
+                }
+                (token, Reply::Stats(Box::new(stats)))
+            }
             Op::CreatePipeline
             | Op::ReleasePipeline
             | Op::Release { .. }
