@@ -12,6 +12,7 @@ use child::{Child, Source, format};
 use salono_media_api::processing::bridge::*;
 use salono_media_api::{Bitrate, ElementKey, MediaKind};
 use salono_rtp::rtcp::{Compound, Packet, Writer};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 const VP8: &str = "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=30/1 ! \
@@ -182,6 +183,82 @@ fn the_shard_is_asked_for_a_keyframe_until_one_comes() {
                 asked += 1;
             }
         }
+    }
+}
+
+#[test]
+fn lost_packets_cost_pictures_up_to_a_keyframe_and_no_more() {
+    let mut child = Child::start();
+    child.open_inlet(1, MediaKind::Video, format("VP8", 96, 90_000, 0));
+    let origin = Origin::Inlet(InletKey(1));
+    child.open_outlet(7, origin, MediaKind::Video, format("VP9", 98, 90_000, 0));
+    let send = child.sender();
+    let count = AtomicU32::new(0);
+    let source = Source::start_into(
+        "videotestsrc is-live=true pattern=snow ! \
+         video/x-raw,width=320,height=240,framerate=30/1 ! \
+         vp8enc deadline=1 cpu-used=8 threads=1 keyframe-max-dist=3000 ! \
+         rtpvp8pay pt=96 ssrc=1 mtu=1200",
+        move |packet| {
+            if count.fetch_add(1, Ordering::Relaxed) % 100 != 99 {
+                send(packet);
+            }
+        },
+    );
+    let (mut pictures, mut wishes) = (0, 0);
+    while pictures < 60 || wishes < 2 {
+        let (_, packet) = child.packets.recv_timeout(child::PATIENCE).unwrap();
+        let parts = Compound::new(&packet);
+        for part in parts.filter(|_| (192..=223).contains(&packet[1])) {
+            if matches!(part, Packet::PictureLoss { media_ssrc: 1, .. }) {
+                wishes += 1;
+                source.keyframe();
+            }
+        }
+        let ends_picture = packet[1] == 0x80 | 98;
+        pictures += u32::from(ends_picture && packet[8..12] == 7_u32.to_be_bytes());
+    }
+    child.catch_up();
+    assert_eq!(child.load, (1, 1));
+}
+
+#[test]
+fn outlets_that_come_and_go_leave_nothing_behind() {
+    let mut child = Child::start();
+    child.open_inlet(1, MediaKind::Video, format("VP8", 96, 90_000, 0));
+    let origin = Origin::Inlet(InletKey(1));
+    // Nobody answers wishes for keyframes here, so they come often.
+    let often = VP8.replace("keyframe-max-dist=30", "keyframe-max-dist=5");
+    let _source = Source::start(&child, &often);
+    let count = |child: &Child, what: &str| {
+        let entries = std::fs::read_dir(format!("/proc/{}/{what}", child.pid())).unwrap();
+        entries.count()
+    };
+    let mut first = None;
+    for key in 10..30 {
+        child.open_outlet(
+            key,
+            origin,
+            MediaKind::Video,
+            format("H264", 102, 90_000, 0),
+        );
+        child.rtp(key);
+        child.tell(&BridgeCommand::CloseOutlet {
+            outlet: OutletKey(key),
+        });
+        child.catch_up();
+        assert_eq!(child.load, (0, 0));
+        if key == 14 {
+            first = Some((count(&child, "fd"), count(&child, "task")));
+        }
+    }
+    // What ends does so in the background.
+    let (fds, threads) = first.unwrap();
+    let deadline = Instant::now() + child::PATIENCE;
+    while count(&child, "fd") > fds + 6 || count(&child, "task") > threads + 6 {
+        child.catch_up();
+        let now = (count(&child, "fd"), count(&child, "task"));
+        assert!(Instant::now() < deadline, "{now:?} instead of {first:?}");
     }
 }
 

@@ -17,8 +17,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Nothing in these tests takes this long unless it never comes.
@@ -365,12 +365,16 @@ pub(crate) fn format(codec: &str, payload_type: u8, clock_rate: u32, channels: u
 /// A pipeline that makes RTP and sends it into an inlet until it is dropped.
 pub(crate) struct Source {
     pipeline: gstreamer::Pipeline,
-    pub(crate) keyframes: Arc<Mutex<u32>>,
 }
 
 impl Source {
     /// `text` ends with a payloader; packets go to the inlet.
     pub(crate) fn start(child: &Child, text: &str) -> Self {
+        Self::start_into(text, child.sender())
+    }
+
+    /// The same, with something between it and the inlet.
+    pub(crate) fn start_into(text: &str, send: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
         use gstreamer::prelude::*;
         gstreamer::init().unwrap();
         let text = format!("{text} ! appsink name=out sync=false async=false");
@@ -378,7 +382,6 @@ impl Source {
         let pipeline: gstreamer::Pipeline = pipeline.downcast().unwrap();
         let exit = pipeline.by_name("out").unwrap();
         let exit: gstreamer_app::AppSink = exit.downcast().unwrap();
-        let send = child.sender();
         exit.set_callbacks(
             gstreamer_app::AppSinkCallbacks::builder()
                 .new_sample(move |exit| {
@@ -390,10 +393,7 @@ impl Source {
                 .build(),
         );
         pipeline.set_state(gstreamer::State::Playing).unwrap();
-        Self {
-            pipeline,
-            keyframes: Arc::default(),
-        }
+        Self { pipeline }
     }
 
     pub(crate) fn keyframe(&self) {
