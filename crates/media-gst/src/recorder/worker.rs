@@ -31,6 +31,12 @@ const SYNC_EVERY: Duration = Duration::from_secs(10);
 /// Dropped frames are reported this often.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
+/// Running times beyond this, ten years, are none; in nanoseconds.
+const MAX_TIME: u64 = 10 * 365 * 86_400 * 1_000_000_000;
+
+/// Frames last a minute at most; in nanoseconds.
+const MAX_DURATION: u64 = 60 * 1_000_000_000;
+
 /// A file that was opened.
 pub struct Opened {
     /// Its bytes.
@@ -332,8 +338,12 @@ fn wait(shared: &Shared, busy: bool, messages: &mut VecDeque<Message>) -> bool {
 
 fn frame(buffer: gst::Buffer, slot: Slot) -> Option<Frame> {
     let pts = buffer.pts().or(buffer.dts())?.nseconds();
+    if pts > MAX_TIME {
+        return None;
+    }
     let dts = buffer.dts().map_or(pts, |dts| dts.nseconds()).min(pts);
     let duration = buffer.duration().map_or(0, |duration| duration.nseconds());
+    let duration = duration.min(MAX_DURATION);
     let flags = buffer.flags();
     if flags.contains(gst::BufferFlags::HEADER) && slot == Slot::Audio && duration == 0 {
         // Headers of Vorbis and Speex are in the description already.

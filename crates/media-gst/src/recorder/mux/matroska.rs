@@ -302,13 +302,16 @@ fn bitmap_header(format: &Format, name: [u8; 4]) -> Vec<u8> {
 /// WAVEFORMATEX.
 fn wave_header(format: &Format, tag: u16, align: u16, bits: u16) -> Vec<u8> {
     let channels = u16::try_from(format.channels).unwrap_or(1);
-    let bytes_per_second = format.rate * u32::from(bits.max(8)) * format.channels / 8;
+    let bytes_per_second = format
+        .rate
+        .saturating_mul(u32::from(bits.max(8)) / 8)
+        .saturating_mul(format.channels);
     let mut header = Vec::new();
     header.extend_from_slice(&tag.to_le_bytes());
     header.extend_from_slice(&channels.to_le_bytes());
     header.extend_from_slice(&format.rate.to_le_bytes());
     header.extend_from_slice(&bytes_per_second.to_le_bytes());
-    header.extend_from_slice(&(align * channels).to_le_bytes());
+    header.extend_from_slice(&align.saturating_mul(channels).to_le_bytes());
     header.extend_from_slice(&bits.to_le_bytes());
     let extra = u16::try_from(format.private.len()).unwrap_or(0);
     header.extend_from_slice(&extra.to_le_bytes());

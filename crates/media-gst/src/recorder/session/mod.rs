@@ -13,6 +13,8 @@
 //! the next keyframe where there are pictures.
 
 mod store;
+#[cfg(test)]
+mod tests;
 
 use super::format::Format;
 use super::mux::{self, Container, Data, Muxer, Output};
