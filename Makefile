@@ -16,6 +16,9 @@ client_modules := $(client)/node_modules/.package-lock.json
 bundle := demo/static/js/salono-client.js
 # The clients of Kurento 7 and 6, apart from each other.
 e2e_modules := e2e/node_modules/.package-lock.json e2e/kurento-6/node_modules/.package-lock.json
+# Firefox is tested where it is installed.
+firefox := $(or $(FIREFOX),$(shell command -v firefox-esr))
+e2e_modules += $(if $(firefox),e2e/firefox/node_modules/.package-lock.json)
 # The versions of Kurento's Java client that a program is built with.
 java_versions := 7.2.0 6.18.0
 java_programs := $(java_versions:%=e2e/java/target/%/foreign.jar)
@@ -85,6 +88,7 @@ test-js: $(client_modules) ## tests of the JavaScript client and of the page
 test-e2e: js $(e2e_modules) $(java_programs) ## real browsers and other people's clients against the real program
 	$(CARGO) build --locked -p salono -p salono-examples -p salono-sip-bridge
 	$(node_for_tests) && cd e2e && SALONO_BIN=$(abspath $(target))/debug/salono $(NPM) test
+	$(if $(firefox),$(node_for_tests) && cd e2e && SALONO_BIN=$(abspath $(target))/debug/salono FIREFOX=$(firefox) $(NPM) run firefox)
 
 $(e2e_modules): %/node_modules/.package-lock.json: %/package-lock.json e2e/reconnect-ws/index.js
 	@echo "installing what the tests in $* need"
@@ -119,4 +123,4 @@ bench-sfu: build ## forwarding beside Janus and the floor: docs/performance.md
 
 clean: ## removes what was built
 	$(CARGO) clean
-	rm -rf $(client)/dist $(client)/build $(client)/node_modules e2e/node_modules e2e/kurento-6/node_modules e2e/java/target $(bundle)
+	rm -rf $(client)/dist $(client)/build $(client)/node_modules e2e/node_modules e2e/kurento-6/node_modules e2e/firefox/node_modules e2e/java/target $(bundle)

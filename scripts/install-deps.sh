@@ -26,6 +26,8 @@ if [ "$purpose" = test ]; then
     # The end-to-end tests drive a real browser.
     have chromium || have chromium-browser || have google-chrome ||
         packages+=(chromium fonts-dejavu-core)
+    # And Firefox, where the distribution has the one with long support.
+    { have firefox-esr || ! apt-cache show firefox-esr >/dev/null 2>&1; } || packages+=(firefox-esr)
     # RTP endpoints are tested with the programs that people use, and a SIP caller.
     have ffmpeg || packages+=(ffmpeg)
     have gst-launch-1.0 || packages+=(gstreamer1.0-tools gstreamer1.0-plugins-base

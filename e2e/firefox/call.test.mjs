@@ -1,6 +1,6 @@
 /**
- * Firefox and Chromium in one room. Optional: `npm ci --prefix firefox && npm run firefox`, with Debian's
- * `firefox-esr` or another one named in FIREFOX.
+ * Firefox and Chromium in one room: `npm ci --prefix firefox && npm run firefox`, with Debian's `firefox-esr` or
+ * another one named in FIREFOX. `make test` leaves it out where there is no Firefox.
  */
 
 import assert from "node:assert/strict";
@@ -86,6 +86,34 @@ describe("Firefox and Chromium", () => {
     await ben.join(ROOM);
     await ben.perceives("Fox");
     await foxPerceivesBen();
+  });
+
+  test("Chromium gets the one of Firefox's qualities that its tile shows", async () => {
+    const rids = await page.evaluate(async () => {
+      const report = [...(await window.salonoDemo.peers()["Fox_webcam"].getStats()).values()];
+      const sent = report.filter((entry) => entry.type === "outbound-rtp" && entry.kind === "video");
+      return sent.map(({ rid }) => rid).sort();
+    });
+    assert.deepEqual(rids, ["f", "h", "q"]);
+    const height = () =>
+      ben.page.evaluate(async () => {
+        const report = [...(await window.salonoDemo.peers()["Fox_webcam"].getStats()).values()];
+        return report.find((entry) => entry.type === "inbound-rtp" && entry.kind === "video")?.frameHeight ?? 0;
+      });
+    const sees = async (what, is) => {
+      await until(what, async () => {
+        const now = await height();
+        return is(now) || Promise.reject(new Error(String(now)));
+      });
+      return height();
+    };
+    await ben.page.setViewportSize({ width: 1600, height: 1000 });
+    const whole = await sees("the whole picture", (lines) => lines >= 480);
+    await ben.page.setViewportSize({ width: 420, height: 420 });
+    await sees("a smaller picture for a smaller tile", (lines) => lines > 0 && lines < whole);
+    await ben.page.setViewportSize({ width: 1600, height: 1000 });
+    await sees("the whole picture again", (lines) => lines === whole);
+    await ben.perceives("Fox");
   });
 
   test("stop and start to publish", async () => {
