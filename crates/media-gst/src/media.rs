@@ -7,6 +7,10 @@
 //!
 //! Making and changing is done by the control thread, publishing by any.
 
+mod stage;
+
+use stage::{Count, Plant, Stage};
+
 use crate::codec::{Codec, Format};
 use crate::element::{Owner, default_encoding};
 use crate::encoding::{Class, RateUnit, Recipe};
@@ -19,17 +23,9 @@ use gstreamer::prelude::*;
 use salono_media_api::processing::Encoding;
 use salono_media_api::processing::bridge::Origin;
 use salono_media_api::{Bitrate, MediaKind};
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
-
-/// A codec that fails so often at short intervals is given up until its input changes.
-const MAX_FAILURES: u32 = 8;
-
-/// A failure counts as a first one when none came before it for as long.
-const FORGIVEN: Duration = Duration::from_secs(10);
 
 /// Raw buffers that wait for an encoder or a filter: about 600 ms of either kind.
 pub const RAW_ENTRY: &str = "appsrc name=in format=time is-live=true block=false \
@@ -485,88 +481,6 @@ impl fmt::Debug for Supply {
         f.debug_struct("Supply")
             .field("made", &self.stage.is_some())
             .finish()
-    }
-}
-
-/// A form that is made: a stream that stays, and what fills it at present.
-#[derive(Default)]
-struct Stage {
-    output: Stream,
-    plant: Mutex<Option<Plant>>,
-    failures: Mutex<Failures>,
-}
-
-impl Stage {
-    fn put(&self, plant: Option<Plant>) {
-        let before = std::mem::replace(&mut *self.lock(), plant);
-        drop(before);
-    }
-
-    fn posted(&self, message: &gst::Message) -> bool {
-        self.lock()
-            .as_ref()
-            .and_then(|plant| plant.line.as_ref())
-            .is_some_and(|line| line.posted(message))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Plant>> {
-        self.plant.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn failures(&self) -> MutexGuard<'_, Failures> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[derive(Default)]
-struct Failures {
-    count: u32,
-    last: Option<Instant>,
-}
-
-impl Failures {
-    /// One more; whether to try again.
-    fn again(&mut self) -> bool {
-        let now = Instant::now();
-        let before = self.last.replace(now);
-        if before.is_some_and(|before| now.duration_since(before) > FORGIVEN) {
-            self.count = 0;
-        }
-        self.count = self.count.saturating_add(1);
-        self.count <= MAX_FAILURES
-    }
-
-    fn clear(&mut self) {
-        self.count = 0;
-    }
-}
-
-/// What fills a made form.
-struct Plant {
-    /// Fed first, so ended first.
-    _feed: Box<dyn Any + Send>,
-    line: Option<Line>,
-    rate: Option<(gst::Element, &'static str, RateUnit)>,
-    _count: Option<Count>,
-}
-
-/// One decoder or encoder at work.
-struct Count {
-    host: Host,
-    encodes: bool,
-}
-
-impl Count {
-    fn new(host: &Host, encodes: bool) -> Self {
-        host.count(encodes, true);
-        let host = host.clone();
-        Self { host, encodes }
-    }
-}
-
-impl Drop for Count {
-    fn drop(&mut self) {
-        self.host.count(self.encodes, false);
     }
 }
 
