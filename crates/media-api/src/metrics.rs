@@ -45,6 +45,10 @@ pub struct ShardMetrics {
     pub nacks_sent: u64,
     /// Keyframe requests sent to publishers.
     pub keyframe_requests_sent: u64,
+    /// Decoders at work in media processors now (gauge).
+    pub decoders: u64,
+    /// Encoders at work in media processors now (gauge).
+    pub encoders: u64,
     /// UDP sockets and outgoing connections beside those that the shard started with, now (gauge).
     pub sockets: u64,
     /// TCP connections with peers and relays now (gauge).

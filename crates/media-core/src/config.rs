@@ -18,6 +18,16 @@ pub struct LocalAddress {
     pub interface: String,
 }
 
+/// Whether media of one peer is decoded and encoded anew for another that takes none of its codecs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transcoding {
+    /// Where that is needed, in a media processor.
+    #[default]
+    Allow,
+    /// Such peers do not get it.
+    Deny,
+}
+
 /// Everything a shard needs to know from outside.
 #[derive(Debug, Clone)]
 pub struct ShardConfig {
@@ -33,6 +43,8 @@ pub struct ShardConfig {
     pub certificates: Certificates,
     /// Codecs of session descriptions.
     pub codecs: Codecs,
+    /// Whether encoded media is encoded anew where receivers need that.
+    pub transcoding: Transcoding,
     /// Caps on everything that a peer or a client can grow.
     pub limits: Limits,
     /// Wall clock time, since 1970, of the moment that `Shard::new` is given as `now`.
@@ -70,6 +82,8 @@ pub struct Limits {
     pub message_bytes: usize,
     /// Bytes that may wait in the data channels of one endpoint before messages are dropped.
     pub data_buffered_bytes: usize,
+    /// Calls to elements that process media, of one pipeline, that may be unanswered.
+    pub processor_calls: usize,
 }
 
 impl Default for Limits {
@@ -87,6 +101,7 @@ impl Default for Limits {
             data_channels: 64,
             message_bytes: 256 * 1024,
             data_buffered_bytes: 1024 * 1024,
+            processor_calls: 1_024,
         }
     }
 }

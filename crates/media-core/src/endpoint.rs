@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::plain;
+use crate::processing::Crossing;
 use crate::webrtc::{self, Changes, DataChannels, DataEvent, LocalSsrcs, Path, Srtp};
 use salono_media_api::{ElementKey, MediaError, MediaErrorKind, OfferKinds, PipelineKey, Token};
 use salono_sdp::MediaKind;
@@ -14,6 +15,8 @@ pub(crate) enum Endpoint {
     WebRtc(Box<webrtc::Endpoint>),
     /// Plain RTP or SDES-keyed SRTP.
     Plain(Box<plain::Endpoint>),
+    /// A stream into the processor of a pipeline or out of it: no element of its own.
+    Crossing(Box<Crossing>),
 }
 
 /// Calls the method of the same name of whichever endpoint there is.
@@ -22,6 +25,7 @@ macro_rules! either {
         match $self {
             Self::WebRtc($endpoint) => $call,
             Self::Plain($endpoint) => $call,
+            Self::Crossing($endpoint) => $call,
         }
     };
 }
@@ -31,14 +35,14 @@ impl Endpoint {
     pub(crate) fn web_rtc(&self) -> Option<&webrtc::Endpoint> {
         match self {
             Self::WebRtc(endpoint) => Some(endpoint),
-            Self::Plain(_) => None,
+            Self::Plain(_) | Self::Crossing(_) => None,
         }
     }
 
     pub(crate) fn web_rtc_mut(&mut self) -> Option<&mut webrtc::Endpoint> {
         match self {
             Self::WebRtc(endpoint) => Some(endpoint),
-            Self::Plain(_) => None,
+            Self::Plain(_) | Self::Crossing(_) => None,
         }
     }
 
@@ -55,12 +59,40 @@ impl Endpoint {
     pub(crate) fn plain_mut(&mut self) -> Option<&mut plain::Endpoint> {
         match self {
             Self::Plain(endpoint) => Some(endpoint),
-            Self::WebRtc(_) => None,
+            Self::WebRtc(_) | Self::Crossing(_) => None,
         }
     }
 
+    pub(crate) fn crossing(&self) -> Option<&Crossing> {
+        match self {
+            Self::Crossing(crossing) => Some(crossing),
+            Self::WebRtc(_) | Self::Plain(_) => None,
+        }
+    }
+
+    pub(crate) fn crossing_mut(&mut self) -> Option<&mut Crossing> {
+        match self {
+            Self::Crossing(crossing) => Some(crossing),
+            Self::WebRtc(_) | Self::Plain(_) => None,
+        }
+    }
+
+    /// The element that it is, or for a stream to or from a processor the one that media comes from.
     pub(crate) fn key(&self) -> ElementKey {
-        either!(self, endpoint => endpoint.key())
+        match self {
+            Self::WebRtc(endpoint) => endpoint.key(),
+            Self::Plain(endpoint) => endpoint.key(),
+            Self::Crossing(crossing) => crossing.source(),
+        }
+    }
+
+    /// The element whose events its states are; `None` when they are nobody's.
+    pub(crate) fn reports_as(&self) -> Option<ElementKey> {
+        match self {
+            Self::WebRtc(endpoint) => Some(endpoint.key()),
+            Self::Plain(endpoint) => Some(endpoint.key()),
+            Self::Crossing(_) => None,
+        }
     }
 
     pub(crate) fn pipeline(&self) -> PipelineKey {
@@ -69,17 +101,29 @@ impl Endpoint {
 
     /// The m-lines, once negotiated.
     pub(crate) fn media(&self) -> Option<&[NegotiatedMedia]> {
-        either!(self, endpoint => endpoint.media())
+        match self {
+            Self::WebRtc(endpoint) => endpoint.media(),
+            Self::Plain(endpoint) => endpoint.media(),
+            Self::Crossing(crossing) => Some(crossing.media()),
+        }
     }
 
     /// What we send an m-line with.
     pub(crate) fn ssrcs(&self, media: &NegotiatedMedia) -> Option<LocalSsrcs> {
-        either!(self, endpoint => endpoint.ssrcs(media))
+        match self {
+            Self::WebRtc(endpoint) => endpoint.ssrcs(media),
+            Self::Plain(endpoint) => endpoint.ssrcs(media),
+            Self::Crossing(crossing) => Some(crossing.ssrcs()),
+        }
     }
 
     /// SSRC of the sender of what is about no m-line in particular.
     pub(crate) fn ssrc(&self) -> u32 {
-        either!(self, endpoint => endpoint.ssrc())
+        match self {
+            Self::WebRtc(endpoint) => endpoint.ssrc(),
+            Self::Plain(endpoint) => endpoint.ssrc(),
+            Self::Crossing(crossing) => crossing.key(),
+        }
     }
 
     pub(crate) fn cname(&self) -> &str {
@@ -89,37 +133,58 @@ impl Endpoint {
     pub(crate) fn dscp(&self) -> u8 {
         match self {
             Self::WebRtc(endpoint) => endpoint.dscp(),
-            Self::Plain(_) => 0,
+            Self::Plain(_) | Self::Crossing(_) => 0,
         }
     }
 
     pub(crate) fn connected(&self) -> bool {
-        either!(self, endpoint => endpoint.connected())
+        match self {
+            Self::WebRtc(endpoint) => endpoint.connected(),
+            Self::Plain(endpoint) => endpoint.connected(),
+            Self::Crossing(crossing) => crossing.path().is_some(),
+        }
     }
 
     pub(crate) fn local_sdp(&self) -> Option<String> {
-        either!(self, endpoint => endpoint.local_sdp())
+        match self {
+            Self::WebRtc(endpoint) => endpoint.local_sdp(),
+            Self::Plain(endpoint) => endpoint.local_sdp(),
+            Self::Crossing(_) => None,
+        }
     }
 
     pub(crate) fn remote_sdp(&self) -> Option<String> {
         match self {
             Self::WebRtc(endpoint) => endpoint.remote_sdp(),
             Self::Plain(endpoint) => endpoint.remote_sdp().map(str::to_owned),
+            Self::Crossing(_) => None,
         }
     }
 
     /// Keys of a transport, once agreed on.
     pub(crate) fn srtp(&self, transport: usize) -> Option<&Srtp> {
-        either!(self, endpoint => endpoint.srtp(transport))
+        match self {
+            Self::WebRtc(endpoint) => endpoint.srtp(transport),
+            Self::Plain(endpoint) => endpoint.srtp(transport),
+            Self::Crossing(crossing) => Some(crossing.srtp()),
+        }
     }
 
     pub(crate) fn srtp_mut(&mut self, transport: usize) -> Option<&mut Srtp> {
-        either!(self, endpoint => endpoint.srtp_mut(transport))
+        match self {
+            Self::WebRtc(endpoint) => endpoint.srtp_mut(transport),
+            Self::Plain(endpoint) => endpoint.srtp_mut(transport),
+            Self::Crossing(crossing) => Some(crossing.srtp_mut()),
+        }
     }
 
     /// Where a transport sends RTP to, if it may send now.
     pub(crate) fn path(&self, transport: usize) -> Option<Path> {
-        either!(self, endpoint => endpoint.path(transport))
+        match self {
+            Self::WebRtc(endpoint) => endpoint.path(transport),
+            Self::Plain(endpoint) => endpoint.path(transport),
+            Self::Crossing(crossing) => crossing.path(),
+        }
     }
 
     /// Where a transport sends RTCP to, if it may send now.
@@ -127,6 +192,7 @@ impl Endpoint {
         match self {
             Self::WebRtc(endpoint) => endpoint.path(transport),
             Self::Plain(endpoint) => endpoint.rtcp_path(transport),
+            Self::Crossing(crossing) => crossing.path(),
         }
     }
 
@@ -134,12 +200,16 @@ impl Endpoint {
     pub(crate) fn round_trip(&self, transport: usize) -> Option<Duration> {
         match self {
             Self::WebRtc(endpoint) => endpoint.round_trip(transport),
-            Self::Plain(_) => None,
+            Self::Plain(_) | Self::Crossing(_) => None,
         }
     }
 
     pub(crate) fn set_max_recv_kbps(&mut self, kind: MediaKind, kbps: u64) {
-        either!(self, endpoint => endpoint.set_max_recv_kbps(kind, kbps));
+        match self {
+            Self::WebRtc(endpoint) => endpoint.set_max_recv_kbps(kind, kbps),
+            Self::Plain(endpoint) => endpoint.set_max_recv_kbps(kind, kbps),
+            Self::Crossing(_) => {}
+        }
     }
 
     /// Makes an offer; `None` when the command has to wait for ports.
@@ -152,6 +222,7 @@ impl Endpoint {
         match self {
             Self::WebRtc(endpoint) => endpoint.generate_offer(kinds, context).map(Some),
             Self::Plain(endpoint) => endpoint.generate_offer(token, kinds, context),
+            Self::Crossing(_) => Err(not_negotiated()),
         }
     }
 
@@ -165,6 +236,7 @@ impl Endpoint {
         match self {
             Self::WebRtc(endpoint) => endpoint.process_offer(sdp, context).map(Some),
             Self::Plain(endpoint) => endpoint.process_offer(token, sdp, context),
+            Self::Crossing(_) => Err(not_negotiated()),
         }
     }
 
@@ -173,7 +245,11 @@ impl Endpoint {
         sdp: &str,
         context: &mut Context<'_>,
     ) -> Result<String, MediaError> {
-        either!(self, endpoint => endpoint.process_answer(sdp, context))
+        match self {
+            Self::WebRtc(endpoint) => endpoint.process_answer(sdp, context),
+            Self::Plain(endpoint) => endpoint.process_answer(sdp, context),
+            Self::Crossing(_) => Err(not_negotiated()),
+        }
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
@@ -188,7 +264,11 @@ impl Endpoint {
 
     /// Moves everything that waits in the transports and reports what changed.
     pub(crate) fn drain(&mut self, context: &mut Context<'_>) -> Changes {
-        either!(self, endpoint => endpoint.drain(context))
+        match self {
+            Self::WebRtc(endpoint) => endpoint.drain(context),
+            Self::Plain(endpoint) => endpoint.drain(context),
+            Self::Crossing(_) => Changes::default(),
+        }
     }
 
     pub(crate) fn data(&self) -> Option<&DataChannels> {
@@ -212,6 +292,14 @@ impl Endpoint {
                 None
             }
             Self::Plain(endpoint) => endpoint.close(context),
+            Self::Crossing(_) => None,
         }
     }
+}
+
+fn not_negotiated() -> MediaError {
+    MediaError::new(
+        MediaErrorKind::NotSupported,
+        "streams of a processor are not negotiated",
+    )
 }

@@ -21,7 +21,7 @@ const MAX_RTCP: usize = 1_200;
 /// m-lines whose reports share one compound packet, so that it fits.
 const LINES_PER_REPORT: usize = 8;
 /// Packets of one compound that are looked at.
-const MAX_COMPOUND: usize = 64;
+pub(crate) const MAX_COMPOUND: usize = 64;
 
 /// When what is due, and the congestion feedback of each transport.
 #[derive(Default)]
@@ -80,6 +80,16 @@ impl Feedback {
             twcc.media_ssrc = ssrc;
             twcc.receiver.record(seq, now);
         }
+    }
+
+    /// How far the peer's clock is behind ours; `None` before its first sender report.
+    pub(crate) fn clock_offset(&self) -> Option<i64> {
+        self.clock_offset
+    }
+
+    /// Takes that for granted, of a peer that shares its clock with others.
+    pub(crate) fn set_clock_offset(&mut self, offset: Option<i64>) {
+        self.clock_offset = offset;
     }
 
     pub(crate) fn last_report(&self) -> Option<Instant> {
@@ -343,8 +353,9 @@ impl Peer {
         true
     }
 
+    /// Does what one packet of a compound says.
     #[allow(clippy::too_many_arguments)]
-    fn handle_rtcp(
+    pub(crate) fn handle_rtcp(
         &mut self,
         transport: usize,
         packet: &Packet<'_>,

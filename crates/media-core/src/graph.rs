@@ -2,21 +2,72 @@
 //!
 //! Elements connect per media kind and stream; a stream of a sink takes one source. Endpoints make
 //! and use media, PassThroughs only hand it on, and hub ports hand on what another port of their hub
-//! took in, so a route is the nearest endpoint upstream. Cycles are legal (loopback); a ring without
+//! took in, so a route is the nearest endpoint upstream. An element that processes media is an endpoint for the kinds
+//! that it processes and something that hands on for the others. Cycles are legal (loopback); a ring without
 //! an endpoint carries nothing.
 
-use salono_media_api::{ElementKey, MediaKind, Pad, StreamName};
+use salono_media_api::processing::ProcessorSpec;
+use salono_media_api::{ElementKey, ElementSpec, MediaKind, Pad, StreamName};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What routing needs to know about an element.
+/// What routing needs to know about an element, as far as one kind of media is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NodeKind {
     /// Makes media of its own and uses what it receives.
     Endpoint,
+    /// The same, in the processor of its pipeline.
+    Processed,
     /// Hands on what it receives.
     PassThrough,
     /// Takes media in, and hands on what another port of its hub, or itself, took in.
     HubPort,
+    /// A port of this hub: hands on what any port of it takes in, itself included.
+    SharedPort(ElementKey),
+}
+
+/// What an element is to each kind of media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Roles([NodeKind; 3]);
+
+impl From<NodeKind> for Roles {
+    fn from(kind: NodeKind) -> Self {
+        Self([kind; 3])
+    }
+}
+
+impl Roles {
+    /// Of an element with this specification.
+    pub(crate) fn of(spec: &ElementSpec) -> Self {
+        match spec {
+            ElementSpec::WebRtc(_) | ElementSpec::Rtp(_) => NodeKind::Endpoint.into(),
+            ElementSpec::PassThrough => NodeKind::PassThrough.into(),
+            ElementSpec::HubPort => NodeKind::HubPort.into(),
+            ElementSpec::Processor(spec) => Self(MediaKind::ALL.map(|kind| match spec.as_ref() {
+                spec if spec.processes(kind) => NodeKind::Processed,
+                ProcessorSpec::Port {
+                    switches_video: true,
+                    ..
+                } => NodeKind::HubPort,
+                ProcessorSpec::Port { hub, .. } => NodeKind::SharedPort(*hub),
+                ProcessorSpec::Player(_)
+                | ProcessorSpec::Recorder(_)
+                | ProcessorSpec::Upload { .. }
+                | ProcessorSpec::Composite(_)
+                | ProcessorSpec::AlphaBlending
+                | ProcessorSpec::Mixer
+                | ProcessorSpec::Filter(_) => NodeKind::PassThrough,
+            })),
+        }
+    }
+
+    pub(crate) fn role(self, kind: MediaKind) -> NodeKind {
+        self.0[slot(kind)]
+    }
+
+    /// Whether there is a peer behind the element.
+    pub(crate) fn has_peer(self) -> bool {
+        self.0.contains(&NodeKind::Endpoint)
+    }
 }
 
 /// A stream of an element, as an input or as an output.
@@ -24,7 +75,7 @@ type Stream = (MediaKind, StreamName);
 
 #[derive(Debug, Clone)]
 struct Node {
-    kind: NodeKind,
+    roles: Roles,
     sources: BTreeMap<Stream, Pad>,
     sinks: BTreeMap<Stream, BTreeSet<Pad>>,
     /// For hub ports: the port whose input leaves here.
@@ -34,6 +85,10 @@ struct Node {
 }
 
 impl Node {
+    fn role(&self, kind: MediaKind) -> NodeKind {
+        self.roles.role(kind)
+    }
+
     fn source(&self, kind: MediaKind, stream: &StreamName) -> Option<&Pad> {
         self.sources.get(&(kind, stream.clone()))
     }
@@ -80,17 +135,48 @@ fn slot(kind: MediaKind) -> usize {
 }
 
 impl Graph {
-    pub(crate) fn add(&mut self, element: ElementKey, kind: NodeKind) {
+    pub(crate) fn add(&mut self, element: ElementKey, roles: impl Into<Roles>) {
+        let roles = roles.into();
         self.nodes.insert(
             element,
             Node {
-                kind,
+                roles,
                 sources: BTreeMap::new(),
                 sinks: BTreeMap::new(),
                 from: [None; 3],
                 to: Default::default(),
             },
         );
+        for kind in MediaKind::ALL {
+            if let NodeKind::SharedPort(_) = roles.role(kind) {
+                self.share(roles.role(kind), kind);
+            }
+        }
+    }
+
+    /// Lets what comes in at any port of a hub leave by all of them.
+    fn share(&mut self, role: NodeKind, kind: MediaKind) {
+        let ports = self.nodes.iter();
+        let ports: BTreeSet<ElementKey> = ports
+            .filter(|(_, node)| node.role(kind) == role)
+            .map(|(element, _)| *element)
+            .collect();
+        for port in &ports {
+            if let Some(node) = self.nodes.get_mut(port) {
+                node.to[slot(kind)].clone_from(&ports);
+            }
+        }
+    }
+
+    /// Whether there is such an element.
+    pub(crate) fn has(&self, element: ElementKey) -> bool {
+        self.nodes.contains_key(&element)
+    }
+
+    /// Whether the processor makes what leaves an element.
+    pub(crate) fn is_processed(&self, element: ElementKey, kind: MediaKind) -> bool {
+        let node = self.nodes.get(&element);
+        node.is_some_and(|node| node.role(kind) == NodeKind::Processed)
     }
 
     pub(crate) fn elements(&self) -> impl Iterator<Item = ElementKey> + '_ {
@@ -106,6 +192,7 @@ impl Graph {
         let sources = node.sources.clone();
         let sinks = node.sinks.clone();
         let to = node.to.clone();
+        let roles = node.roles;
         let pad = |stream: StreamName| Pad { element, stream };
         for ((kind, stream), source) in sources {
             affected.append(&mut self.disconnect(&source, &pad(stream), kind));
@@ -122,6 +209,11 @@ impl Graph {
             self.route(element, None, kind);
         }
         self.nodes.remove(&element);
+        for kind in MediaKind::ALL {
+            if let NodeKind::SharedPort(_) = roles.role(kind) {
+                self.share(roles.role(kind), kind);
+            }
+        }
         affected.retain(|(endpoint, _)| *endpoint != element);
         affected
     }
@@ -177,7 +269,7 @@ impl Graph {
             graph
                 .nodes
                 .get(&key)
-                .is_some_and(|node| node.kind == NodeKind::HubPort)
+                .is_some_and(|node| node.role(kind) == NodeKind::HubPort)
         };
         if !is_port(self, port) || from.is_some_and(|from| !is_port(self, from)) {
             return Affected::new();
@@ -213,10 +305,12 @@ impl Graph {
         let mut at = self.nodes.get(&sink)?.source(kind, stream)?;
         loop {
             let node = self.nodes.get(&at.element)?;
-            let input = match node.kind {
-                NodeKind::Endpoint => return Some(at.clone()),
+            let input = match node.role(kind) {
+                NodeKind::Endpoint | NodeKind::Processed => return Some(at.clone()),
                 NodeKind::PassThrough => node,
                 NodeKind::HubPort => self.nodes.get(&node.from[slot(kind)]?)?,
+                // There are as many as there are ports.
+                NodeKind::SharedPort(_) => return None,
             };
             if !seen.insert(at) {
                 return None;
@@ -239,10 +333,11 @@ impl Graph {
     pub(crate) fn source_behind(&self, element: ElementKey, kind: MediaKind) -> Option<Pad> {
         let node = self.nodes.get(&element)?;
         let stream = &StreamName::Default;
-        match node.kind {
-            NodeKind::Endpoint => Some(element.into()),
+        match node.role(kind) {
+            NodeKind::Endpoint | NodeKind::Processed => Some(element.into()),
             NodeKind::PassThrough => self.pad_behind(element, kind, stream),
             NodeKind::HubPort => self.pad_behind(node.from[slot(kind)]?, kind, stream),
+            NodeKind::SharedPort(_) => None,
         }
     }
 
@@ -262,8 +357,8 @@ impl Graph {
                 continue;
             };
             let sinks = node.all_sinks(kind).map(|sink| sink.element);
-            match node.kind {
-                NodeKind::Endpoint => {
+            match node.role(kind) {
+                NodeKind::Endpoint | NodeKind::Processed => {
                     if at == start {
                         todo.extend(sinks);
                     }
@@ -272,7 +367,7 @@ impl Graph {
                     found.insert(at);
                     todo.extend(sinks);
                 }
-                NodeKind::HubPort => {
+                NodeKind::HubPort | NodeKind::SharedPort(_) => {
                     found.insert(at);
                     // What leaves the first one may have changed too.
                     if at == start {
@@ -305,8 +400,8 @@ impl Graph {
             let Some(node) = self.nodes.get(&at.element) else {
                 continue;
             };
-            match node.kind {
-                NodeKind::Endpoint => {
+            match node.role(kind) {
+                NodeKind::Endpoint | NodeKind::Processed => {
                     found.insert((at.element, kind));
                 }
                 NodeKind::PassThrough => {
@@ -314,7 +409,7 @@ impl Graph {
                         todo.extend(node.sinks(kind, &at.stream));
                     }
                 }
-                NodeKind::HubPort => {
+                NodeKind::HubPort | NodeKind::SharedPort(_) => {
                     if seen.insert(at) {
                         let outputs = node.to[slot(kind)].iter();
                         let sinks = outputs

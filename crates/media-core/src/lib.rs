@@ -18,7 +18,8 @@
 //! | `track` | RTP in, RTP out, and the forwarding loop between |
 //! | `speakers` | audio levels, the active speaker, the loudest few |
 //! | `nat` | STUN and TURN servers: how we are reached from behind NATs |
-//! | `processor` | what a shard asks of the processes that work on media |
+//! | `processing` | what crosses between a shard and the processes that work on media |
+//! | `processor` | what a shard asks of those processes |
 //! | `network` | further sockets and names that a shard asks for |
 //! | `egress`, `timers` | what waits to be sent, who waits to be woken |
 
@@ -37,6 +38,7 @@ mod network;
 mod peer;
 mod placement;
 mod plain;
+mod processing;
 mod processor;
 mod relays;
 mod sending;
@@ -48,7 +50,7 @@ mod webrtc;
 
 pub use certificate::{Certificate, CertificateError, Certificates};
 pub use codecs::Codecs;
-pub use config::{Limits, LocalAddress, ShardConfig};
+pub use config::{Limits, LocalAddress, ShardConfig, Transcoding};
 pub use egress::{EGRESS_ARENA_BYTES, EGRESS_DATAGRAMS, Egress, Outgoing};
 pub use links::{LinkMessage, ShardId};
 pub use network::{ENGINE_SOCKETS, NetworkEvent, NetworkRequest, RequestId, SocketId, SocketKind};

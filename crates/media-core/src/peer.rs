@@ -98,6 +98,7 @@ impl Peer {
                 element,
                 kind: line.kind,
                 name: line.name.clone(),
+                takes: None,
             }),
         });
         defaults.into_iter().chain(named)
@@ -199,6 +200,9 @@ impl Peer {
     }
 }
 
-fn report(events: &mut VecDeque<Event>, element: ElementKey, event: ElementEvent) {
-    events.push_back(Event::Element { element, event });
+/// Reports of an element, where there is one that it is about.
+fn report(events: &mut VecDeque<Event>, element: Option<ElementKey>, event: ElementEvent) {
+    if let Some(element) = element {
+        events.push_back(Event::Element { element, event });
+    }
 }

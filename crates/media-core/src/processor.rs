@@ -81,6 +81,10 @@ pub(crate) struct ProcessorRequests {
 }
 
 impl ProcessorRequests {
+    pub(crate) fn push(&mut self, request: ProcessorRequest) {
+        self.queue.push_back(request);
+    }
+
     pub(crate) fn poll(&mut self) -> Option<ProcessorRequest> {
         self.queue.pop_front()
     }

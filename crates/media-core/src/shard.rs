@@ -11,6 +11,7 @@ mod flow;
 mod links;
 mod neighbours;
 mod ports;
+mod processing;
 mod servers;
 mod speakers;
 mod streams;
@@ -24,7 +25,8 @@ use crate::links::{Data, Links};
 use crate::nat::Nat;
 use crate::network::{NetworkEvent, NetworkRequest, Requests};
 use crate::peer::Peer;
-use crate::processor::{ProcessorReport, ProcessorRequest, ProcessorRequests};
+use crate::processing::Bridges;
+use crate::processor::{ProcessorRequest, ProcessorRequests};
 use crate::relays::Relays;
 use crate::timers::Timers;
 use crate::track::{Clock, Router};
@@ -67,6 +69,7 @@ pub struct Shard {
     measured: BTreeSet<PipelineKey>,
     requests: Requests,
     processor_requests: ProcessorRequests,
+    bridges: Bridges,
     nat: Nat,
     neighbours: Neighbours,
     links: Links,
@@ -99,6 +102,7 @@ impl Shard {
             measured: BTreeSet::new(),
             requests: Requests::default(),
             processor_requests: ProcessorRequests::default(),
+            bridges: Bridges::default(),
             links: Links::default(),
             mirrors_due: None,
         }
@@ -106,6 +110,7 @@ impl Shard {
 
     /// Ends a batch: forwards what came in and lets peers act on it.
     pub fn flush(&mut self, now: Instant) {
+        self.update_bridges(now);
         self.router
             .forward(&mut self.egress, &mut self.metrics, now);
         self.send_copies();
@@ -114,6 +119,9 @@ impl Shard {
             if let Some(peer) = self.peers.get_mut(slot) {
                 peer.note_sent(out, &mut self.router, &mut self.events, now);
                 peer.arm_media(&mut self.timers, slot, &self.router);
+                if peer.endpoint.crossing().is_some() && peer.take_flow_change() {
+                    self.note_peer_flow(slot, now);
+                }
             }
         }
         while let Some(slot) = self.router.next_waiting() {
@@ -135,6 +143,10 @@ impl Shard {
         while let Some(slot) = self.dirty.pop() {
             self.drain(slot, now);
         }
+        while let Some(track) = self.router.next_recoded() {
+            self.note_codec(track);
+        }
+        self.update_bridges(now);
         self.ask_for_keyframes(now);
         self.tell_caps(now);
         self.serve_relays(now);
@@ -163,6 +175,7 @@ impl Shard {
             }
         }
         self.check_mirrors(now);
+        self.bridges.wake(now);
         self.check_relays(now);
         self.detect(now);
         self.handle_nat_timeout(now);
@@ -182,6 +195,7 @@ impl Shard {
             self.relays.next(),
             self.router.detectors.next(),
             self.mirrors_due,
+            self.bridges.next(),
             nat,
         ]
         .into_iter()
@@ -210,11 +224,6 @@ impl Shard {
         self.processor_requests.poll()
     }
 
-    /// Takes in what became of a processor, or what it says.
-    pub fn handle_processor(&mut self, report: ProcessorReport, _now: Instant) {
-        tracing::debug!(?report, "nobody waits for this");
-    }
-
     /// Whoever asked for these sockets is gone by now.
     fn close_unclaimed(&mut self, event: NetworkEvent) {
         let sockets = match event {
@@ -241,13 +250,15 @@ impl Shard {
         let connected = self
             .peers
             .values()
-            .filter(|peer| peer.endpoint.connected())
+            .filter(|peer| peer.endpoint.connected() && peer.endpoint.crossing().is_none())
             .count();
         let guests = self.links.homes.len();
+        let crossings = self.bridges.crossings();
+        let (decoders, encoders) = self.bridges.load();
         ShardMetrics {
             pipelines: self.pipelines.len().saturating_sub(guests) as u64,
             elements: self.elements.len() as u64,
-            endpoints: self.peers.len() as u64,
+            endpoints: self.peers.len().saturating_sub(crossings) as u64,
             endpoints_connected: connected as u64,
             rtp_lost: self.router.lost(),
             tracks: self.router.tracks() as u64,
@@ -255,6 +266,8 @@ impl Shard {
             mirrored: self.links.exports.len() as u64,
             rtp_mirrored: self.links.copied,
             mirror_drops: self.links.dropped,
+            decoders,
+            encoders,
             ..self.metrics
         }
     }
@@ -265,16 +278,26 @@ impl Shard {
     fn reroute(&mut self, affected: &Affected) {
         for (sink, kind) in affected {
             let Some(home) = self.elements.get(sink).copied() else {
+                // A stream of another shard that goes into a processor is fed by its own name.
+                if let Some(remote) = self.links.remote.get(sink) {
+                    self.bridges.touch(remote.pipeline);
+                }
                 continue;
             };
-            let Some(slot) = home.endpoint else { continue };
+            let Some(slot) = home.endpoint else {
+                self.note_input(home.pipeline, *sink, *kind);
+                continue;
+            };
             let ways = self.ways_to(slot, home.pipeline, *kind);
             self.unfeed_others(*sink, *kind, &ways);
+            self.forget_other_receivers(home.pipeline, *sink, *kind, &ways);
             for way in ways {
                 // What a peer does not take is not fetched from other shards.
-                let source = way.source.filter(|_| way.sends);
-                let track = self.track_for(&way.sink, source);
-                self.router.link(way.out, track);
+                let source = way.source.clone().filter(|_| way.sends);
+                if !self.note_receiver(home.pipeline, &way, source.as_ref()) {
+                    let track = self.track_for(&way.sink, source);
+                    self.router.link(way.out, track);
+                }
             }
         }
     }
@@ -366,6 +389,7 @@ impl Shard {
     fn hand_out(&mut self, sinks: &[ElementKey], data: &Data, now: Instant) {
         for sink in sinks {
             let Ok(sink) = self.slot_of(*sink) else {
+                self.tell_message(*sink, data);
                 continue;
             };
             if let Some(channels) = self

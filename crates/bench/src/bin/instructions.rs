@@ -258,6 +258,7 @@ impl World {
             announced_v6: None,
             certificates: Certificates::generate().unwrap(),
             codecs: Codecs::default(),
+            transcoding: Transcoding::Allow,
             limits: Limits::default(),
             unix_time: Duration::from_secs(1_800_000_000),
             seed: [1; 32],

@@ -52,7 +52,7 @@ pub enum Origin {
 }
 
 /// How an RTP stream is encoded.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RtpFormat {
     /// Encoding name as in SDP: `VP8`, `opus`.
     pub codec: String,

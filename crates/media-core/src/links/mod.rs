@@ -13,6 +13,9 @@
 //! | endpoint → pipeline's home | whether media flows, for elements that only hand it on |
 //! | endpoint → other parts | messages of data channels |
 //!
+//! What a processor makes of a stream is mirrored like the stream itself, from the home of the pipeline, where the
+//! processor is; who wants it says which codecs its receivers take.
+//!
 //! Everything that waits to cross is state, not history: however long another shard stands still,
 //! there is at most one description, report or wish per track to be told. Packets and messages are
 //! bounded in bytes; at the cap the oldest packets of a track are dropped and counted, and the
@@ -32,6 +35,7 @@ use outgoing::{Outgoing, Push};
 pub(crate) use packets::{Copied, Packets, Pool};
 
 use crate::track::TrackSlot;
+use salono_media_api::processing::bridge::RtpFormat;
 use salono_media_api::{ElementKey, MediaKind, Pad, PipelineKey, StreamName};
 use slotmap::new_key_type;
 use std::collections::BTreeMap;
@@ -54,15 +58,34 @@ pub(crate) struct Stream {
     pub(crate) element: ElementKey,
     pub(crate) kind: MediaKind,
     pub(crate) name: StreamName,
+    /// As it comes; or else made fit by the processor of the pipeline for who takes these, in this order.
+    pub(crate) takes: Option<Arc<[RtpFormat]>>,
 }
 
 impl Stream {
+    /// The same stream as it comes.
+    pub(crate) fn plain(&self) -> Self {
+        Self {
+            takes: None,
+            ..self.clone()
+        }
+    }
+
+    /// The same stream, made fit for who takes these.
+    pub(crate) fn fit_for(&self, takes: &[RtpFormat]) -> Self {
+        Self {
+            takes: Some(takes.into()),
+            ..self.clone()
+        }
+    }
+
     /// The one that counts where none is named.
     pub(crate) fn default_of(element: ElementKey, kind: MediaKind) -> Self {
         Self {
             element,
             kind,
             name: StreamName::Default,
+            takes: None,
         }
     }
 
@@ -71,6 +94,7 @@ impl Stream {
             element: pad.element,
             kind,
             name: pad.stream,
+            takes: None,
         }
     }
 }

@@ -14,7 +14,14 @@ impl Peer {
         line.is_some_and(|line| line.flows_out)
     }
 
-    /// Whether media began or ceased to come from the peer since this was asked last.
+    /// Whether media of a kind goes to the peer.
+    pub(crate) fn receives(&self, kind: MediaKind) -> bool {
+        let line = self.lines.first(kind);
+        line.is_some_and(|line| line.flows_in)
+    }
+
+    /// Whether media began or ceased to come from the peer since this was asked last; with a stream of a
+    /// processor, also to go there.
     pub(crate) fn take_flow_change(&mut self) -> bool {
         std::mem::take(&mut self.flow_changed)
     }
@@ -29,7 +36,7 @@ impl Peer {
     ) {
         let line = self.lines.of_track_mut(track);
         if let Some(line) = line.filter(|line| !line.flows_out) {
-            let element = self.endpoint.key();
+            let element = self.endpoint.reports_as();
             self.flow_changed |= line.set_flow_out(true, element, events);
             line.note_codec(router, element, events);
             self.next_flow.get_or_insert(now + FLOW_INTERVAL);
@@ -46,7 +53,8 @@ impl Peer {
         now: Instant,
     ) {
         if let Some(line) = self.lines.of_out_mut(out) {
-            line.set_flow_in(true, self.endpoint.key(), events);
+            let changed = line.set_flow_in(true, self.endpoint.reports_as(), events);
+            self.flow_changed |= changed && self.endpoint.crossing().is_some();
             router.start_probing(out);
             self.next_flow.get_or_insert(now + FLOW_INTERVAL);
         }
@@ -67,7 +75,7 @@ impl Peer {
         let recent = now.checked_sub(FLOW_INTERVAL);
         let is_recent =
             |at: Option<Instant>| at.is_some_and(|at| recent.is_none_or(|recent| at >= recent));
-        let element = self.endpoint.key();
+        let element = self.endpoint.reports_as();
         let mut receives = false;
         for line in self.lines.iter_mut() {
             let last = line.inbound.and_then(|track| router.last_packet(track));
@@ -81,7 +89,7 @@ impl Peer {
             receives |= comes;
             self.flow_changed |= line.set_flow_out(comes, element, events);
             line.note_codec(router, element, events);
-            line.set_flow_in(goes, element, events);
+            self.flow_changed |= line.set_flow_in(goes, element, events) && element.is_none();
         }
         // A peer that only listens is alive as long as its reports arrive.
         if receives {
@@ -104,7 +112,11 @@ impl Peer {
     fn set_media(&mut self, state: ConnectionState, events: &mut VecDeque<Event>) {
         if self.media != state {
             self.media = state;
-            report(events, self.endpoint.key(), ElementEvent::Media(state));
+            report(
+                events,
+                self.endpoint.reports_as(),
+                ElementEvent::Media(state),
+            );
         }
     }
 }
@@ -114,7 +126,7 @@ impl Line {
     fn set_flow_out(
         &mut self,
         flowing: bool,
-        element: ElementKey,
+        element: Option<ElementKey>,
         events: &mut VecDeque<Event>,
     ) -> bool {
         let changed = self.flows_out != flowing;
@@ -130,8 +142,15 @@ impl Line {
         changed
     }
 
-    fn set_flow_in(&mut self, flowing: bool, element: ElementKey, events: &mut VecDeque<Event>) {
-        if self.flows_in != flowing {
+    /// True when this is news.
+    fn set_flow_in(
+        &mut self,
+        flowing: bool,
+        element: Option<ElementKey>,
+        events: &mut VecDeque<Event>,
+    ) -> bool {
+        let changed = self.flows_in != flowing;
+        if changed {
             self.flows_in = flowing;
             let event = ElementEvent::FlowIn {
                 kind: self.kind,
@@ -140,10 +159,16 @@ impl Line {
             };
             report(events, element, event);
         }
+        changed
     }
 
     /// Reports what the peer sends with by its default stream when that is news.
-    fn note_codec(&mut self, router: &Router, element: ElementKey, events: &mut VecDeque<Event>) {
+    fn note_codec(
+        &mut self,
+        router: &Router,
+        element: Option<ElementKey>,
+        events: &mut VecDeque<Event>,
+    ) {
         let Some(codec) = self
             .inbound
             .and_then(|track| router.current_codec(track))

@@ -3,11 +3,11 @@
 //! A pipeline begins on one shard, its home, and stays there while it is small: packets of a small
 //! room never change thread. Endpoints of a bigger one are placed on further shards, its parts; see
 //! [`Spreading`]. Elements never move. What changes the graph is told to every part, everything else
-//! to the shard that has the element. Elements without a peer live at home.
+//! to the shard that has the element. Elements without a peer live at home, those that process media too.
 
 mod load;
 
-use crate::graph::{Graph, NodeKind};
+use crate::graph::{Graph, Roles};
 use crate::links::ShardId;
 use load::Loads;
 use salono_media_api::{Command, ElementKey, ElementSpec, Op, PipelineKey, SpeakerDetection};
@@ -68,7 +68,7 @@ impl Joined {
 pub struct Elsewhere {
     pub(crate) pipeline: PipelineKey,
     pub(crate) element: ElementKey,
-    pub(crate) role: NodeKind,
+    pub(crate) roles: Roles,
     pub(crate) shard: ShardId,
 }
 
@@ -122,7 +122,7 @@ struct Place {
 #[derive(Debug, Clone, Copy)]
 struct Placed {
     shard: usize,
-    role: NodeKind,
+    has_peer: bool,
 }
 
 impl Placement {
@@ -176,7 +176,8 @@ impl Placement {
             | Op::Disconnect { .. }
             | Op::Route { .. }
             | Op::MeasureLatency { .. }
-            | Op::DetectSpeakers { .. } => with_others(place.home),
+            | Op::DetectSpeakers { .. }
+            | Op::SetEncoding { .. } => with_others(place.home),
             Op::CreatePipeline => alone(place.home),
             Op::GenerateOffer { element, .. }
             | Op::ProcessOffer { element, .. }
@@ -192,7 +193,6 @@ impl Placement {
             | Op::CreateDataChannel { element, .. }
             | Op::CloseDataChannel { element, .. }
             | Op::Call { element, .. }
-            | Op::SetEncoding { element, .. }
             | Op::Stats { element, .. } => {
                 let placed = place.elements.get(element);
                 alone(placed.map_or(place.home, |placed| placed.shard))
@@ -202,7 +202,7 @@ impl Placement {
 
     /// The shard for a new element of a pipeline.
     fn choose(&self, place: &Place, spec: &ElementSpec) -> usize {
-        if role(spec) != NodeKind::Endpoint {
+        if !Roles::of(spec).has_peer() {
             return place.home;
         }
         let parts = place.parts.keys().copied();
@@ -239,7 +239,7 @@ impl Placement {
                 Order::Elsewhere(Elsewhere {
                     pipeline: command.pipeline,
                     element: *element,
-                    role: role(spec),
+                    roles: Roles::of(spec),
                     shard: on,
                 })
             } else {
@@ -295,13 +295,15 @@ impl Placement {
         };
         match &command.op {
             Op::Create { element, spec, .. } => {
-                let role = role(spec);
+                let roles = Roles::of(spec);
+                let has_peer = roles.has_peer();
                 if place.elements.contains_key(element) {
                     return;
                 }
-                place.graph.add(*element, role);
-                place.elements.insert(*element, Placed { shard: on, role });
-                if role == NodeKind::Endpoint {
+                place.graph.add(*element, roles);
+                let shard = on;
+                place.elements.insert(*element, Placed { shard, has_peer });
+                if has_peer {
                     *place.parts.entry(on).or_default() += 1;
                     self.loads.add_endpoint(on);
                 }
@@ -309,7 +311,7 @@ impl Placement {
             Op::Release { element } => {
                 place.graph.remove(*element);
                 let placed = place.elements.remove(element);
-                if let Some(placed) = placed.filter(|it| it.role == NodeKind::Endpoint) {
+                if let Some(placed) = placed.filter(|it| it.has_peer) {
                     if let Some(endpoints) = place.parts.get_mut(&placed.shard) {
                         *endpoints = endpoints.saturating_sub(1);
                     }
@@ -363,14 +365,6 @@ impl Place {
             measured: self.measured,
             detection: self.detection,
         }
-    }
-}
-
-fn role(spec: &ElementSpec) -> NodeKind {
-    match spec {
-        ElementSpec::WebRtc(_) | ElementSpec::Rtp(_) => NodeKind::Endpoint,
-        ElementSpec::PassThrough | ElementSpec::Processor(_) => NodeKind::PassThrough,
-        ElementSpec::HubPort => NodeKind::HubPort,
     }
 }
 

@@ -151,6 +151,7 @@ impl Line {
             || match component {
                 Component::Rtp => self.rtp.admits(from, now),
                 Component::Rtcp => self.rtcp.admits(from, now),
+                Component::Processor => false,
             }
     }
 
@@ -159,6 +160,7 @@ impl Line {
         match component {
             Component::Rtp => self.rtp.note(from, now),
             Component::Rtcp => self.rtcp.note(from, now),
+            Component::Processor => false,
         }
     }
 

@@ -10,6 +10,8 @@ pub(crate) enum Component {
     Rtp,
     /// RTCP.
     Rtcp,
+    /// No port: streams to and from the processor of a pipeline.
+    Processor,
 }
 
 /// Sockets that belong to one m-line each, by their id; ids are small and dense.

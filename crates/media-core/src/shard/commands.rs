@@ -4,11 +4,12 @@ use super::{Home, Shard};
 use crate::context::Context;
 use crate::demux::EndpointSlot;
 use crate::endpoint::Endpoint;
-use crate::graph::NodeKind;
+use crate::graph::{NodeKind, Roles};
 use crate::peer::Peer;
 use crate::plain;
 use crate::relays::Ending;
 use crate::webrtc;
+use salono_media_api::processing::ProcessorSpec;
 use salono_media_api::{
     Command, ElementKey, ElementSpec, Event, MediaError, MediaErrorKind, MediaKind, Op,
     PipelineKey, Reply, Token,
@@ -34,13 +35,30 @@ impl Shard {
                         self.release(element, now);
                     }
                 }
+                self.end_bridge(pipeline);
                 self.forget_remote(pipeline);
                 self.pipelines.remove(&pipeline);
                 self.measured.remove(&pipeline);
                 self.router.detectors.close(pipeline);
             }
-            Op::Call { token, .. } => self.reply(token, Err(no_processor())),
-            Op::SetEncoding { .. } => {}
+            Op::Call {
+                token,
+                element,
+                call,
+            } => self.call(pipeline, token, element, call, now),
+            Op::SetEncoding { element, encoding } => {
+                self.set_encoding(pipeline, element, *encoding);
+            }
+            Op::Create {
+                token,
+                element,
+                spec: ElementSpec::Processor(spec),
+            } => {
+                let result = self.create_node(pipeline, element, token, *spec);
+                if let Err(error) = result {
+                    self.reply(token, Err(error));
+                }
+            }
             Op::Create {
                 token,
                 element,
@@ -216,13 +234,47 @@ impl Shard {
                             .unwrap_or_default())
                     }
                     Err(error) if error.kind == MediaErrorKind::NotSupported => {
-                        Ok(self.relay_stats(element))
+                        let mut stats = self.relay_stats(element);
+                        self.add_crossing_stats(element, &mut stats, now);
+                        Ok(stats)
                     }
                     Err(error) => Err(error),
                 };
                 self.reply(token, result.map(|stats| Reply::Stats(Box::new(stats))));
             }
         }
+    }
+
+    /// Creates an element in the processor, which answers.
+    fn create_node(
+        &mut self,
+        pipeline: PipelineKey,
+        element: ElementKey,
+        token: Token,
+        spec: ProcessorSpec,
+    ) -> Result<(), MediaError> {
+        self.check_room()?;
+        if !self.pipelines.contains_key(&pipeline) {
+            return Err(not_found());
+        }
+        let roles = Roles::of(&ElementSpec::Processor(Box::new(spec.clone())));
+        self.create_processed(pipeline, element, token, spec)?;
+        if let Some(graph) = self.pipelines.get_mut(&pipeline) {
+            graph.add(element, roles);
+        }
+        let endpoint = None;
+        self.elements.insert(element, Home { pipeline, endpoint });
+        Ok(())
+    }
+
+    fn check_room(&self) -> Result<(), MediaError> {
+        if self.elements.len() >= self.config.limits.elements {
+            return Err(MediaError::new(
+                MediaErrorKind::Limit,
+                "too many elements on one shard",
+            ));
+        }
+        Ok(())
     }
 
     fn create(
@@ -232,15 +284,10 @@ impl Shard {
         spec: ElementSpec,
         now: Instant,
     ) -> Result<(), MediaError> {
-        if self.elements.len() >= self.config.limits.elements {
-            return Err(MediaError::new(
-                MediaErrorKind::Limit,
-                "too many elements on one shard",
-            ));
-        }
+        self.check_room()?;
         let graph = self.pipelines.get_mut(&pipeline).ok_or_else(not_found)?;
         let endpoint = match spec {
-            ElementSpec::Processor(_) => return Err(no_processor()),
+            ElementSpec::Processor(_) => None,
             ElementSpec::PassThrough => {
                 graph.add(element, NodeKind::PassThrough);
                 None
@@ -294,7 +341,7 @@ impl Shard {
         Ok(())
     }
 
-    fn release(&mut self, element: ElementKey, now: Instant) {
+    pub(super) fn release(&mut self, element: ElementKey, now: Instant) {
         if self.release_remote(element, now) {
             return;
         }
@@ -303,6 +350,7 @@ impl Shard {
         };
         self.relays.forget(element);
         self.unfeed(element);
+        self.release_processed(home.pipeline, element);
         let behind = [MediaKind::Audio, MediaKind::Video]
             .map(|kind| (kind, self.relays_behind(home.pipeline, element, kind)));
         let affected = self
@@ -412,13 +460,6 @@ impl Shard {
     }
 }
 
-fn not_found() -> MediaError {
+pub(super) fn not_found() -> MediaError {
     MediaError::new(MediaErrorKind::NotFound, "there is no such element")
-}
-
-fn no_processor() -> MediaError {
-    MediaError::new(
-        MediaErrorKind::Unavailable,
-        "this media server has no media processor",
-    )
 }

@@ -21,7 +21,7 @@ impl Shard {
         self.metrics.bytes_received += datagram.len() as u64;
         let path = Path { socket, remote };
         let used = if let Some(line) = self.line_of(socket) {
-            self.handle_plain(line, remote, datagram, now)
+            self.handle_plain(line, path, datagram, now)
         } else if self.nat.is_link(socket) {
             self.handle_stream_or_frame(path, datagram, now)
         } else {

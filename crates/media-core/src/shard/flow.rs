@@ -19,6 +19,10 @@ impl Shard {
             return;
         };
         let (element, pipeline) = (peer.endpoint.key(), peer.endpoint.pipeline());
+        if peer.endpoint.crossing().is_some() {
+            self.update_flows(pipeline, now);
+            return;
+        }
         for kind in WATCHED {
             let relays = self.relays_behind(pipeline, element, kind);
             self.look_at(pipeline, &relays, kind, Ending::Now, now);
@@ -93,6 +97,10 @@ impl Shard {
             graph.pad_behind(flow.element, flow.kind, &StreamName::Default)
         };
         let Some(source) = source else { return false };
+        if graph.is_processed(source.element, flow.kind) {
+            let flows = self.flows_out_of(pipeline, source.element, flow.kind);
+            return flows.unwrap_or(false);
+        }
         let peer = self
             .elements
             .get(&source.element)
@@ -122,6 +130,7 @@ impl Shard {
                 peer.measure_latency(on, &mut self.router);
             }
         }
+        self.measure_crossings(pipeline, on);
         self.measure_mirrors(pipeline, on);
     }
 

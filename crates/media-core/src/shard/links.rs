@@ -4,7 +4,6 @@ mod exports;
 mod mirrors;
 
 use super::Shard;
-use crate::graph::NodeKind;
 use crate::links::{Body, Data, Flow, LinkMessage, Remote, ShardId, Stream};
 use crate::peer::Peer;
 use crate::placement::{Elsewhere, Joined};
@@ -40,6 +39,7 @@ impl Shard {
             Body::Restarted => self.handle_restart(from, now),
             Body::Heard => self.links.to(from).is_stale = false,
             Body::Want { mirror, source } => {
+                self.want_outlet(&source);
                 let slot = self.links.exports.add(from, mirror, source);
                 self.describe(slot, now);
             }
@@ -123,17 +123,17 @@ impl Shard {
         let Elsewhere {
             pipeline,
             element,
-            role,
+            roles,
             shard,
         } = *elsewhere;
         let Some(graph) = self.pipelines.get_mut(&pipeline) else {
             return;
         };
-        graph.add(element, role);
+        graph.add(element, roles);
         self.links
             .remote
             .insert(element, Remote { pipeline, shard });
-        if role == NodeKind::Endpoint {
+        if roles.has_peer() {
             self.listen(pipeline, element);
         }
     }

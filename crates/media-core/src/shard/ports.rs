@@ -5,8 +5,8 @@ use crate::context::Context;
 use crate::demux::{DatagramKind, Owner, classify};
 use crate::network::{NetworkEvent, NetworkRequest, SocketId};
 use crate::plain::Component;
+use crate::webrtc::Path;
 use salono_media_api::Reply;
-use std::net::SocketAddr;
 use std::time::Instant;
 
 impl Shard {
@@ -58,10 +58,13 @@ impl Shard {
     pub(super) fn handle_plain(
         &mut self,
         (owner, component): (Owner, Component),
-        remote: SocketAddr,
+        Path { socket, remote }: Path,
         datagram: &mut [u8],
         now: Instant,
     ) -> bool {
+        if component == Component::Processor {
+            return self.handle_crossing(socket, datagram, now);
+        }
         let is_rtcp = match classify(datagram) {
             Some(DatagramKind::Rtp) if component == Component::Rtp => false,
             Some(DatagramKind::Rtcp) => true,

@@ -49,6 +49,7 @@ impl Shard {
                     element,
                     kind,
                     name,
+                    takes: None,
                 },
                 out,
                 sends: line.sends,

@@ -79,6 +79,8 @@ pub(crate) struct Inbound {
     fir_sequence: u8,
     /// Of what came last, telephone events apart.
     payload_type: Option<u8>,
+    /// That changed since it was asked last.
+    is_recoded: bool,
     /// Frames that ended, as markers tell.
     frames: FrameMeter,
     latency: Latency,
@@ -174,6 +176,7 @@ impl Inbound {
             remb_base: (0, 0),
             fir_sequence: 0,
             payload_type: None,
+            is_recoded: false,
             frames: FrameMeter::default(),
             latency: Latency::default(),
             membership: None,
@@ -193,6 +196,8 @@ impl Inbound {
         self.codecs.clone_from(&media.codecs);
         self.extensions = Extensions::negotiated(media, true);
         self.transport = media.transport.unwrap_or(self.transport);
+        // The same number may stand for another codec now.
+        self.is_recoded = true;
         let nack = media.codecs.iter().any(|codec| codec.feedback.nack);
         if nack && self.nack.is_none() {
             self.nack = Some(recv::NackGenerator::new(recv::NackConfig::default()));
@@ -244,6 +249,16 @@ impl Inbound {
     /// What the peer sends with now; `None` before its first packet.
     pub(crate) fn current_codec(&self) -> Option<&NegotiatedCodec> {
         self.payload_type.and_then(|known| self.codec(known))
+    }
+
+    /// Everything that may come.
+    pub(crate) fn codecs(&self) -> &[NegotiatedCodec] {
+        &self.codecs
+    }
+
+    /// Whether another codec comes than before, once.
+    pub(crate) fn take_recoded(&mut self) -> bool {
+        std::mem::take(&mut self.is_recoded)
     }
 
     /// Measures how long packets wait to be forwarded, or no longer.

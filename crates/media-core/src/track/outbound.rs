@@ -13,6 +13,7 @@ use super::layers::Layer;
 use super::router::TrackSlot;
 use crate::demux::EndpointSlot;
 use crate::egress::Egress;
+use crate::processing::is_media;
 use crate::sending::{
     Grant, Numbers, PacedQueue, Preference, Repairs, RetransmissionBudget, Sender, SenderSlot,
 };
@@ -236,6 +237,31 @@ impl Outbound {
 
     pub(crate) fn source(&self) -> Option<TrackSlot> {
         self.source
+    }
+
+    /// What the peer takes.
+    pub(crate) fn codecs(&self) -> &[NegotiatedCodec] {
+        &self.codecs
+    }
+
+    /// Whether the peer takes what comes with the `current` one of these codecs; `None` while that is not known, and
+    /// there are some that it takes.
+    pub(crate) fn takes(
+        &self,
+        codecs: &[NegotiatedCodec],
+        current: Option<&NegotiatedCodec>,
+    ) -> Option<bool> {
+        let by_payload_type = |pt| codecs.iter().find(|codec| codec.receive_pt == pt);
+        let fits =
+            |codec: &NegotiatedCodec| redundancy::agree(&self.codecs, codec, by_payload_type);
+        match current {
+            Some(codec) => Some(fits(codec).is_some()),
+            None => {
+                let mut media = codecs.iter().filter(|codec| is_media(codec.kind));
+                let is_hopeless = !codecs.is_empty() && !media.any(|codec| fits(codec).is_some());
+                is_hopeless.then_some(false)
+            }
+        }
     }
 
     pub(crate) fn ssrc(&self) -> u32 {

@@ -69,6 +69,8 @@ pub(crate) struct Router {
     capped: Vec<TrackSlot>,
     /// Streams whose first packet of a while went out.
     started: Vec<OutSlot>,
+    /// Tracks that come with another codec than before.
+    recoded: Vec<TrackSlot>,
     /// Losses of tracks that are gone.
     lost_before: u64,
     /// Who speaks, where somebody wants to know.
@@ -216,6 +218,11 @@ impl Router {
         None
     }
 
+    /// A track that comes with another codec than before, or for the first time.
+    pub(crate) fn next_recoded(&mut self) -> Option<TrackSlot> {
+        self.recoded.pop()
+    }
+
     /// How long packets of a track wait to be forwarded; zero without a track or a measurement.
     pub(crate) fn latency_of(&self, slot: Option<TrackSlot>) -> Duration {
         slot.and_then(|slot| self.tracks.get(slot)?.latency())
@@ -337,6 +344,9 @@ impl Router {
             let is_resized = track.take_heights_changed();
             wants_keyframe |= track.take_lost_structure();
             let has_spatial = track.top_spatial() > 0;
+            if track.take_recoded() {
+                self.recoded.push(slot);
+            }
             if wants_keyframe {
                 self.want_keyframe(slot);
             }

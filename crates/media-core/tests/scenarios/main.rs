@@ -27,6 +27,7 @@ mod negotiation;
 mod neighbours;
 mod outages;
 mod plain;
+mod processing;
 mod prominence;
 mod release;
 mod renegotiation;

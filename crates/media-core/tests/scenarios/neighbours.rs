@@ -48,6 +48,7 @@ impl Process {
                 announced_v6: None,
                 certificates: certificates.clone(),
                 codecs: Codecs::default(),
+                transcoding: Transcoding::Allow,
                 limits: Limits::default(),
                 unix_time: Duration::from_secs(1_800_000_000),
                 seed: [index as u8; 32],

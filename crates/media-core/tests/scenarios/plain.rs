@@ -45,6 +45,7 @@ impl Bench {
             announced_v4: None,
             announced_v6: None,
             certificates: Certificates::generate().expect("certificates"),
+            transcoding: Transcoding::Allow,
             limits,
             unix_time: Duration::from_secs(1_800_000_000),
             seed: [7; 32],

@@ -108,6 +108,7 @@ impl World {
                 announced_v4: None,
                 announced_v6: None,
                 certificates: certificates.clone(),
+                transcoding: Transcoding::Allow,
                 limits: Limits::default(),
                 unix_time: Duration::from_secs(1_800_000_000),
                 seed: [number as u8 + 1; 32],

@@ -30,6 +30,7 @@ impl Side {
             announced_v6: None,
             certificates: Certificates::generate().expect("certificates"),
             codecs: Codecs::default(),
+            transcoding: Transcoding::Allow,
             limits: Limits::default(),
             unix_time: Duration::from_secs(1_800_000_000),
             seed: [host; 32],

@@ -1,6 +1,6 @@
 use super::*;
 use crate::os::{Poller, Ready};
-use salono_media_core::{Certificates, Codecs, Limits, Shard, ShardConfig};
+use salono_media_core::{Certificates, Codecs, Limits, Shard, ShardConfig, Transcoding};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,7 @@ fn speaker() -> impl FnMut() -> LinkMessage {
         announced_v6: None,
         certificates: Certificates::generate().unwrap(),
         codecs: Codecs::default(),
+        transcoding: Transcoding::Allow,
         limits: Limits::default(),
         unix_time: Duration::ZERO,
         seed: [1; 32],

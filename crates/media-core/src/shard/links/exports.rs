@@ -19,15 +19,18 @@ impl Shard {
         }
     }
 
-    pub(super) fn describe(&mut self, slot: ExportSlot, now: Instant) {
+    pub(in crate::shard) fn describe(&mut self, slot: ExportSlot, now: Instant) {
         let Some(export) = self.links.exports.get(slot) else {
             return;
         };
         let source = &export.source;
-        let peer = self
-            .elements
-            .get(&source.element)
-            .and_then(|home| self.peers.get(home.endpoint?));
+        let peer = match source.takes {
+            None => self
+                .elements
+                .get(&source.element)
+                .and_then(|home| self.peers.get(home.endpoint?)),
+            Some(_) => self.outlet_for(source),
+        };
         let track = peer.and_then(|peer| peer.inbound_of(source.kind, &source.name));
         let media = peer.and_then(|peer| peer.negotiated(source.kind, &source.name));
         let described = media.zip(track).map(|(media, track)| {
@@ -86,9 +89,13 @@ impl Shard {
 
     pub(super) fn end_export(&mut self, slot: ExportSlot) {
         let tracks = self.links.exports.set_tracks(slot, Vec::new());
+        let source = self.links.exports.get(slot).map(|it| it.source.clone());
         self.links.end_export(slot);
         for (track, _) in tracks {
             self.mirror(track);
+        }
+        if let Some(source) = source {
+            self.unwant_outlet(&source);
         }
     }
 

@@ -17,7 +17,10 @@ impl Shard {
         source: Option<Stream>,
     ) -> Option<TrackSlot> {
         let source = source.and_then(|source| {
-            let shard = self.links.remote.get(&source.element)?.shard;
+            let shard = match source.takes {
+                None => self.links.remote.get(&source.element)?.shard,
+                Some(_) => self.processor_of(&source)?,
+            };
             Some((source, shard))
         });
         let mirror = self.links.feed(sink, source);
@@ -58,11 +61,10 @@ impl Shard {
         }
         let track = Inbound::mirror(kind, description, &self.config.limits);
         let element = import.source.element;
-        let pipeline = self
-            .links
-            .remote
-            .get(&element)
-            .map(|remote| remote.pipeline);
+        // Who speaks is heard in what peers send.
+        let is_plain = import.source.takes.is_none();
+        let remote = self.links.remote.get(&element);
+        let pipeline = remote.filter(|_| is_plain).map(|remote| remote.pipeline);
         let track = self.router.add_track(track);
         if let Some(pipeline) = pipeline {
             self.router.join_detector(track, pipeline, element);

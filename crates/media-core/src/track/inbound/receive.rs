@@ -103,8 +103,9 @@ impl Inbound {
         };
         let kind = codec.kind;
         self.codec = look_into(kind);
-        if kind != CodecKind::TelephoneEvent {
+        if kind != CodecKind::TelephoneEvent && self.payload_type != Some(header.payload_type) {
             self.payload_type = Some(header.payload_type);
+            self.is_recoded = true;
         }
         if self.fresh.len() >= MAX_FRESH {
             return Taken::Known;

@@ -5,11 +5,13 @@
 //! while it waits for a keyframe of another to that one as well.
 
 use super::{OutSlot, Router, TrackSlot};
+use crate::processing::is_media;
 use crate::track::inbound::Inbound;
 use crate::track::layers::MAX_SPATIAL;
 use salono_rtp::codec::Heights;
 use salono_rtp::header::Header;
 use salono_sdp::negotiate::{NegotiatedCodec, NegotiatedMedia, RemoteSource};
+use salono_sdp::red_primary;
 use std::time::Instant;
 
 /// How a layer is known.
@@ -192,6 +194,32 @@ impl Router {
             .filter_map(|track| self.tracks.get(track))
             .max_by_key(|track| track.last_packet())?
             .current_codec()
+    }
+
+    /// What a source sends with now, or else will probably: a codec that carries media by itself, with the payload
+    /// type of its packets.
+    pub(crate) fn codec_of(&self, source: TrackSlot) -> Option<&NegotiatedCodec> {
+        let all = self.tracks.get(source)?.codecs();
+        let current = self.current_codec(source).map(|codec| {
+            let primary = red_primary(codec.fmtp.as_deref());
+            let of = |pt| all.iter().find(|codec| codec.receive_pt == pt);
+            if is_media(codec.kind) {
+                Some(codec)
+            } else {
+                primary.and_then(of)
+            }
+        });
+        current
+            .flatten()
+            .or_else(|| all.iter().find(|codec| is_media(codec.kind)))
+    }
+
+    /// Whether a receiver takes what a source sends as it is; `None` while both is possible.
+    pub(crate) fn takes(&self, out: OutSlot, source: TrackSlot) -> Option<bool> {
+        let track = self.tracks.get(source)?;
+        self.outs
+            .get(out)?
+            .takes(track.codecs(), self.current_codec(source))
     }
 
     /// The track of a packet whose SSRC is new: the source itself, or the layer that its header

@@ -2,7 +2,9 @@
 
 use super::network::{Network, To};
 use super::peer::{Peer, Wish};
+use super::processor::Processor;
 use super::{PIPELINE, UNIX_START, secs};
+use salono_media_api::processing::bridge::BridgeEvent;
 use salono_media_api::*;
 use salono_media_core::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,6 +26,8 @@ pub(crate) struct Cluster {
     pub(crate) homes: BTreeMap<ElementKey, usize>,
     /// Ways from shard to shard that carry nothing for now.
     pub(crate) blocked: BTreeSet<(usize, usize)>,
+    /// That of the pipeline, beside its home.
+    pub(crate) processor: Processor,
     /// Messages that crossed, by way.
     pub(crate) crossed: BTreeMap<(usize, usize), usize>,
     pub(crate) bytes_crossed: usize,
@@ -52,6 +56,7 @@ impl Cluster {
             network: Network::new(seed),
             homes: BTreeMap::new(),
             blocked: BTreeSet::new(),
+            processor: Processor::new(now),
             crossed: BTreeMap::new(),
             bytes_crossed: 0,
             tokens: 0,
@@ -79,6 +84,7 @@ impl Cluster {
             announced_v6: None,
             certificates: certificates.clone(),
             codecs: Codecs::default(),
+            transcoding: Transcoding::Allow,
             limits: Limits::default(),
             // Clocks of shards differ a little.
             unix_time: UNIX_START + Duration::from_millis(3) * shard as u32,
@@ -280,6 +286,14 @@ impl Cluster {
         self.shards.iter().map(|shard| of(&shard.metrics())).sum()
     }
 
+    /// Lets the processor say something.
+    pub(crate) fn say(&mut self, event: BridgeEvent) {
+        let (pipeline, event) = (PIPELINE, Box::new(event));
+        let report = ProcessorReport::Heard { pipeline, event };
+        self.shards[0].handle_processor(report, self.now);
+        self.settle();
+    }
+
     // Time.
 
     pub(crate) fn run(&mut self, time: Duration) {
@@ -295,7 +309,8 @@ impl Cluster {
             if self.now >= end {
                 return false;
             }
-            let peers = self.peers.iter().filter_map(Peer::next).min();
+            let peers = self.peers.iter().filter_map(Peer::next);
+            let peers = peers.chain(self.processor.next()).min();
             let shards = self.shards.iter_mut();
             let shards = shards.filter_map(Shard::poll_timeout).min();
             let due = [self.network.next(), shards, peers];
@@ -324,6 +339,10 @@ impl Cluster {
                 }
                 To::Relay(_) => {}
             }
+        }
+        for mut datagram in self.processor.drive(self.now) {
+            let socket = self.processor.socket.expect("it is there");
+            self.shards[0].handle_datagram(socket, NOWHERE, &mut datagram, self.now);
         }
         self.settle();
         for index in 0..self.peers.len() {
@@ -357,6 +376,13 @@ impl Cluster {
                     .extend(std::iter::from_fn(|| shard.poll_event()));
                 assert_eq!(shard.poll_network(), None, "nothing of the network");
                 self.send(from);
+                while let Some(request) = self.shards[from].poll_processor() {
+                    assert_eq!(from, 0, "the home has the processor");
+                    is_quiet = false;
+                    if let Some(report) = self.processor.serve(request) {
+                        self.shards[0].handle_processor(report, self.now);
+                    }
+                }
                 for to in 0..self.shards.len() {
                     while !self.blocked.contains(&(from, to))
                         && let Some(message) = self.shards[from].poll_link(id(to))
@@ -378,6 +404,10 @@ impl Cluster {
         let egress = self.shards[shard].egress();
         for out in egress.datagrams() {
             let bytes = &egress.bytes()[out.start as usize..(out.start + out.len) as usize];
+            if out.remote == NOWHERE {
+                self.processor.receive(bytes);
+                continue;
+            }
             let to = self.peers.iter().position(|peer| peer.addr == out.remote);
             let to = to.expect("sent to a peer");
             let (from, link) = (self.addrs[shard], self.peers[to].down);

@@ -208,6 +208,13 @@ impl Source {
         }
     }
 
+    /// The timestamp of a moment.
+    pub(crate) fn timestamp_at(&self, now: Instant) -> u32 {
+        let ahead = self.next.saturating_duration_since(now).as_secs_f64();
+        let rate = f64::from(self.ticks) / self.interval.as_secs_f64();
+        self.timestamp.wrapping_sub((ahead * rate) as u32)
+    }
+
     /// The packets of the next frame.
     pub(crate) fn frame(&mut self, now: Instant) -> Vec<OutPacket> {
         let number = self.sent.len() as u32;

@@ -6,14 +6,18 @@ pub(crate) mod cluster;
 pub(crate) mod media;
 pub(crate) mod network;
 pub(crate) mod peer;
+pub(crate) mod processor;
 pub(crate) mod scalable;
 pub(crate) mod sdp;
 pub(crate) mod servers;
 
 pub(crate) use network::{Dice, Link};
 pub(crate) use peer::{Peer, Wish};
+pub(crate) use processor::Processor;
 
 use network::{Network, To};
+use salono_media_api::processing::ProcessorSpec;
+use salono_media_api::processing::bridge::{BridgeEvent, RtpFormat};
 use salono_media_api::*;
 use salono_media_core::*;
 use servers::{Servers, Socket};
@@ -48,6 +52,7 @@ pub(crate) struct World {
     /// Datagrams from the shard to addresses that are no peer's.
     pub(crate) strays: Vec<(SocketAddr, Vec<u8>)>,
     pub(crate) servers: Servers,
+    pub(crate) processor: Processor,
     /// How long the shard takes from the arrival of packets until it forwards them.
     pub(crate) lag: Duration,
     /// Connections that the shard wanted to be closed.
@@ -67,7 +72,16 @@ impl World {
         Self::with_socket(seed, SocketKind::IceTcp)
     }
 
+    /// A world where transcoding is a matter of policy.
+    pub(crate) fn with_transcoding(seed: u64, transcoding: Transcoding) -> Self {
+        Self::with(seed, SocketKind::Udp, transcoding)
+    }
+
     fn with_socket(seed: u64, kind: SocketKind) -> Self {
+        Self::with(seed, kind, Transcoding::Allow)
+    }
+
+    fn with(seed: u64, kind: SocketKind, transcoding: Transcoding) -> Self {
         static PROVIDER: std::sync::Once = std::sync::Once::new();
         PROVIDER.call_once(|| str0m::crypto::from_feature_flags().install_process_default());
         let now = Instant::now();
@@ -84,6 +98,7 @@ impl World {
             announced_v6: None,
             certificates: Certificates::generate().expect("certificates"),
             codecs: Codecs::default(),
+            transcoding,
             limits: Limits::default(),
             unix_time: UNIX_START,
             seed: [seed as u8; 32],
@@ -98,6 +113,7 @@ impl World {
             origin: now,
             strays: Vec::new(),
             servers: Servers::default(),
+            processor: Processor::new(now),
             lag: Duration::ZERO,
             disconnected: Vec::new(),
             protocol: if kind == SocketKind::Udp {
@@ -123,15 +139,26 @@ impl World {
     }
 
     pub(crate) fn ask(&mut self, op: impl FnOnce(Token) -> Op) -> Result<Reply, MediaError> {
+        let token = self.begin(op);
+        self.answer(token).expect("an answer")
+    }
+
+    /// Gives a command that may be answered later.
+    pub(crate) fn begin(&mut self, op: impl FnOnce(Token) -> Op) -> Token {
         self.tokens += 1;
         let token = Token(self.tokens);
         self.op(op(token));
+        token
+    }
+
+    /// The answer to a command, once.
+    pub(crate) fn answer(&mut self, token: Token) -> Option<Result<Reply, MediaError>> {
         let at = self.events.iter().position(
             |(_, event)| matches!(event, Event::Replied { token: of, .. } if *of == token),
         );
         match at.and_then(|at| self.events.remove(at)) {
-            Some((_, Event::Replied { result, .. })) => result,
-            other => panic!("no answer: {other:?}"),
+            Some((_, Event::Replied { result, .. })) => Some(result),
+            _ => None,
         }
     }
 
@@ -403,7 +430,8 @@ impl World {
     }
 
     fn step(&mut self, end: Instant) {
-        let peers = self.peers.iter().filter_map(Peer::next).min();
+        let peers = self.peers.iter().filter_map(Peer::next);
+        let peers = peers.chain(self.processor.next()).min();
         let due = [self.network.next(), self.shard.poll_timeout(), peers];
         let next = due
             .into_iter()
@@ -448,6 +476,7 @@ impl World {
                 }
             }
         }
+        self.drive_processor();
         self.now += lag;
         self.shard.flush(self.now);
         if self.shard.poll_timeout().is_some_and(|at| at <= self.now) {
@@ -490,9 +519,15 @@ impl World {
                 self.events.push_back((self.now, event));
             }
             let sent = self.send();
+            let wished = self.shard.poll_processor();
+            let told = wished.is_some();
+            if let Some(report) = wished.and_then(|request| self.processor.serve(request)) {
+                self.shard.handle_processor(report, self.now);
+                self.shard.flush(self.now);
+            }
             match self.shard.poll_network() {
                 Some(request) => self.serve(request),
-                None if !sent => return,
+                None if !sent && !told => return,
                 None => {}
             }
         }
@@ -518,6 +553,13 @@ impl World {
                 None => self.addr,
             };
             let to = self.peers.iter().position(|peer| peer.addr == remote);
+            if remote == NOWHERE {
+                // What was for one that is gone is lost.
+                if Some(socket) == self.processor.socket {
+                    self.processor.receive(&bytes);
+                }
+                continue;
+            }
             if remote == servers::SERVER
                 && let Some(host) = self.servers.host.as_mut()
             {
@@ -572,15 +614,78 @@ impl World {
         }
     }
 
+    // The processor.
+
+    /// Hands in what comes from the processor.
+    fn drive_processor(&mut self) {
+        let datagrams = self.processor.drive(self.now);
+        for datagram in datagrams {
+            self.send_from_processor(&datagram);
+        }
+    }
+
+    pub(crate) fn send_from_processor(&mut self, datagram: &[u8]) {
+        let socket = self.processor.socket.expect("it is there");
+        let mut bytes = datagram.to_vec();
+        self.shard
+            .handle_datagram(socket, NOWHERE, &mut bytes, self.now);
+    }
+
+    /// Lets the processor say something.
+    pub(crate) fn say(&mut self, event: BridgeEvent) {
+        let (pipeline, event) = (PIPELINE, Box::new(event));
+        self.report(ProcessorReport::Heard { pipeline, event });
+    }
+
+    /// An element in the processor has something to let out.
+    pub(crate) fn produce(
+        &mut self,
+        element: ElementKey,
+        kind: MediaKind,
+        native: Option<RtpFormat>,
+    ) {
+        self.say(BridgeEvent::Produces {
+            element,
+            kind,
+            native,
+        });
+    }
+
+    pub(crate) fn report(&mut self, report: ProcessorReport) {
+        self.shard.handle_processor(report, self.now);
+        self.shard.flush(self.now);
+        self.collect();
+    }
+
+    /// The processor dies.
+    pub(crate) fn kill(&mut self) {
+        self.processor.end();
+        self.report(ProcessorReport::Lost {
+            pipeline: PIPELINE,
+            reason: "signal 9".to_owned(),
+        });
+    }
+
+    /// The processor that was asked for is there.
+    pub(crate) fn attach(&mut self) {
+        let report = self.processor.attach();
+        self.report(report);
+    }
+
+    /// An element in the processor.
+    pub(crate) fn process(&mut self, key: u64, spec: ProcessorSpec) -> ElementKey {
+        self.relay(key, ElementSpec::Processor(Box::new(spec)))
+    }
+
     /// Does what the engine would do.
     fn serve(&mut self, request: NetworkRequest) {
         let event = match request {
-            NetworkRequest::BindUdp { request, ip, .. } => {
-                let (socket, local) = self.open(ip, None);
-                NetworkEvent::Bound {
-                    request,
-                    sockets: vec![(socket, local)],
-                }
+            NetworkRequest::BindUdp {
+                request, ip, pair, ..
+            } => {
+                let sockets = (0..if pair { 2 } else { 1 }).map(|_| self.open(ip, None));
+                let sockets = sockets.collect();
+                NetworkEvent::Bound { request, sockets }
             }
             NetworkRequest::Connect { .. } if self.servers.delays_connections => {
                 self.servers.delayed.push(request);
