@@ -53,6 +53,8 @@ impl Live {
         let mut settings = EngineConfig::new(certificates.clone());
         settings.shards = 1;
         settings.codecs = codecs;
+        // Whether there is one on this machine must not matter.
+        settings.processors.program = Some("/nonexistent/salono-processor".into());
         settings.ips = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
         let (events, reports) = mpsc::channel::<Event>(4_096);
         let more_events = events.clone();
