@@ -81,7 +81,7 @@ fn many_outlets_cost_one_decoder_and_an_encoder_per_codec() {
 }
 
 #[test]
-fn every_codec_can_be_made_from_every_kind() {
+fn packets_come_of_every_codec_that_is_asked_for() {
     let mut child = Child::start();
     child.open_inlet(1, MediaKind::Video, format("VP8", 96, 90_000, 0));
     child.open_inlet(2, MediaKind::Audio, format("opus", 111, 48_000, 2));
@@ -154,6 +154,58 @@ fn av1_goes_through_and_comes_back() {
     }
     second.catch_up();
     assert_eq!(second.load, (1, 1));
+}
+
+#[test]
+fn what_one_processor_encodes_another_decodes() {
+    let mut first = Child::start();
+    first.open_inlet(1, MediaKind::Video, format("VP8", 96, 90_000, 0));
+    first.open_inlet(2, MediaKind::Audio, format("opus", 111, 48_000, 2));
+    let mut second = Child::start();
+    // H263 and Speex are made, but not yet decoded from RTP.
+    let codecs = [
+        (1, "VP9", 90_000, 0),
+        (1, "H264", 90_000, 0),
+        (1, "H265", 90_000, 0),
+        (2, "PCMU", 8_000, 1),
+        (2, "PCMA", 8_000, 1),
+        (2, "G722", 8_000, 1),
+        (2, "AMR", 8_000, 1),
+    ];
+    let mut missing = Vec::new();
+    for (key, (source, codec, rate, channels)) in (10..).zip(codecs) {
+        let (kind, back) = if source == 1 {
+            (MediaKind::Video, format("VP8", 96, 90_000, 0))
+        } else {
+            (MediaKind::Audio, format("opus", 111, 48_000, 2))
+        };
+        let made = format(codec, 100, rate, channels);
+        first.open_outlet(key, Origin::Inlet(InletKey(source)), kind, made.clone());
+        second.open_inlet(key, kind, made);
+        second.open_outlet(key + 100, Origin::Inlet(InletKey(key)), kind, back);
+        missing.push((key + 100, codec));
+    }
+    second.catch_up();
+    let _video = Source::start(&first, VP8);
+    let _audio = Source::start(
+        &first,
+        "audiotestsrc is-live=true samplesperbuffer=960 ! audio/x-raw,rate=48000,channels=2 ! \
+         opusenc ! rtpopuspay pt=111 ssrc=2",
+    );
+    let deadline = Instant::now() + child::PATIENCE;
+    while !missing.is_empty() {
+        assert!(Instant::now() < deadline, "nothing of {missing:?}");
+        let (_, packet) = first.packets.recv_timeout(child::PATIENCE).unwrap();
+        second.send(&packet);
+        while let Ok((_, packet)) = second.packets.try_recv() {
+            if (192..=223).contains(&packet[1]) {
+                first.send(&packet);
+                continue;
+            }
+            let ssrc = u32::from_be_bytes(packet[8..12].try_into().unwrap());
+            missing.retain(|(key, _)| *key != ssrc);
+        }
+    }
 }
 
 #[test]
