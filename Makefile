@@ -46,8 +46,8 @@ help: ## lists these commands
 demo: build ## installs what is missing, builds, and serves calls on https://localhost:8443
 	@exec $(target)/release/salono serve $(ARGS)
 
-build: deps js ## builds the program: target/release/salono
-	$(static_openssl) $(CARGO) build --release --locked -p salono
+build: deps js ## builds the programs: target/release/salono and salono-processor
+	$(static_openssl) $(CARGO) build --release --locked -p salono -p salono-media-gst
 
 js: $(bundle) ## builds the JavaScript client, which the program embeds
 
@@ -80,13 +80,14 @@ lint: js ## clippy, warnings are errors
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 test-rust: js ## all Rust tests
+	$(CARGO) build --locked -p salono-media-gst
 	$(CARGO) test --workspace --locked --no-fail-fast
 
 test-js: $(client_modules) ## tests of the JavaScript client and of the page
 	cd $(client) && $(NPM) test
 
 test-e2e: js $(e2e_modules) $(java_programs) ## real browsers and other people's clients against the real program
-	$(CARGO) build --locked -p salono -p salono-examples -p salono-sip-bridge
+	$(CARGO) build --locked -p salono -p salono-media-gst -p salono-examples -p salono-sip-bridge
 	$(node_for_tests) && cd e2e && SALONO_BIN=$(abspath $(target))/debug/salono $(NPM) test
 	$(if $(firefox),$(node_for_tests) && cd e2e && SALONO_BIN=$(abspath $(target))/debug/salono FIREFOX=$(firefox) $(NPM) run firefox)
 

@@ -17,9 +17,18 @@ have make || packages+=(make)
 have pkg-config || packages+=(pkg-config)
 [ -n "${OPENSSL_DIR:-}" ] || { have pkg-config && pkg-config --exists 'openssl >= 1.1.1'; } ||
     packages+=(libssl-dev)
-# The media processor is built on GStreamer.
-{ have pkg-config && pkg-config --exists 'gstreamer-app-1.0 >= 1.22' 'gstreamer-video-1.0'; } ||
+# The media processor is built against GStreamer, and finds its plugins when it runs.
+if ! { have pkg-config && pkg-config --exists 'gstreamer-app-1.0 >= 1.22' gstreamer-video-1.0; }; then
     packages+=(libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev)
+fi
+plugins=$(pkg-config --variable=pluginsdir gstreamer-1.0 2>/dev/null || true)
+for plugin in base:opus good:vpx bad:videoparsersbad ugly:x264; do
+    [ -e "$plugins/libgst${plugin#*:}.so" ] || packages+=("gstreamer1.0-plugins-${plugin%:*}")
+done
+[ -e "$plugins/libgstlibav.so" ] || packages+=(gstreamer1.0-libav)
+# Faces are found by OpenCV, with what it has learnt.
+[ -e "$plugins/libgstopencv.so" ] || packages+=(gstreamer1.0-opencv)
+[ -d /usr/share/opencv4/haarcascades ] || packages+=(opencv-data)
 have node || packages+=(nodejs)
 have npm || packages+=(npm)
 if [ "$purpose" = test ]; then
@@ -30,13 +39,7 @@ if [ "$purpose" = test ]; then
     { have firefox-esr || ! apt-cache show firefox-esr >/dev/null 2>&1; } || packages+=(firefox-esr)
     # RTP endpoints are tested with the programs that people use, and a SIP caller.
     have ffmpeg || packages+=(ffmpeg)
-    have gst-launch-1.0 || packages+=(gstreamer1.0-tools gstreamer1.0-plugins-base
-        gstreamer1.0-plugins-good gstreamer1.0-plugins-bad)
-    # The media processor is tested with every codec that it knows.
-    { have gst-inspect-1.0 && gst-inspect-1.0 --exists x264enc &&
-        gst-inspect-1.0 --exists avdec_h264 && gst-inspect-1.0 --exists x265enc; } ||
-        packages+=(gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
-            gstreamer1.0-plugins-ugly gstreamer1.0-libav)
+    have gst-launch-1.0 || packages+=(gstreamer1.0-tools)
     have sipp || packages+=(sip-tester)
     # As root they run in a network namespace of their own.
     have ip || packages+=(iproute2)

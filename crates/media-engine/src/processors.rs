@@ -19,6 +19,7 @@ mod config;
 mod desk;
 mod lines;
 mod log;
+mod probe;
 mod program;
 mod supervisor;
 
@@ -26,6 +27,7 @@ use crate::mailbox::{Mailbox, Room};
 use child::Owner;
 pub use config::{ProcessorConfig, ProcessorMetrics};
 pub(crate) use desk::Desk;
+pub use probe::{Probe, probe};
 pub use program::{NAME, PACKAGES, find};
 use salono_media_api::processing::bridge::{BridgeCommand, BridgeEvent};
 use std::io;

@@ -12,6 +12,7 @@ use salono_media_gst::processor::Processor;
 use salono_media_gst::reports::{self, Reports};
 use salono_media_gst::routes::Routes;
 use salono_media_gst::{check, control};
+use salono_sandbox::Files;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -56,10 +57,19 @@ fn run() -> ExitCode {
     let (Some(control_stream), Some(media)) = (inherited(CONTROL_FD), inherited(MEDIA_FD)) else {
         return fail(USAGE, HELP);
     };
+    if let Err(error) = salono_sandbox::start() {
+        return fail(UNAVAILABLE, &error.to_string());
+    }
     if let Err(error) = gst::init() {
         return fail(UNAVAILABLE, &format!("GStreamer: {error}"));
     }
     ignore_signals();
+    // Before there is a second thread, which would keep what this one gives up.
+    match salono_sandbox::confine(&Files::from_environment()) {
+        Ok(confined) if confined.files && confined.calls => {}
+        Ok(confined) => eprintln!("WARN this system cannot confine a processor: {confined:?}"),
+        Err(error) => return fail(UNAVAILABLE, &error.to_string()),
+    }
     let Ok(events) = control_stream.try_clone() else {
         return fail(UNAVAILABLE, "no file descriptor left");
     };

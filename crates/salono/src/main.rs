@@ -14,6 +14,7 @@ mod media;
 mod metrics;
 mod pages;
 mod ports;
+mod processors;
 mod rooms;
 mod runtime;
 mod signalling;

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::{Config, Endpoint, Media};
 use crate::failure::Failure;
+use crate::processors;
 use crate::signalling::Signalling;
 
 /// Events of the shards that wait for the object model; at the cap the shards keep theirs.
@@ -45,7 +46,10 @@ impl MediaServer {
         }
         let (events, reports) = mpsc::channel::<Event>(EVENT_QUEUE);
         let engine = Engine::start(
-            &engine_config(&config.media, &config.endpoint)?,
+            &EngineConfig {
+                processors: processors::config(config),
+                ..engine_config(&config.media, &config.endpoint)?
+            },
             move |event| {
                 match events.try_send(event) {
                     // When the object model has ended nobody wants events any more.

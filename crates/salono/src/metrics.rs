@@ -11,6 +11,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use salono_media_api::ShardMetrics;
 use salono_media_engine::EngineHandle;
+use salono_media_engine::processors::ProcessorMetrics;
 use salono_room_server::{RoomServer, RoomServerMetrics};
 
 /// Version 0.0.4 of the text format.
@@ -51,6 +52,7 @@ impl Sources {
             write_rooms(&mut page, &rooms.snapshot());
         }
         if let Some(media) = &self.media {
+            write_processors(&mut page, media.processor_metrics());
             write_shards(&mut page, &media.metrics());
         }
         page.0
@@ -301,6 +303,24 @@ const OF_SHARD: &[OfShard] = &[
         |m| m.tcp_dropped_bytes as f64,
     ),
     (
+        "processor_sent_total",
+        "Packets that went to media processors.",
+        Kind::Counter,
+        |m| m.processor_sent as f64,
+    ),
+    (
+        "processor_received_total",
+        "Packets that came from media processors.",
+        Kind::Counter,
+        |m| m.processor_received as f64,
+    ),
+    (
+        "processor_drops_total",
+        "Packets for media processors that were dropped, as those did not keep up.",
+        Kind::Counter,
+        |m| m.processor_drops as f64,
+    ),
+    (
         "send_drops_total",
         "Datagrams that the socket refused.",
         Kind::Counter,
@@ -332,6 +352,53 @@ const OF_SHARD: &[OfShard] = &[
     ),
 ];
 
+/// The metrics of media processors.
+fn write_processors(page: &mut Page, metrics: ProcessorMetrics) {
+    let figures = [
+        (
+            "running",
+            "Media processors of pipelines now.",
+            Kind::Gauge,
+            metrics.running,
+        ),
+        (
+            "warm",
+            "Media processors that are kept ready now.",
+            Kind::Gauge,
+            metrics.warm,
+        ),
+        (
+            "started_total",
+            "Media processors that were started.",
+            Kind::Counter,
+            metrics.started,
+        ),
+        (
+            "lost_total",
+            "Media processors that ended without being told to, or had to be ended.",
+            Kind::Counter,
+            metrics.lost,
+        ),
+        (
+            "hung_total",
+            "Of these, those that no longer answered or took nothing.",
+            Kind::Counter,
+            metrics.hung,
+        ),
+        (
+            "unavailable_total",
+            "Times that no media processor could be had.",
+            Kind::Counter,
+            metrics.unavailable,
+        ),
+    ];
+    for (name, help, kind, value) in figures {
+        let name = format!("salono_processors_{name}");
+        page.metric(&name, help, kind);
+        page.sample(&name, &[], value);
+    }
+}
+
 fn write_shards(page: &mut Page, shards: &[ShardMetrics]) {
     for (name, help, kind, read) in OF_SHARD {
         let name = format!("salono_media_{name}");
@@ -350,6 +417,7 @@ mod tests {
     fn every_metric_is_documented_and_has_its_help_and_type_once() {
         let mut page = Page::default();
         write_rooms(&mut page, &RoomServerMetrics::default());
+        write_processors(&mut page, ProcessorMetrics::default());
         write_shards(
             &mut page,
             &[ShardMetrics::default(), ShardMetrics::default()],

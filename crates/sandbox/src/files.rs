@@ -1,6 +1,6 @@
 //! Files that a process keeps, by Landlock.
 
-use crate::SandboxError;
+use crate::{READ, SandboxError, WRITE};
 use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
     RulesetAttr, RulesetCreatedAttr, RulesetStatus,
@@ -62,15 +62,14 @@ pub struct Files {
 }
 
 impl Files {
-    /// None but those that every program needs, among them where GStreamer plugins are installed.
-    pub fn new() -> Self {
+    /// Those that the environment names ([`READ`], [`WRITE`]), beside where plugins and libraries are installed.
+    pub fn from_environment() -> Self {
         let mut files = Self::default();
-        for name in ["GST_PLUGIN_PATH", "GST_PLUGIN_PATH_1_0", "LD_LIBRARY_PATH"] {
-            let paths = std::env::var_os(name).unwrap_or_default();
-            for path in std::env::split_paths(&paths) {
-                files = files.read(path);
-            }
+        let libraries = ["GST_PLUGIN_PATH", "GST_PLUGIN_PATH_1_0", "LD_LIBRARY_PATH"];
+        for name in [READ].into_iter().chain(libraries) {
+            files = paths(name).into_iter().fold(files, Self::read);
         }
+        files = paths(WRITE).into_iter().fold(files, Self::write);
         if let Some(home) = std::env::var_os("HOME") {
             for below in [".local/share/gstreamer-1.0", ".cache/gstreamer-1.0"] {
                 files = files.read(Path::new(&home).join(below));
@@ -113,6 +112,12 @@ impl Files {
         }
         Ok(ruleset.restrict_self()?.ruleset != RulesetStatus::NotEnforced)
     }
+}
+
+/// The list of paths in an environment variable.
+fn paths(name: &str) -> Vec<PathBuf> {
+    let value = std::env::var_os(name).unwrap_or_default();
+    std::env::split_paths(&value).collect()
 }
 
 /// Relative ones would name something else after a change of directory; an empty one names none.

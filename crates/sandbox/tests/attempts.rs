@@ -7,7 +7,7 @@
     reason = "a test, in functions of its own"
 )]
 
-use salono_sandbox::{Confined, Files, MEMORY, confine, start};
+use salono_sandbox::{Confined, Files, MEMORY, READ, WRITE, confine, start};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -68,10 +68,7 @@ fn attempt(directory: &Path) {
     let still_open = unsafe { libc::fcntl(last.as_raw_fd(), libc::F_GETFD) };
     tell("inherited", called(i64::from(still_open)));
     std::mem::forget((inherited, last));
-    // Has the allocator what it needs before.
-    let files = Files::new()
-        .read(directory.join("read"))
-        .write(directory.join("write"));
+    let files = Files::from_environment();
     let Confined { files, calls } = confine(&files).unwrap();
     println!("\n> landlock: {files}\n> seccomp: {calls}");
     tell("read file", fs::read(directory.join("read/file")));
@@ -159,6 +156,8 @@ fn attempts() -> BTreeMap<String, String> {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "confined", "--ignored", "--nocapture"])
         .env(DIRECTORY, &directory)
+        .env(READ, directory.join("read"))
+        .env(WRITE, directory.join("write"))
         .env(MEMORY, (256 << 20).to_string())
         .stderr(Stdio::inherit())
         .output()

@@ -41,6 +41,10 @@ const CREDENTIALS: (&str, &str) = ("s3", "AWS_*");
 /// Tells the program how much memory it may have, in bytes.
 const MEMORY: &str = "SALONO_PROCESSOR_MEMORY";
 
+/// Tell it what it keeps of the files, as lists like `PATH`.
+const READ: &str = "SALONO_PROCESSOR_READ";
+const WRITE: &str = "SALONO_PROCESSOR_WRITE";
+
 /// A program that was started, and our ends.
 #[derive(Debug)]
 pub(super) struct Started {
@@ -135,7 +139,25 @@ fn environment(
         }
     }
     environment.extend(CString::new(format!("{MEMORY}={}", config.memory_bytes)));
+    let policy = &config.policy;
+    for (name, roots) in [(READ, &policy.read_roots), (WRITE, &policy.write_roots)] {
+        match std::env::join_paths(roots) {
+            Ok(list) => environment.extend(CString::new(
+                [name.as_bytes(), b"=", list.as_bytes()].concat(),
+            )),
+            Err(error) => tracing::warn!(name, %error, "directories of processors"),
+        }
+    }
     environment
+}
+
+/// Makes the directories that may be written, as a processor that gives up all files keeps only those that are there.
+pub(super) fn make_roots(config: &ProcessorConfig) {
+    for root in &config.policy.write_roots {
+        if let Err(error) = std::fs::create_dir_all(root) {
+            tracing::warn!(root, %error, "cannot make a directory for recordings");
+        }
+    }
 }
 
 fn matches(name: &[u8], pattern: &str) -> bool {
@@ -163,11 +185,22 @@ mod tests {
         ];
         let mut config = ProcessorConfig {
             memory_bytes: 5,
+            policy: UriPolicy {
+                read_roots: vec!["/films".to_owned(), "/music".to_owned()],
+                ..UriPolicy::default()
+            },
             ..ProcessorConfig::default()
         };
         let memory = c"SALONO_PROCESSOR_MEMORY=5";
         let got = environment(ours.into_iter(), &config);
-        assert_eq!(got, [c"PATH=/bin", c"LC_ALL=C", memory].map(CString::from));
+        let expected = [
+            c"PATH=/bin",
+            c"LC_ALL=C",
+            memory,
+            c"SALONO_PROCESSOR_READ=/films:/music",
+            c"SALONO_PROCESSOR_WRITE=",
+        ];
+        assert_eq!(got, expected.map(CString::from));
         config.policy = UriPolicy {
             write_schemes: vec!["s3".to_owned()],
             ..UriPolicy::default()

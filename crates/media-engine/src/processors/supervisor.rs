@@ -335,6 +335,7 @@ impl Supervisor {
     fn start(&mut self, owner: Option<Owner>, now: Instant) -> Result<u64, String> {
         let path = program::find(self.config.program.as_deref())?;
         let cannot = |error: io::Error| format!("cannot start {}: {error}", path.display());
+        program::make_roots(&self.config);
         let started = program::start(&path, &self.config).map_err(cannot)?;
         self.last_id += 1;
         let id = self.last_id;

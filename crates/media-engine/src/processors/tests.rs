@@ -454,3 +454,21 @@ fn released_while_it_starts_nothing_is_reported() {
     bench.until(|metrics| metrics.running == 1);
     assert_eq!(bench.metrics().lost, 0);
 }
+
+#[test]
+fn what_a_crossing_takes_can_be_measured() {
+    let directory = Directory::new();
+    let config = ProcessorConfig {
+        program: Some(directory.double("processors::tests::processor")),
+        ..ProcessorConfig::default()
+    };
+    let probe = super::probe(&config, 20).unwrap();
+    assert_eq!(probe.crossings.len(), 20);
+    assert!(probe.warm < PATIENCE && probe.cold < PATIENCE);
+    let missing = Some(PathBuf::from("/nonexistent/processor"));
+    let config = ProcessorConfig {
+        program: missing,
+        ..config
+    };
+    assert!(super::probe(&config, 1).is_err());
+}

@@ -4,6 +4,7 @@ mod calls;
 mod leak;
 mod memory;
 mod process;
+mod processor;
 mod sfu;
 mod startup;
 
@@ -28,6 +29,8 @@ pub(crate) enum Benchmark {
     Leak(LeakArgs),
     /// Memory per endpoint, idle and receiving audio and video, about half a minute
     Memory(MemoryArgs),
+    /// Start of media processors, and latency of a packet that goes through one and is not encoded anew
+    Processor(ProcessorArgs),
     /// Forwarding, side by side with other servers and with the least that it can cost
     Sfu(Box<SfuArgs>),
     /// The load of `sfu`, which starts it
@@ -74,6 +77,17 @@ pub(crate) struct MemoryArgs {
     pub(crate) under: Option<String>,
 }
 
+/// Of `salono bench processor`.
+#[derive(Debug, Args)]
+pub(crate) struct ProcessorArgs {
+    /// Packets that are sent, 50 a second
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub(crate) packets: u32,
+    /// The program, instead of the `salono-processor` beside this one or in PATH
+    #[arg(long, value_name = "FILE")]
+    pub(crate) program: Option<std::path::PathBuf>,
+}
+
 /// For numbers of which 0 makes no sense.
 fn at_least_one() -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(1..=100_000)
@@ -94,6 +108,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
             left_behind = report.findings();
             report.print()
         }
+        Benchmark::Processor(args) => processor::measure(args)?,
         Benchmark::Floor => {
             let steps = floor::measure_steps(&StepOptions::default())
                 .map_err(Failure::system("cannot measure"))?;

@@ -295,6 +295,50 @@ pub(crate) const KEYS: &[Key] = &[
         "Connections of that listener at a time; more wait to be accepted.",
     ),
     key(
+        "processor.path",
+        "The program that plays, records, mixes, filters and transcodes. Unset, it is `salono-processor` beside this program, else in `PATH`. Without it everything else works.",
+    ),
+    key(
+        "processor.warm",
+        "Processors that are kept ready, so that a pipeline that needs one does not wait; 0 starts each when it is needed.",
+    ),
+    key(
+        "processor.max",
+        "Pipelines that may have a processor at a time; in one more, creating such an element fails.",
+    ),
+    key(
+        "processor.memory_bytes",
+        "Memory that one processor may have, bytes; one that wants more ends, and is replaced. 0 is unlimited.",
+    ),
+    key(
+        "processor.read_roots",
+        "Directories that `file:` URIs of players may lead to, beside those of `processor.write_roots`.",
+    ),
+    key(
+        "processor.write_roots",
+        "Directories that recorders may write in, beside the folder of `endpoint.default_path`.",
+    ),
+    key(
+        "processor.overwrite",
+        "Whether recorders write over files that are there.",
+    ),
+    key(
+        "processor.read_schemes",
+        "Schemes of URIs that players and filters may open beside `file`.",
+    ),
+    key(
+        "processor.write_schemes",
+        "Schemes of URIs that recorders may write to beside `file`. With `s3`, processors get the `AWS_*` variables of the environment.",
+    ),
+    key(
+        "processor.private_addresses",
+        "Whether players and recorders may reach addresses that are not public (RFC 1918, loopback, link-local and so on). Whoever creates players can then reach the services there.",
+    ),
+    key(
+        "processor.elements",
+        "GStreamer elements that a `GStreamerFilter` may consist of; empty allows none.",
+    ),
+    key(
         "room.kms",
         "Media servers of `salono room`, as `ws://` or `wss://` URLs; rooms take turns on them. `salono serve` uses its own. Flag `--kms`, repeatable.",
     ),

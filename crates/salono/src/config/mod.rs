@@ -13,6 +13,7 @@ mod lenient;
 mod listen;
 mod load;
 mod modules;
+mod processor;
 mod room;
 mod tree;
 
@@ -31,6 +32,7 @@ pub(crate) use listen::Listen;
 #[cfg(test)]
 pub(crate) use load::load;
 pub(crate) use load::{Error, Loaded, Setting, default_file, load_over};
+pub(crate) use processor::Processor;
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) kurento: Kurento,
     /// What new endpoints start with.
     pub(crate) endpoint: Endpoint,
+    /// Players, recorders, mixers, filters, transcoders.
+    pub(crate) processor: Processor,
     /// Rooms and their clients.
     pub(crate) room: Room,
 }
@@ -324,6 +328,7 @@ impl Default for Config {
                 max_subscriptions: server.model.limits.subscriptions_per_session,
             },
             endpoint: Endpoint::default(),
+            processor: Processor::default(),
             room: Room {
                 kms: vec!["ws://127.0.0.1:8888/kurento".to_owned()],
                 kms_certificates: None,

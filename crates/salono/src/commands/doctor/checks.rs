@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use salono_media_engine::udp::{SocketOptions, UdpSocket};
 
-use super::Finding;
+use super::{Finding, processor};
 use crate::config::{Config, Listen};
 use crate::listeners::{HTTP, HTTPS, KURENTO, KURENTO_TLS, Purpose};
 use crate::{media, tls};
@@ -38,6 +38,7 @@ pub(super) fn all(config: &Config) -> Vec<Finding> {
     findings.push(files());
     findings.push(certificate(config, &ips));
     findings.push(clock());
+    findings.push(processor::check(config));
     findings
 }
 
