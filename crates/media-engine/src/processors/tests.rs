@@ -472,3 +472,93 @@ fn what_a_crossing_takes_can_be_measured() {
     };
     assert!(super::probe(&config, 1).is_err());
 }
+
+/// The program itself, which is built if it is not there.
+fn real() -> PathBuf {
+    let this = std::env::current_exe().unwrap();
+    let program = this.ancestors().nth(2).unwrap().join(super::NAME);
+    if !program.is_file() {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = std::process::Command::new(cargo);
+        build.args(["build", "--quiet", "--locked", "-p", "salono-media-gst"]);
+        assert!(build.status().unwrap().success());
+    }
+    program
+}
+
+/// Children of this process that run a program, the oldest first.
+fn children(program: &Path) -> Vec<i32> {
+    let this = std::process::id().to_string();
+    let processes = std::fs::read_dir("/proc").unwrap();
+    let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let started = |pid: i32| {
+        let exe = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // From the state on, which is the third field; the name before it may hold anything.
+        let fields: Vec<_> = stat.rsplit_once(") ")?.1.split(' ').collect();
+        let is_ours = exe == program && fields.get(1) == Some(&this.as_str());
+        let start: u64 = fields.get(19).filter(|_| is_ours)?.parse().ok()?;
+        Some((start, pid))
+    };
+    let mut found: Vec<_> = pids.filter_map(started).collect();
+    found.sort_unstable();
+    found.into_iter().map(|(_, pid)| pid).collect()
+}
+
+/// The real program, under a name of its own, so that the children of this test can be told from those of others.
+fn real_for(directory: &Directory) -> PathBuf {
+    let program = directory.path().join(super::NAME);
+    std::fs::copy(real(), &program).unwrap();
+    program
+}
+
+#[test]
+fn the_real_processor_is_replaced_whatever_it_did_when_it_was_killed() {
+    let mut program = PathBuf::new();
+    let mut bench = Bench::new(|directory, config| {
+        program = real_for(directory);
+        config.program = Some(program.clone());
+        config.warm = 1;
+    });
+    // While it starts, and while it is kept ready.
+    for warm in [0, 1] {
+        bench.until(|metrics| metrics.started > 0 && metrics.warm >= warm);
+        let pids = children(&program);
+        let lost = bench.metrics().lost;
+        pids.iter().for_each(|pid| signal(*pid, "-KILL"));
+        bench.until(|metrics| metrics.lost > lost);
+    }
+    bench.attach(ONE);
+    // While a pipeline has it: dead, and standing still.
+    for name in ["-KILL", "-SEGV", "-STOP"] {
+        bench.until(|metrics| metrics.warm == 1);
+        let lost = bench.metrics().lost;
+        // The one that was not kept ready: the older one.
+        let pid = children(&program)[0];
+        signal(pid, name);
+        bench.lost(ONE);
+        bench.attached(ONE);
+        gone(pid);
+        bench.flows();
+        bench.until(|metrics| metrics.lost == lost + 1);
+    }
+    // While it finishes.
+    bench.until(|metrics| metrics.warm == 1);
+    let pid = children(&program)[0];
+    bench.submit(ONE, Op::ReleasePipeline);
+    signal(pid, "-KILL");
+    gone(pid);
+    bench.attach(TWO);
+    bench.engine.shutdown();
+    assert_eq!(children(&program), []);
+}
+
+#[test]
+fn sound_goes_through_the_real_processor_and_comes_back() {
+    let config = ProcessorConfig {
+        program: Some(real()),
+        ..ProcessorConfig::default()
+    };
+    let probe = super::probe(&config, 100).unwrap();
+    assert!(probe.crossings.len() >= 95, "{}", probe.crossings.len());
+}
