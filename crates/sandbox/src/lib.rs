@@ -19,13 +19,13 @@ pub use files::Files;
 pub use limits::start;
 
 /// Environment variable with the memory that the process may have, in bytes; 0 or nothing for any.
-pub const MEMORY: &str = "SALONO_PROCESSOR_MEMORY";
+pub const MEMORY: &str = "SALONO_SANDBOX_MEMORY";
 
 /// Environment variable with what may be read beside what every program needs, as a list like `PATH`.
-pub const READ: &str = "SALONO_PROCESSOR_READ";
+pub const READ: &str = "SALONO_SANDBOX_READ";
 
 /// The same for what may be written as well.
-pub const WRITE: &str = "SALONO_PROCESSOR_WRITE";
+pub const WRITE: &str = "SALONO_SANDBOX_WRITE";
 
 /// Why a process could not give something up. It should end.
 #[derive(Debug, thiserror::Error)]

@@ -39,11 +39,11 @@ const PASSED_ON: [&str; 11] = [
 const CREDENTIALS: (&str, &str) = ("s3", "AWS_*");
 
 /// Tells the program how much memory it may have, in bytes.
-const MEMORY: &str = "SALONO_PROCESSOR_MEMORY";
+const MEMORY: &str = "SALONO_SANDBOX_MEMORY";
 
 /// Tell it what it keeps of the files, as lists like `PATH`.
-const READ: &str = "SALONO_PROCESSOR_READ";
-const WRITE: &str = "SALONO_PROCESSOR_WRITE";
+const READ: &str = "SALONO_SANDBOX_READ";
+const WRITE: &str = "SALONO_SANDBOX_WRITE";
 
 /// A program that was started, and our ends.
 #[derive(Debug)]
@@ -191,14 +191,14 @@ mod tests {
             },
             ..ProcessorConfig::default()
         };
-        let memory = c"SALONO_PROCESSOR_MEMORY=5";
+        let memory = c"SALONO_SANDBOX_MEMORY=5";
         let got = environment(ours.into_iter(), &config);
         let expected = [
             c"PATH=/bin",
             c"LC_ALL=C",
             memory,
-            c"SALONO_PROCESSOR_READ=/films:/music",
-            c"SALONO_PROCESSOR_WRITE=",
+            c"SALONO_SANDBOX_READ=/films:/music",
+            c"SALONO_SANDBOX_WRITE=",
         ];
         assert_eq!(got, expected.map(CString::from));
         config.policy = UriPolicy {

@@ -75,6 +75,10 @@ impl Child {
         let (media, their_media) = seqpacket();
         let mut command = Command::new(env!("CARGO_BIN_EXE_salono-processor"));
         command.stdin(Stdio::null()).stdout(Stdio::inherit());
+        // What it keeps of the files is decided before it is told the policy.
+        let roots = |roots: &[String]| std::env::join_paths(roots).unwrap();
+        command.env(salono_sandbox::READ, roots(&policy.read_roots));
+        command.env(salono_sandbox::WRITE, roots(&policy.write_roots));
         let (c, m) = (theirs.as_raw_fd(), their_media.as_raw_fd());
         // SAFETY: only system calls that may be used between fork and exec. The copies above 10 keep one from
         // covering the other.

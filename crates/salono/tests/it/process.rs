@@ -49,6 +49,8 @@ pub(crate) fn salono(arguments: &[&str], folder: &Path) -> Command {
         .current_dir(folder)
         .env_clear()
         .env("XDG_DATA_HOME", folder)
+        // What is started ahead of need would only slow down the tests that need none.
+        .env("SALONO_PROCESSOR_WARM", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

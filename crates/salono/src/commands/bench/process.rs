@@ -92,6 +92,8 @@ impl MediaProcess {
             .arg("media")
             .args(["--kurento", "127.0.0.1:0", "--http", "127.0.0.1:0"])
             .args(["--media-ip", "127.0.0.1", "--log", "error"])
+            // One that is started in the middle would count as left behind.
+            .env("SALONO_PROCESSOR_WARM", "0")
             .arg("--ports-file")
             .arg(&ports)
             .arg("--data-dir")

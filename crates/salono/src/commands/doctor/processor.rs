@@ -83,16 +83,19 @@ fn judge(report: &Report) -> Finding {
     if missing.is_empty() {
         return Finding::good(WHAT, found);
     }
-    let unique = |texts: Vec<&str>| texts.into_iter().collect::<BTreeSet<_>>();
-    let purposes = unique(missing.iter().map(|it| it.purpose.as_str()).collect());
-    let packages = unique(missing.iter().map(|it| it.package.as_str()).collect());
-    let list = |texts: BTreeSet<&str>, between| texts.into_iter().collect::<Vec<_>>().join(between);
-    let found = format!("{found}; not for: {}", list(purposes, ", "));
+    let purposes = unique(missing.iter().map(|it| it.purpose.as_str()));
+    let packages = unique(missing.iter().map(|it| it.package.as_str()));
+    let found = format!("{found}; not for: {}", purposes.join(", "));
     Finding::note(
         WHAT,
         found,
-        format!("apt-get install {}", list(packages, " ")),
+        format!("apt-get install {}", packages.join(" ")),
     )
+}
+
+/// Each text once, in order.
+fn unique<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    texts.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 #[cfg(test)]
