@@ -18,7 +18,7 @@ const STACK_BYTES: usize = 2 * 1024 * 1024;
 const OOM_SCORE: &str = "500";
 
 /// How much it gives way to others on the processors, out of 19.
-const NICE: libc::c_int = 5;
+const NICE: libc::c_int = 2;
 
 /// The least memory that makes sense, in bytes; less is taken for this.
 const LEAST_MEMORY: u64 = 64 * 1024 * 1024;

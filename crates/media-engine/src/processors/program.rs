@@ -3,7 +3,7 @@
 use super::ProcessorConfig;
 use crate::os::process::{Launch, Process};
 use socket2::{Domain, Socket, Type};
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -37,6 +37,9 @@ const PASSED_ON: [&str; 11] = [
 
 /// Credentials that only a processor that may write there gets.
 const CREDENTIALS: (&str, &str) = ("s3", "AWS_*");
+
+/// Keeps libraries from what they would look for on a desktop: settings and mounts by way of D-Bus.
+const NO_DESKTOP: [&CStr; 2] = [c"GSETTINGS_BACKEND=memory", c"GIO_USE_VFS=local"];
 
 /// Tells the program how much memory it may have, in bytes.
 const MEMORY: &str = "SALONO_SANDBOX_MEMORY";
@@ -138,6 +141,7 @@ fn environment(
             environment.extend(CString::new([name, b"=", value].concat()));
         }
     }
+    environment.extend(NO_DESKTOP.map(CString::from));
     environment.extend(CString::new(format!("{MEMORY}={}", config.memory_bytes)));
     let policy = &config.policy;
     for (name, roots) in [(READ, &policy.read_roots), (WRITE, &policy.write_roots)] {
@@ -196,6 +200,8 @@ mod tests {
         let expected = [
             c"PATH=/bin",
             c"LC_ALL=C",
+            NO_DESKTOP[0],
+            NO_DESKTOP[1],
             memory,
             c"SALONO_SANDBOX_READ=/films:/music",
             c"SALONO_SANDBOX_WRITE=",
