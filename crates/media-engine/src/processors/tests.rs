@@ -530,7 +530,7 @@ fn the_real_processor_is_replaced_whatever_it_did_when_it_was_killed() {
     }
     bench.attach(ONE);
     // While a pipeline has it: dead, and standing still.
-    for name in ["-KILL", "-SEGV", "-STOP"] {
+    for name in ["-KILL", "-ABRT", "-STOP"] {
         bench.until(|metrics| metrics.warm == 1);
         let lost = bench.metrics().lost;
         // The one that was not kept ready: the older one.
@@ -545,7 +545,9 @@ fn the_real_processor_is_replaced_whatever_it_did_when_it_was_killed() {
     // While it finishes.
     bench.until(|metrics| metrics.warm == 1);
     let pid = children(&program)[0];
+    signal(pid, "-STOP");
     bench.submit(ONE, Op::ReleasePipeline);
+    bench.until(|metrics| metrics.running == 0);
     signal(pid, "-KILL");
     gone(pid);
     bench.attach(TWO);
