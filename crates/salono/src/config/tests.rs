@@ -66,7 +66,16 @@ fn sections_follow_each_other_so_that_the_listing_is_a_file() {
     sections.dedup();
     assert_eq!(
         sections,
-        ["", "log", "web", "media", "kurento", "endpoint", "room"]
+        [
+            "",
+            "log",
+            "web",
+            "media",
+            "kurento",
+            "endpoint",
+            "processor",
+            "room"
+        ]
     );
 }
 
