@@ -2,7 +2,7 @@
 
 use crate::processors::ProcessorConfig;
 use crate::udp::SocketOptions;
-use salono_media_core::{Certificates, Codecs, Limits, Spreading};
+use salono_media_core::{Certificates, Codecs, Limits, Spreading, Transcoding};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Settings of the engine and of all of its shards.
@@ -42,6 +42,8 @@ pub struct EngineConfig {
     pub extra_roots: String,
     /// When a pipeline spreads over several shards.
     pub spreading: Spreading,
+    /// Whether media is encoded anew for peers that know none of its codecs.
+    pub transcoding: Transcoding,
     /// How media processors are started.
     pub processors: ProcessorConfig,
 }
@@ -64,6 +66,7 @@ impl EngineConfig {
             ice_tcp: true,
             extra_roots: String::new(),
             spreading: Spreading::default(),
+            transcoding: Transcoding::Allow,
             processors: ProcessorConfig::default(),
         }
     }

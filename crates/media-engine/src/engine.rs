@@ -15,7 +15,6 @@ use crate::worker::{Letter, Worker, WorkerParts};
 use salono_media_api::{Command, CommandSink, ElementSpec, Event, Op, ShardMetrics};
 use salono_media_core::{
     Certificates, LocalAddress, Placement, Shard, ShardConfig, ShardId, SocketId, SocketKind,
-    Transcoding,
 };
 use std::collections::BTreeSet;
 use std::io;
@@ -97,7 +96,7 @@ impl Engine {
                 announced_v6: config.announced_v6,
                 certificates: config.certificates.clone(),
                 codecs: config.codecs.clone(),
-                transcoding: Transcoding::Allow,
+                transcoding: config.transcoding,
                 limits: config.limits.clone(),
                 seed: [0; 32],
                 unix_time: Duration::ZERO,

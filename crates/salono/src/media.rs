@@ -48,6 +48,7 @@ impl MediaServer {
         let engine = Engine::start(
             &EngineConfig {
                 processors: processors::config(config),
+                transcoding: config.processor.transcoding.into(),
                 ..engine_config(&config.media, &config.endpoint)?
             },
             move |event| {

@@ -17,6 +17,8 @@ pub(crate) fn config(config: &Config) -> ProcessorConfig {
         warm,
         max,
         memory_bytes,
+        // Of the shards.
+        transcoding: _,
         read_roots,
         write_roots,
         overwrite,

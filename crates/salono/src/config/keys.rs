@@ -311,6 +311,10 @@ pub(crate) const KEYS: &[Key] = &[
         "Memory that one processor may have, bytes; one that wants more ends, and is replaced. 0 is unlimited.",
     ),
     key(
+        "processor.transcoding",
+        "`allow` or `deny`: whether media is decoded and encoded anew for endpoints that know none of the source's codecs.",
+    ),
+    key(
         "processor.read_roots",
         "Directories that `file:` URIs of players may lead to, beside those of `processor.write_roots`.",
     ),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use salono_media_core::Transcoding;
 use salono_media_engine::processors::ProcessorConfig;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,8 @@ pub(crate) struct Processor {
     pub(crate) max: usize,
     /// Memory of one.
     pub(crate) memory_bytes: u64,
+    /// Whether media is encoded anew for receivers.
+    pub(crate) transcoding: Choice,
     /// Directories that players read.
     pub(crate) read_roots: Vec<PathBuf>,
     /// Directories that recorders write.
@@ -33,6 +36,16 @@ pub(crate) struct Processor {
     pub(crate) elements: Vec<String>,
 }
 
+/// A policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Choice {
+    /// It is done.
+    Allow,
+    /// It is not.
+    Deny,
+}
+
 impl Default for Processor {
     fn default() -> Self {
         let engine = ProcessorConfig::default();
@@ -42,6 +55,7 @@ impl Default for Processor {
             warm: 1,
             max: engine.max,
             memory_bytes: engine.memory_bytes,
+            transcoding: Choice::Allow,
             read_roots: Vec::new(),
             write_roots: Vec::new(),
             overwrite: engine.policy.overwrite,
@@ -49,6 +63,15 @@ impl Default for Processor {
             write_schemes: named(&["http", "https"]),
             private_addresses: engine.policy.private_addresses,
             elements: engine.policy.elements,
+        }
+    }
+}
+
+impl From<Choice> for Transcoding {
+    fn from(choice: Choice) -> Self {
+        match choice {
+            Choice::Allow => Self::Allow,
+            Choice::Deny => Self::Deny,
         }
     }
 }
