@@ -74,6 +74,11 @@ impl Feedback {
         }
     }
 
+    /// Reports at once, and then as often as before.
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        self.next_report = Some(now);
+    }
+
     /// Notes the arrival of a packet with a transport-wide sequence number.
     pub(crate) fn record(&mut self, transport: usize, seq: u16, ssrc: u32, now: Instant) {
         if let Some(Some(twcc)) = self.twcc.get_mut(transport) {

@@ -118,6 +118,10 @@ impl Shard {
         while let Some((out, slot)) = self.router.next_started() {
             if let Some(peer) = self.peers.get_mut(slot) {
                 peer.note_sent(out, &mut self.router, &mut self.events, now);
+                if peer.endpoint.crossing().is_some() {
+                    // Sound and pictures are in step from the first moment on.
+                    peer.feedback.hurry(now);
+                }
                 peer.arm_media(&mut self.timers, slot, &self.router);
                 if peer.endpoint.crossing().is_some() && peer.take_flow_change() {
                     self.note_peer_flow(slot, now);

@@ -276,3 +276,19 @@ fn keyframes_are_asked_for_in_both_directions() {
     world.run(millis(500));
     assert_eq!(world.processor.keyframes.len(), before + 1);
 }
+
+#[test]
+fn the_processor_can_relate_sound_and_pictures_from_the_first_moment_on() {
+    let mut world = World::new(407);
+    let publisher = world.join_connected(Wish::publish());
+    world.start(publisher);
+    world.run(secs(2));
+    let recorder = world.process(100, recorder());
+    world.connect(world.element(publisher), recorder);
+    world.run(millis(200));
+    let inlets = [MediaKind::Audio, MediaKind::Video]
+        .map(|kind| world.processor.inlet_of(recorder, kind).expect("linked"));
+    for inlet in inlets {
+        assert!(world.processor.reported.contains(&inlet), "{inlet}");
+    }
+}

@@ -55,6 +55,8 @@ pub(crate) struct Processor {
     pub(crate) entered: BTreeMap<u32, Vec<Vec<u8>>>,
     /// RTCP packets that came.
     pub(crate) rtcp: Vec<Vec<u8>>,
+    /// Inlets that a sender report came of.
+    pub(crate) reported: BTreeSet<u32>,
     /// Outlets that were asked for a keyframe.
     pub(crate) keyframes: Vec<u32>,
     /// What outlets may take, as they were told last.
@@ -80,6 +82,7 @@ impl Processor {
             mind: Mind::default(),
             entered: BTreeMap::new(),
             rtcp: Vec::new(),
+            reported: BTreeSet::new(),
             keyframes: Vec::new(),
             bounds: BTreeMap::new(),
             sources: BTreeMap::new(),
@@ -262,6 +265,9 @@ impl Processor {
         self.rtcp.push(bytes.to_vec());
         for packet in Compound::new(bytes) {
             match packet {
+                Packet::SenderReport(report) => {
+                    self.reported.insert(report.ssrc);
+                }
                 Packet::PictureLoss { media_ssrc, .. } => {
                     self.keyframes.push(media_ssrc);
                     if let Some(source) = self.sources.get_mut(&media_ssrc) {
