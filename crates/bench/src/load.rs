@@ -9,6 +9,7 @@
 mod apart;
 mod audience;
 mod camera;
+mod chatter;
 mod counter;
 mod outcome;
 mod plan;
@@ -27,7 +28,7 @@ use futures_util::{StreamExt as _, stream};
 use plan::Watch;
 use salono_media_engine::os::raise_descriptor_limit;
 use signalling::Signalling;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -64,6 +65,9 @@ pub enum LoadError {
     /// The server refused something or does not answer.
     #[error("server: {0}")]
     Server(String),
+    /// It took too long; how far it got.
+    #[error("did not finish: {0}")]
+    Unfinished(String),
     /// The load itself failed.
     #[error("load: {0}")]
     Load(String),
@@ -107,31 +111,14 @@ async fn measure(job: &Job) -> Result<Outcome, LoadError> {
     };
     let signalling = timeout(JOIN_PATIENCE, Signalling::connect(job)).await;
     let signalling = signalling.map_err(|_| LoadError::Server("does not answer".into()))??;
-    for publisher in 0..scenario.publishers() {
-        let publish = signalling.publish(&plan, publisher);
-        match timeout(JOIN_PATIENCE, publish).await {
-            Ok(result) => result?,
-            Err(_) => return Err(LoadError::Load("a publisher does not connect".into())),
-        }
-    }
     let watches = scenario.watches(job.sampled);
-    let untimed = watches.len().saturating_sub(TIMED);
-    let (rest, timed) = watches.split_at(untimed);
-    let mut unconnected = 0;
-    let mut joining = stream::iter(rest.iter().map(|watch| join(&signalling, &plan, watch)))
-        .buffer_unordered(JOINING);
-    while let Some(joined) = joining.next().await {
-        unconnected += u64::from(joined?.is_none());
-    }
-    drop(joining);
-    let mut times = Times::default();
-    for watch in timed {
-        let began = Instant::now();
-        match join(&signalling, &plan, watch).await? {
-            Some(joined) => times.add(began, joined),
-            None => unconnected += 1,
-        }
-    }
+    let progress = Progress::default();
+    let joining = everybody_joins(&signalling, &plan, scenario, &watches, &progress);
+    let patience = Duration::from_secs_f64(job.patience);
+    let (times, unconnected) = match timeout(patience, joining).await {
+        Ok(joined) => joined?,
+        Err(_) => return Err(progress.too_slow(scenario, patience)),
+    };
     sleep(SETTLE).await;
 
     let threads = || job.process.map(media_threads).transpose();
@@ -177,6 +164,69 @@ async fn measure(job: &Job) -> Result<Outcome, LoadError> {
     // The server forgets all of it anyway when the connection ends.
     let _ = timeout(JOIN_PATIENCE, signalling.leave()).await;
     Ok(outcome)
+}
+
+/// Who has joined so far.
+#[derive(Debug, Default)]
+struct Progress {
+    publishers: Cell<usize>,
+    receivers: Cell<usize>,
+}
+
+impl Progress {
+    /// Says how far it got in the time that there was.
+    fn too_slow(&self, scenario: &Scenario, patience: Duration) -> LoadError {
+        LoadError::Unfinished(format!(
+            "after {} s, {} of {} publishers and {} of {} receivers had joined",
+            patience.as_secs(),
+            self.publishers.get(),
+            scenario.publishers(),
+            self.receivers.get(),
+            scenario.receivers(),
+        ))
+    }
+}
+
+/// Publishers, then receivers. Returns how long the timed ones took, and how many did not get through.
+async fn everybody_joins(
+    signalling: &Signalling,
+    plan: &Floorplan,
+    scenario: &Scenario,
+    watches: &[Watch],
+    progress: &Progress,
+) -> Result<(Times, u64), LoadError> {
+    for publisher in 0..scenario.publishers() {
+        let publish = signalling.publish(plan, publisher);
+        match timeout(JOIN_PATIENCE, publish).await {
+            Ok(result) => result?,
+            Err(_) => return Err(LoadError::Load("a publisher does not connect".into())),
+        }
+        progress.publishers.set(publisher + 1);
+    }
+    let (rest, timed) = watches.split_at(watches.len().saturating_sub(TIMED));
+    let count = |joined: &Option<Joined>| {
+        let connected = u64::from(joined.is_some());
+        progress
+            .receivers
+            .set(progress.receivers.get() + connected as usize);
+        1 - connected
+    };
+    let mut unconnected = 0;
+    let mut joining = stream::iter(rest.iter().map(|watch| join(signalling, plan, watch)))
+        .buffer_unordered(JOINING);
+    while let Some(joined) = joining.next().await {
+        unconnected += count(&joined?);
+    }
+    let mut times = Times::default();
+    for watch in timed {
+        let began = Instant::now();
+        let joined = join(signalling, plan, watch).await?;
+        unconnected += count(&joined);
+        if let Some(joined) = joined {
+            times.add(began, joined);
+        }
+    }
+    Ok((times, unconnected))
 }
 
 /// One receiver joins. `None` when it does not get through in time.

@@ -27,6 +27,9 @@ pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Arena for what a peer sends between two looks at its socket.
 const EGRESS_BYTES: usize = 256 * 1024;
 
+/// Batches that are taken out of a socket at one look; the rest waits for the next.
+const MOST_BATCHES: usize = 256;
+
 /// How often a stack may have something to do at once before it has to wait for the next look.
 const MOST_DUE: usize = 4;
 
@@ -103,7 +106,7 @@ impl Buffers {
         mut take: impl FnMut(SocketAddr, &mut [u8], Instant, &mut Egress),
     ) -> io::Result<()> {
         let egress = &mut self.egress;
-        loop {
+        for _ in 0..MOST_BATCHES {
             let (now, clock) = (Instant::now(), SystemTime::now());
             let instant = |time: SystemTime| now.checked_sub(clock.duration_since(time).ok()?);
             let received = self
@@ -113,9 +116,10 @@ impl Buffers {
                     take(remote, datagram, arrival, egress);
                 })?;
             if !received.more {
-                return Ok(());
+                break;
             }
         }
+        Ok(())
     }
 
     /// Sends what was put into [`Buffers::egress`].

@@ -42,18 +42,21 @@ pub fn media_threads(process: u32) -> io::Result<Vec<Duration>> {
     let mut threads = Vec::new();
     for entry in fs::read_dir(format!("/proc/{process}/task"))?.flatten() {
         // One that ends meanwhile is none of them.
-        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        threads.extend(media_thread(&stat));
+        let read = |file| fs::read_to_string(entry.path().join(file)).unwrap_or_default();
+        threads.extend(media_thread(&read("stat"), &read("schedstat")));
     }
     threads.sort_unstable();
     Ok(threads.into_iter().map(|(_, cpu)| cpu).collect())
 }
 
-/// Number and CPU time of a media thread, by its `stat`.
-fn media_thread(stat: &str) -> Option<(u32, Duration)> {
+/// Number and CPU time of a media thread, by its `stat` and by its `schedstat`, which begins with nanoseconds and which
+/// not every kernel has.
+fn media_thread(stat: &str, schedstat: &str) -> Option<(u32, Duration)> {
     let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
     let number = name.strip_prefix("shard-")?.parse().ok()?;
-    Some((number, cpu_time(rest)?))
+    let nanos = schedstat.split_whitespace().next();
+    let fine = nanos.and_then(|nanos| nanos.parse().ok().map(Duration::from_nanos));
+    Some((number, fine.or_else(|| cpu_time(rest))?))
 }
 
 /// User and system time, by what follows the name in a `stat`.
@@ -116,8 +119,11 @@ mod tests {
     #[test]
     fn media_threads_are_told_by_their_names() {
         let stat = "9 (shard-12) S 1 2 3 4 5 6 7 8 9 10 30 20 0 0 20 0 1 0";
-        assert_eq!(media_thread(stat), Some((12, Duration::from_millis(500))));
-        assert_eq!(media_thread(&stat.replace("shard-", "tokio-")), None);
+        let coarse = Some((12, Duration::from_millis(500)));
+        assert_eq!(media_thread(stat, ""), coarse);
+        let fine = Some((12, Duration::from_nanos(503_000_001)));
+        assert_eq!(media_thread(stat, "503000001 7 8\n"), fine);
+        assert_eq!(media_thread(&stat.replace("shard-", "tokio-"), ""), None);
         assert!(media_threads(std::process::id()).unwrap().is_empty());
     }
 

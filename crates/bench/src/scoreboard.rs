@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Name of the row that the others are compared with: the bare forwarder.
 pub const FLOOR: &str = "floor";
 
+/// Name of the row of the bare forwarder whose receivers tell it nothing.
+pub const DEAF_FLOOR: &str = "floor-deaf";
+
 /// Everything that was measured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scoreboard {
@@ -74,6 +77,43 @@ impl Row {
             .filter_map(|(run, floor)| Some(cost(run)? / cost(floor)?))
             .collect();
         (!ratios.is_empty()).then(|| median(&mut ratios))
+    }
+
+    /// Median of what the 99th percentile of latency is beyond that of the floor's run beside ours, milliseconds.
+    fn added_p99_ms(&self, floor: &Self) -> Option<f64> {
+        let p99 = |run: &Result<Outcome, String>| {
+            let mut latencies = run.as_ref().ok()?.latencies_us.clone();
+            latencies.sort_unstable();
+            quantile(&latencies, 0.99).map(|micros| f64::from(micros) / 1e3)
+        };
+        let pairs = self.runs.iter().zip(&floor.runs);
+        let mut added: Vec<_> = pairs
+            .filter_map(|(run, floor)| Some(p99(run)? - p99(floor)?))
+            .collect();
+        (!added.is_empty()).then(|| median(&mut added))
+    }
+
+    /// Median of the packets that arrived for each second of CPU time of the busiest media thread: what could be
+    /// forwarded if that had a core to itself.
+    fn capacity(&self) -> Option<f64> {
+        let mut all: Vec<_> = self.outcomes().filter_map(capacity).collect();
+        (!all.is_empty()).then(|| median(&mut all))
+    }
+
+    /// Median of the ratios of [`Row::capacity`] to the runs beside it of `one`, which has one media thread.
+    fn scaling(&self, one: &Self) -> Option<f64> {
+        let of = |run: &Result<Outcome, String>| capacity(run.as_ref().ok()?);
+        let pairs = self.runs.iter().zip(&one.runs);
+        let mut ratios: Vec<_> = pairs
+            .filter_map(|(run, one)| Some(of(run)? / of(one)?))
+            .collect();
+        (!ratios.is_empty()).then(|| median(&mut ratios))
+    }
+
+    /// How many media threads there were.
+    fn threads(&self) -> usize {
+        let mut threads = self.outcomes().map(|run| run.server_threads.len());
+        threads.next().unwrap_or_default()
     }
 
     /// Median of the share of one core, per cent.
@@ -143,6 +183,16 @@ impl Section {
                     )?;
                 }
             }
+            let one = self.rows.iter().find(|row| row.threads() == 1);
+            if let (2.., Some(capacity)) = (row.threads(), row.capacity()) {
+                let scaling = one.and_then(|one| row.scaling(one));
+                writeln!(
+                    out,
+                    "- {}: {capacity:.0} packets per second of CPU time of the busier media thread; {} × one media thread",
+                    row.server,
+                    show(scaling, |it| format!("{it:.2}"))
+                )?;
+            }
             for failure in row.runs.iter().filter_map(|run| run.as_ref().err()) {
                 writeln!(out, "- {}: failed: {failure}", row.server)?;
             }
@@ -177,9 +227,10 @@ impl Section {
     fn write_delivery(&self, out: &mut String) -> fmt::Result {
         writeln!(
             out,
-            "\n| server | delivered / expected | lost | repaired | reordered | twice | one way p50 | p99 | p99.9 |\n\
-             | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+            "\n| server | delivered / expected | lost | repaired | reordered | twice | padding | one way p50 | p99 | p99.9 | p99 over floor |\n\
+             | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
         )?;
+        let floor = self.rows.iter().find(|row| row.server == FLOOR);
         for row in &self.rows {
             let (delivered, expected) = (row.sum(|it| it.delivered), row.sum(|it| it.expected));
             let lost = (expected > 0)
@@ -187,7 +238,7 @@ impl Section {
             let latencies = row.all(|run| &run.latencies_us);
             writeln!(
                 out,
-                "| {} | {delivered} / {expected} | {} | {} | {} | {} | {} | {} | {} |",
+                "| {} | {delivered} / {expected} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
                 row.server,
                 show(lost, |it| if it > 0.0 {
                     format!("{it:.3} %")
@@ -197,9 +248,14 @@ impl Section {
                 row.sum(|it| it.repaired),
                 row.sum(|it| it.reordered),
                 row.sum(|it| it.duplicates),
+                row.sum(|it| it.padding),
                 millis(&latencies, 0.5),
                 millis(&latencies, 0.99),
                 millis(&latencies, 0.999),
+                show(
+                    floor.and_then(|floor| row.added_p99_ms(floor)),
+                    |it| format!("{it:+.2} ms")
+                ),
             )?;
         }
         Ok(())
@@ -238,6 +294,12 @@ impl Section {
     }
 }
 
+/// Packets for each second of CPU time of the busiest media thread.
+fn capacity(run: &Outcome) -> Option<f64> {
+    let busiest = run.server_threads.iter().max()?.as_secs_f64();
+    (busiest > 0.0).then(|| run.delivered as f64 / busiest)
+}
+
 /// A value as text, or a dash.
 fn show<T>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {
     value.map_or_else(|| "–".to_owned(), text)
@@ -245,11 +307,15 @@ fn show<T>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {
 
 /// The value that `share` (0 to 1) of the sorted microseconds do not exceed, as milliseconds.
 fn millis(sorted: &[u32], share: f64) -> String {
-    let last = sorted.len().checked_sub(1);
-    let value = last.and_then(|last| sorted.get((last as f64 * share).round() as usize));
-    show(value, |micros| {
-        format!("{:.2} ms", f64::from(*micros) / 1e3)
+    show(quantile(sorted, share), |micros| {
+        format!("{:.2} ms", f64::from(micros) / 1e3)
     })
+}
+
+/// The value that `share` (0 to 1) of the sorted ones do not exceed.
+fn quantile(sorted: &[u32], share: f64) -> Option<u32> {
+    let last = sorted.len().checked_sub(1)?;
+    sorted.get((last as f64 * share).round() as usize).copied()
 }
 
 #[cfg(test)]
@@ -298,7 +364,7 @@ mod tests {
             "### 1 → 3",
             "- A note.",
             "| ours | 20.50 (15.00) | 1.40 | 2 | 0 |",
-            "| ours | 2000 / 2000 | 0 | 0 | 0 | 0 | 0.50 ms | 0.99 ms | 1.00 ms |",
+            "| ours | 2000 / 2000 | 0 | 0 | 0 | 0 | 0 | 0.50 ms | 0.99 ms | 1.00 ms | +0.00 ms |",
             "| – | – | – | – | 0 | 1.0 | 512 |",
         ] {
             assert!(text.contains(expected), "{expected} in {text}");
@@ -318,6 +384,25 @@ mod tests {
         let mut text = String::new();
         section.write_servers(&mut text).unwrap();
         let line = "- ours: media threads in run 1, of a core each: 47 %, 46 %\n";
+        assert!(text.contains(line), "{text}");
+    }
+
+    #[test]
+    fn several_media_threads_are_compared_with_one() {
+        let with = |threads: &[u64]| Outcome {
+            server_threads: threads.iter().copied().map(Duration::from_millis).collect(),
+            ..outcome(1_000, 1_000)
+        };
+        let section = Section {
+            scenario: Scenario::OneToMany { subscribers: 3 },
+            rows: vec![
+                row("one", vec![Ok(with(&[900]))]),
+                row("two", vec![Ok(with(&[450, 500]))]),
+            ],
+        };
+        let mut text = String::new();
+        section.write_servers(&mut text).unwrap();
+        let line = "- two: 2000 packets per second of CPU time of the busier media thread; 1.80 × one media thread\n";
         assert!(text.contains(line), "{text}");
     }
 

@@ -115,19 +115,7 @@ impl Shard {
             .forward(&mut self.egress, &mut self.metrics, now);
         self.send_copies();
         self.note_restated(now);
-        while let Some((out, slot)) = self.router.next_started() {
-            if let Some(peer) = self.peers.get_mut(slot) {
-                peer.note_sent(out, &mut self.router, &mut self.events, now);
-                if peer.endpoint.crossing().is_some() {
-                    // Sound and pictures are in step from the first moment on.
-                    peer.feedback.hurry(now);
-                }
-                peer.arm_media(&mut self.timers, slot, &self.router);
-                if peer.endpoint.crossing().is_some() && peer.take_flow_change() {
-                    self.note_peer_flow(slot, now);
-                }
-            }
-        }
+        self.note_started(now);
         while let Some(slot) = self.router.next_waiting() {
             if let Some(peer) = self.peers.get_mut(slot) {
                 peer.arm_media(&mut self.timers, slot, &self.router);
@@ -151,9 +139,29 @@ impl Shard {
             self.note_codec(track);
         }
         self.update_bridges(now);
+        self.router
+            .start_streams(&mut self.egress, &mut self.metrics, now);
+        self.note_started(now);
         self.ask_for_keyframes(now);
         self.tell_caps(now);
         self.serve_relays(now);
+    }
+
+    /// Reports streams that have begun to flow.
+    fn note_started(&mut self, now: Instant) {
+        while let Some((out, slot)) = self.router.next_started() {
+            if let Some(peer) = self.peers.get_mut(slot) {
+                peer.note_sent(out, &mut self.router, &mut self.events, now);
+                if peer.endpoint.crossing().is_some() {
+                    // Sound and pictures are in step from the first moment on.
+                    peer.feedback.hurry(now);
+                }
+                peer.arm_media(&mut self.timers, slot, &self.router);
+                if peer.endpoint.crossing().is_some() && peer.take_flow_change() {
+                    self.note_peer_flow(slot, now);
+                }
+            }
+        }
     }
 
     /// Wakes everything whose time has come.
@@ -198,6 +206,7 @@ impl Shard {
             self.timers.next(),
             self.relays.next(),
             self.router.detectors.next(),
+            self.router.gathered_at(),
             self.mirrors_due,
             self.bridges.next(),
             nat,
@@ -205,6 +214,12 @@ impl Shard {
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// Until when parts of frames wait for the rest, which is about to come: it costs less to take that
+    /// in at once than packet by packet.
+    pub fn gathers_until(&self) -> Option<Instant> {
+        self.router.gathered_at()
     }
 
     /// The next wish about sockets or names; see [`NetworkRequest`].

@@ -38,6 +38,8 @@ pub(crate) trait Core {
     fn poll_event(&mut self) -> Option<Event>;
     /// When [`Core::handle_timeout`] wants to be called next.
     fn poll_timeout(&mut self) -> Option<Instant>;
+    /// Until when more of what came is awaited, so that taking it in can wait as well.
+    fn gathers_until(&self) -> Option<Instant>;
     /// The next wish about sockets or names.
     fn poll_network(&mut self) -> Option<NetworkRequest>;
     /// Takes in what became of a wish.
@@ -104,6 +106,10 @@ impl Core for Shard {
 
     fn poll_timeout(&mut self) -> Option<Instant> {
         Self::poll_timeout(self)
+    }
+
+    fn gathers_until(&self) -> Option<Instant> {
+        Self::gathers_until(self)
     }
 
     fn poll_network(&mut self) -> Option<NetworkRequest> {

@@ -19,6 +19,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Receive batches of one socket in one pass.
@@ -48,6 +49,13 @@ const RETRY_LINKS_AFTER: Duration = Duration::from_millis(5);
 
 /// Messages of other shards between two flushes; a frame of video is one.
 const MESSAGES: usize = 8;
+
+/// A thread that had to wait this long has time to spare.
+const IDLE: Duration = Duration::from_micros(200);
+
+/// How long such a thread leaves the rest of a frame in the socket: being woken for each packet of it
+/// takes more than forwarding them. With what timers are late by it is about twice as long.
+const NAP: Duration = Duration::from_micros(50);
 
 /// Poller token of the mailbox, none of a socket's.
 const MAILBOX: u64 = u64::MAX;
@@ -177,6 +185,7 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
                 true => self.patience(),
                 false => Some(Duration::ZERO),
             };
+            let waits_since = Instant::now();
             let waited = self.network.wait(&mut ready, patience);
             self.links.rise();
             if let Err(error) = waited {
@@ -194,6 +203,9 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
             {
                 self.give_up();
                 return;
+            }
+            if began - waits_since >= IDLE {
+                self.nap(began);
             }
             if self.closing && !self.commands_left {
                 let now = Instant::now();
@@ -401,6 +413,13 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
             if !self.serve_network(now) && !tight {
                 return;
             }
+        }
+    }
+
+    /// Lets the rest of a frame come in, if one has begun to.
+    fn nap(&self, now: Instant) {
+        if let Some(until) = self.core.gathers_until() {
+            thread::park_timeout(NAP.min(until.saturating_duration_since(now)));
         }
     }
 

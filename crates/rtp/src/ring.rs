@@ -63,6 +63,7 @@ struct Slot {
     /// Where that is in the arena, so that nobody has to divide for it. Growth leaves what survives it in place.
     start: usize,
     len: usize,
+    padding: u8,
 }
 
 /// The decrypted packet store of one track.
@@ -88,6 +89,8 @@ pub struct PacketRef<'a> {
     pub header: Header,
     /// When the packet arrived.
     pub arrival: Instant,
+    /// Bytes of padding that it goes out with, see [`PacketRing::set_padding`].
+    pub padding: u8,
     /// Header and payload.
     bytes: &'a [u8],
 }
@@ -178,6 +181,7 @@ impl PacketRing {
             position,
             start,
             len,
+            padding: 0,
         };
         let at = self.index(seq);
         if let Some(entry) = self.slots.get_mut(at) {
@@ -193,6 +197,16 @@ impl PacketRing {
             .slot(seq)
             .filter(|slot| slot.seq == seq && self.is_live(slot))?;
         self.view(slot)
+    }
+
+    /// Says how many bytes of padding a packet goes out with, now and when it is sent again.
+    pub fn set_padding(&mut self, seq: ExtSeq, padding: u8) {
+        let at = self.index(seq);
+        if let Some(Some(slot)) = self.slots.get_mut(at)
+            && slot.seq == seq
+        {
+            slot.padding = padding;
+        }
     }
 
     /// The highest sequence number ever stored.
@@ -317,6 +331,7 @@ impl PacketRing {
             seq: slot.seq,
             header: slot.header,
             arrival: slot.arrival,
+            padding: slot.padding,
             bytes,
         })
     }

@@ -16,21 +16,25 @@ use salono_rtp::rtcp::{BufferFull, Compound, Packet, Writer};
 use salono_rtp::rtx;
 use salono_rtp::seq::{ExtSeq, Unwrapper};
 use salono_rtp::srtp::{DirectionalKeys, MAX_RTCP_OVERHEAD, Opener, Sealer};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use str0m::format::Codec;
 
 /// Time between two receiver reports.
-const REPORT_EVERY: Duration = Duration::from_secs(1);
+pub(super) const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// Room for one compound packet.
-const FEEDBACK_BYTES: usize = 1_400;
+pub(super) const FEEDBACK_BYTES: usize = 1_400;
 
 /// Who we are in RTCP. Each connection is a session of its own.
-const OWN_SSRC: u32 = 0x0be7_c401;
+pub(super) const OWN_SSRC: u32 = 0x0be7_c401;
 
 /// Packets that are asked for at once.
 const NACKS: usize = 64;
+
+/// Packets that were asked for and are remembered.
+const ASKED: usize = 512;
 
 /// What was agreed on with the server.
 #[derive(Debug, Clone, Copy)]
@@ -90,6 +94,8 @@ struct Stream {
     sequence: Unwrapper,
     statistics: Statistics,
     nack: NackGenerator,
+    /// What was asked for lately.
+    asked: VecDeque<u16>,
     wants_keyframe: bool,
 }
 
@@ -101,6 +107,7 @@ impl Stream {
             sequence: Unwrapper::new(),
             statistics: Statistics::new(header.ssrc, clock_rate),
             nack: NackGenerator::new(NackConfig::default()),
+            asked: VecDeque::new(),
             wants_keyframe: kind == VIDEO,
         }
     }
@@ -218,7 +225,8 @@ impl Apart {
             .filter(|sequence: &ExtSeq| newest.is_some_and(|newest| *sequence <= newest));
         if let Some(sequence) = missing {
             stream.nack.packet(sequence, now);
-            counters[VIDEO].count(sequence.get(), true);
+            let was_asked = stream.asked.contains(&sequence.wire());
+            counters[VIDEO].count_again(sequence.get(), was_asked);
         }
     }
 
@@ -279,6 +287,9 @@ impl Apart {
             let count = video.nack.collect(None, &mut lost, now);
             if count > 0 {
                 writer.nack(OWN_SSRC, video.ssrc, &lost[..count])?;
+                video.asked.extend(&lost[..count]);
+                let old = video.asked.len().saturating_sub(ASKED);
+                video.asked.drain(..old);
             }
         }
         if self.twcc.poll_timeout().is_some_and(|at| at <= now) {
@@ -318,10 +329,10 @@ mod tests {
     #[test]
     fn counting_begins_with_the_first_measured_packet_even_if_that_was_lost() {
         let (mut apart, mut counters) = (apart(), [Counter::default(), Counter::default()]);
-        let first = first_lengths(VIDEO);
+        let first: Vec<_> = first_lengths(VIDEO).collect();
         let now = Instant::now();
         // Numbers 0xffff and 0 are before; the one with the first length, 1, is lost.
-        let lengths = [1_000, 1_000, 0, first.start + 1, first.start + 2, 1_000];
+        let lengths = [1_000, 1_000, 0, first[1], first[2], 1_000];
         for (index, len) in lengths.into_iter().enumerate().filter(|(_, len)| *len > 0) {
             let mut packet = packet(0xffff_u16.wrapping_add(index as u16), len);
             assert!(apart.receive(SERVER.into(), &mut packet, &mut counters, now));

@@ -176,7 +176,12 @@ impl Camera {
                 self.firsts_left = first_lengths(AUDIO).len();
             }
             if self.firsts_left > 0 {
-                sizes = vec![first_lengths(AUDIO).end - self.firsts_left];
+                sizes = first_lengths(AUDIO)
+                    .rev()
+                    .take(self.firsts_left)
+                    .last()
+                    .into_iter()
+                    .collect();
                 self.firsts_left -= 1;
             }
         }

@@ -20,6 +20,8 @@ pub(super) struct Counter {
     pub(super) duplicates: u64,
     /// Packets that only came when they were asked for again.
     pub(super) repaired: u64,
+    /// Packets that came again without being missed: padding, by which a server probes the path.
+    pub(super) padding: u64,
 }
 
 impl Counter {
@@ -65,6 +67,16 @@ impl Counter {
         self.newest = self.newest.max(Some(index));
     }
 
+    /// Counts a packet that was sent again. Unless it was asked for, one that had arrived before is padding.
+    pub(super) fn count_again(&mut self, number: u64, was_asked: bool) {
+        let before = self.duplicates;
+        self.count(number, true);
+        if self.duplicates > before && !was_asked {
+            self.duplicates = before;
+            self.padding += 1;
+        }
+    }
+
     /// How many of the first `expected` packets arrived.
     pub(super) fn delivered(&self, expected: u64) -> u64 {
         let whole = (expected / 64) as usize;
@@ -93,9 +105,9 @@ mod tests {
         assert_eq!(counter.delivered(191), 5);
         assert_eq!(counter.delivered(192), 6);
         assert_eq!(counter.delivered(1_000), 6);
-        assert_eq!(
-            (counter.reordered, counter.duplicates, counter.repaired),
-            (1, 1, 1)
-        );
+        counter.count_again(13, true);
+        counter.count_again(13, false);
+        let again = (counter.repaired, counter.duplicates, counter.padding);
+        assert_eq!((counter.reordered, again), (1, (1, 2, 1)));
     }
 }

@@ -32,6 +32,9 @@ pub struct Outcome {
     pub reordered: u64,
     /// Packets that arrived twice.
     pub duplicates: u64,
+    /// Packets that were sent again as padding, which probes the path.
+    #[serde(default)]
+    pub padding: u64,
     /// From the publisher's stack to those that decrypt, microseconds.
     pub latencies_us: Vec<u32>,
     /// CPU time of the server meanwhile, if its process is known.
@@ -75,6 +78,7 @@ impl Outcome {
                 self.repaired += counter.repaired;
                 self.reordered += counter.reordered;
                 self.duplicates += counter.duplicates;
+                self.padding += counter.padding;
             }
             self.latencies_us
                 .extend(tally.latencies.into_iter().map(micros));

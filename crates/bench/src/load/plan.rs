@@ -15,6 +15,8 @@ pub struct Job {
     pub scenario: Scenario,
     /// How long packets are measured, seconds.
     pub seconds: f64,
+    /// How long it may take until everybody has joined, seconds.
+    pub patience: f64,
     /// Threads that the receivers share, besides one for those that measure latency.
     pub threads: usize,
     /// Receivers that decrypt everything and measure latency.

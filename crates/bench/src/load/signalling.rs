@@ -95,7 +95,7 @@ impl Signalling {
                 kurento.watch(entrance, plan, watch, told).await?;
             }
             Protocol::Janus(janus) => janus.watch(entrance, plan, watch, told).await?,
-            Protocol::Floor(floor) => floor.watch(plan, watch, told)?,
+            Protocol::Floor(floor) => floor.watch(entrance, plan, watch, told)?,
         }
         Ok(joined.await.ok())
     }

@@ -27,6 +27,7 @@ fn bare_forwarder_delivers_everything_and_the_load_sees_it() {
             process: Some(std::process::id()),
             scenario,
             seconds: 0.5,
+            patience: 60.0,
             threads: 1,
             sampled: 2,
             feedback: true,
@@ -39,4 +40,23 @@ fn bare_forwarder_delivers_everything_and_the_load_sees_it() {
         assert!(outcome.latencies_us.len() > 10 && outcome.server_cpu.is_some());
         assert_eq!(outcome.times.connected_us.len(), scenario.receivers());
     }
+}
+
+#[test]
+fn server_that_never_answers_a_receiver_ends_the_measurement_in_time() {
+    // Takes everything and says nothing.
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let error = run(&Job {
+        server: Server::Floor(silent.local_addr().unwrap()),
+        process: None,
+        scenario: Scenario::OneToMany { subscribers: 3 },
+        seconds: 0.5,
+        patience: 0.5,
+        threads: 1,
+        sampled: 1,
+        feedback: false,
+    })
+    .unwrap_err();
+    let expected = "did not finish: after 0 s, 1 of 1 publishers and 0 of 3 receivers had joined";
+    assert_eq!(error.to_string(), expected);
 }

@@ -1,11 +1,13 @@
 //! One receiving peer and what it counts.
 
 use super::LoadError;
-use super::apart::{Agreement, Apart};
+use super::apart::{Agreement, Apart, FEEDBACK_BYTES};
+use super::chatter::Chatter;
 use super::counter::Counter;
 use super::window::{AUDIO, StampClock, VIDEO, Window};
 use crate::floor::{FloorKey, register};
 use crate::peer::{Buffers, Peer};
+use salono_media_core::SocketId;
 use salono_media_engine::udp::UdpSocket;
 use salono_rtp::header::Header;
 use std::net::SocketAddr;
@@ -45,7 +47,7 @@ enum Link {
     /// RTP and RTCP beside the stack: counts.
     Apart(Box<(Peer, Apart)>),
     /// No WebRTC at all: from the bare forwarder.
-    Floor(FloorLink),
+    Floor(Box<FloorLink>),
 }
 
 /// From the bare forwarder.
@@ -59,6 +61,8 @@ struct FloorLink {
     asked: Option<Instant>,
     /// Decrypts, and so measures latency.
     decrypts: bool,
+    /// What it tells the forwarder, if anything.
+    chatter: Option<Chatter>,
 }
 
 /// What a receiver counted.
@@ -127,17 +131,19 @@ impl Viewer {
         server: SocketAddr,
         sources: [u32; 2],
         decrypts: bool,
+        chatter: Option<Chatter>,
         tally: Tally,
         joined: oneshot::Sender<Joined>,
     ) -> Result<Self, LoadError> {
-        let link = Link::Floor(FloorLink {
+        let link = Link::Floor(Box::new(FloorLink {
             key: FloorKey::new(socket.local_addr())?,
             socket,
             server,
             sources,
             asked: None,
             decrypts,
-        });
+            chatter,
+        }));
         Ok(Self::new(link, tally, joined))
     }
 
@@ -261,13 +267,17 @@ impl FloorLink {
             buffers.flush(&self.socket);
         }
         let mut has_media = false;
-        buffers.receive(&self.socket, |_, datagram, _, _| {
+        let chatter = &mut self.chatter;
+        buffers.receive(&self.socket, |_, datagram, arrival, _| {
             connected.get_or_insert(now);
             let Ok(header) = Header::parse(datagram) else {
                 return;
             };
             let kind = usize::from(header.ssrc == self.sources[VIDEO]);
             has_media = true;
+            if let Some(chatter) = chatter {
+                chatter.record(arrival);
+            }
             if self.decrypts {
                 if let Some(payload) = self.key.open(datagram) {
                     tally.count(kind, payload);
@@ -280,6 +290,16 @@ impl FloorLink {
                 counter.count(nearest, false);
             }
         })?;
+        if let Some(chatter) = &mut self.chatter {
+            let mut buf = [0; FEEDBACK_BYTES];
+            let len = chatter.write(&mut buf, now);
+            if len > 0 {
+                buffers
+                    .egress
+                    .push(SocketId(0), self.server, 0, &buf[..len]);
+                buffers.flush(&self.socket);
+            }
+        }
         Ok(has_media)
     }
 }

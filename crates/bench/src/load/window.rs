@@ -4,7 +4,6 @@
 //! not decrypt sees neither; to it the beginning shows by length: the first packets that are measured have lengths that
 //! no others have, one each, so that every one of them tells the sequence number of the first.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,8 +13,15 @@ pub(super) const AUDIO: usize = 0;
 /// Index of video there.
 pub(super) const VIDEO: usize = 1;
 
-/// RTP payload bytes of the first measured packets of audio and of video. No others are as long.
-const FIRST_LENGTHS: [Range<usize>; 2] = [40..44, 400..408];
+/// RTP payload bytes of the first measured packet of audio and of video. No others are as long, nor are those of the
+/// next ones, which are longer by a step each.
+const FIRST_LENGTH: [usize; 2] = [40, 400];
+
+/// First measured packets whose lengths tell that they are.
+const FIRST_PACKETS: [usize; 2] = [4, 8];
+
+/// More than a server would add to a packet, so that the packets of a frame are of equal length.
+const STEP: usize = 16;
 
 /// Where the stamp lies in a payload: behind everything that a codec or the server looks at.
 const STAMP_AT: usize = 16;
@@ -24,16 +30,16 @@ const STAMP_AT: usize = 16;
 const STAMPED_BYTES: usize = STAMP_AT + 16;
 
 /// Lengths of the packets that begin the measurement.
-pub(super) fn first_lengths(kind: usize) -> Range<usize> {
-    FIRST_LENGTHS[kind].clone()
+pub(super) fn first_lengths(
+    kind: usize,
+) -> impl DoubleEndedIterator<Item = usize> + ExactSizeIterator {
+    (0..FIRST_PACKETS[kind]).map(move |number| FIRST_LENGTH[kind] + number * STEP)
 }
 
 /// The number, among those that are measured, of a packet with this payload length, if that tells it.
 pub(super) fn number_by_length(kind: usize, payload_len: usize) -> Option<u64> {
-    let lengths = &FIRST_LENGTHS[kind];
-    lengths
-        .contains(&payload_len)
-        .then(|| (payload_len - lengths.start) as u64)
+    let number = first_lengths(kind).position(|len| len == payload_len);
+    number.map(|number| number as u64)
 }
 
 /// The packets of one publisher that are measured: numbers from, and up to but without.
@@ -117,7 +123,7 @@ mod tests {
     fn stamps_read_back_and_fit_the_shortest_packets() {
         let clock = StampClock::start();
         for kind in [AUDIO, VIDEO] {
-            let mut payload = vec![0x5a; first_lengths(kind).start];
+            let mut payload = vec![0x5a; FIRST_LENGTH[kind]];
             clock.stamp(&mut payload, 77);
             let (number, age) = clock.read(&payload).unwrap();
             assert!(number == 77 && age < Duration::from_secs(60));

@@ -149,7 +149,7 @@ impl Peer {
             let starts = destination.is_some() && !stream.has_destination();
             stream.set_destination(destination);
             if starts {
-                router.want_keyframe_for(out);
+                router.begin_stream(out);
             }
         }
     }

@@ -3,7 +3,9 @@
 mod cap;
 mod feedback;
 mod fresh;
+mod gathering;
 mod layers;
+mod levelling;
 mod mirror;
 mod receive;
 
@@ -20,6 +22,7 @@ use super::router::{LayerName, OutSlot, TrackSlot};
 use crate::config::Limits;
 use crate::demux::EndpointSlot;
 use crate::speakers::Membership;
+use gathering::Gathering;
 use salono_media_api::{Bitrate, MediaKind};
 use salono_rtp::codec::{Codec, Heights};
 use salono_rtp::rate::{BitrateMeter, FrameMeter};
@@ -68,7 +71,12 @@ pub(crate) struct Inbound {
     remb: Option<recv::RembEstimator>,
     cap: Cap,
     throttle: send::KeyframeThrottle,
+    /// First packet of the newest keyframe, and when it came.
+    keyframe: Option<(ExtSeq, Instant)>,
     fresh: Vec<Fresh>,
+    /// The newest packet that was fresh once.
+    forwarded: Option<ExtSeq>,
+    gathering: Gathering,
     links: Vec<OutSlot>,
     keyframe_wanted: bool,
     last_packet: Option<Instant>,
@@ -166,7 +174,10 @@ impl Inbound {
                 ..Cap::default()
             },
             throttle: send::KeyframeThrottle::new(send::KeyframeConfig::default()),
+            keyframe: None,
             fresh: Vec::new(),
+            forwarded: None,
+            gathering: Gathering::default(),
             links: Vec::new(),
             keyframe_wanted: false,
             last_packet: None,
@@ -333,7 +344,7 @@ impl Inbound {
     pub(crate) fn withhold(&mut self) {
         let newest = self.fresh.iter().map(|fresh| fresh.seq).max();
         self.withheld = self.withheld.max(newest);
-        self.fresh.clear();
+        self.clear_fresh();
     }
 
     /// The last packet that was withheld, once.
@@ -342,7 +353,37 @@ impl Inbound {
     }
 
     pub(crate) fn clear_fresh(&mut self) {
+        let newest = self.fresh.iter().map(|fresh| fresh.seq).max();
+        self.forwarded = self.forwarded.max(newest);
         self.fresh.clear();
+        self.gathering.clear();
+    }
+
+    /// Until when fresh packets wait for the rest of their frame; `None` when they go now.
+    pub(crate) fn waits_until(&mut self, now: Instant) -> Option<Instant> {
+        self.gathering.until(self.fresh.len(), now)
+    }
+
+    /// Whether a packet is still to be forwarded with its batch.
+    pub(crate) fn is_fresh(&self, seq: ExtSeq) -> bool {
+        self.fresh.iter().any(|fresh| fresh.seq == seq)
+    }
+
+    /// Where a new receiver can begin with packets that are there already: at the last packet of
+    /// sound, or at a keyframe, if these are no older than that.
+    pub(crate) fn start_for(
+        &self,
+        sound: Duration,
+        video: Duration,
+        now: Instant,
+    ) -> Option<ExtSeq> {
+        let is_recent = |at: Instant, most| now.saturating_duration_since(at) <= most;
+        if self.is_video() {
+            let (start, at) = self.keyframe?;
+            return (is_recent(at, video) && self.packet(start).is_some()).then_some(start);
+        }
+        let newest = self.packet(self.newest()?)?;
+        (is_recent(newest.arrival, sound) && self.withheld.is_none()).then_some(newest.seq)
     }
 
     pub(crate) fn packet(&self, seq: ExtSeq) -> Option<PacketRef<'_>> {

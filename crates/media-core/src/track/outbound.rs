@@ -18,7 +18,7 @@ use crate::sending::{
     Grant, Numbers, PacedQueue, Preference, Repairs, RetransmissionBudget, Sender, SenderSlot,
 };
 use crate::webrtc::Path;
-use header::{About, Dependency, number, room, write_header};
+use header::{About, Dependency, number, pad, room, write_header};
 use layering::{Layering, Next, admit};
 use redundancy::Content;
 use salono_media_api::{Bitrate, MediaKind, ShardMetrics};
@@ -418,15 +418,19 @@ impl Outbound {
             timestamp: out.timestamp,
             ssrc: self.ssrc,
         };
-        let payload = if has_payload { payload } else { &[] };
+        let (payload, padding) = match has_payload {
+            true => (payload, usize::from(fresh.padding)),
+            false => (&[][..], 0),
+        };
         let dependency = has_payload
             .then(|| Dependency::of(self.extensions, fresh, (track, &packet), &out))
             .flatten();
         // The first source of a stream usually goes on unchanged, and then needs no copy.
-        let rewrites = content.changes()
+        let rewrites = padding > 0
+            || content.changes()
             || (track.codec_kind().rewrites_payload() && changes(out.rewrite, &fresh.descriptor));
         let extensions = self.extensions;
-        let number = number(extensions, sender, payload.len(), now);
+        let number = number(extensions, sender, payload.len() + padding, now);
         if let Some((numbers, number)) = self.numbers.as_mut().zip(number) {
             numbers.note(out.seq, number);
         }
@@ -435,7 +439,7 @@ impl Outbound {
             destination.path.socket,
             destination.path.remote,
             destination.dscp,
-            room(dependency.as_ref()) + payload.len() + MAX_RTP_OVERHEAD,
+            room(dependency.as_ref()) + payload.len() + padding + MAX_RTP_OVERHEAD,
             |buf| {
                 let about = About {
                     fresh,
@@ -453,6 +457,7 @@ impl Outbound {
                         .codec_kind()
                         .rewrite(&mut buf[header..plain], out.rewrite);
                     content.change(&mut buf[header..plain]);
+                    let plain = pad(buf, plain, padding);
                     destination.sealer.seal_rtp(roc, header, buf, plain)
                 } else {
                     destination.sealer.seal_rtp_from(roc, header, payload, buf)

@@ -9,6 +9,7 @@ mod mirroring;
 mod prominence;
 mod sending;
 mod simulcast;
+mod starting;
 mod unused;
 
 use super::inbound::Inbound;
@@ -61,12 +62,18 @@ pub(crate) struct Router {
     changed: Vec<OutSlot>,
     /// Tracks with packets that are not forwarded yet; each is in here once.
     dirty: Vec<TrackSlot>,
+    /// Those of them that wait for the rest of a frame, while the others are forwarded.
+    gathering: Vec<TrackSlot>,
+    /// When the first of them is forwarded as it is.
+    gathered_at: Option<Instant>,
     /// Tracks whose sender is to be asked for a keyframe.
     keyframes: Vec<TrackSlot>,
     /// Peers with packets that wait for their turn.
     waiting: Vec<EndpointSlot>,
     /// Tracks whose publisher is to be told of less.
     capped: Vec<TrackSlot>,
+    /// Streams that can flow from now on.
+    starting: Vec<OutSlot>,
     /// Streams whose first packet of a while went out.
     started: Vec<OutSlot>,
     /// Tracks that come with another codec than before.
@@ -274,18 +281,48 @@ impl Router {
         self.dirty.push(slot);
     }
 
-    /// Sends every fresh packet to every receiver.
+    /// Sets aside the tracks that wait for the rest of a frame.
+    fn gather(&mut self, now: Instant) {
+        self.gathered_at = None;
+        let Self {
+            tracks,
+            dirty,
+            gathering,
+            gathered_at,
+            ..
+        } = self;
+        dirty.retain(|slot| {
+            let until = tracks
+                .get_mut(*slot)
+                .and_then(|track| track.waits_until(now));
+            let Some(until) = until else { return true };
+            gathering.push(*slot);
+            *gathered_at = Some(gathered_at.map_or(until, |first| first.min(until)));
+            false
+        });
+    }
+
+    /// When a part of a frame has waited long enough for the rest.
+    pub(crate) fn gathered_at(&self) -> Option<Instant> {
+        self.gathered_at
+    }
+
+    /// Sends every fresh packet to every receiver, but for parts of frames whose rest is about to come.
     pub(crate) fn forward(
         &mut self,
         egress: &mut Egress,
         metrics: &mut ShardMetrics,
         now: Instant,
     ) {
+        if !self.dirty.is_empty() {
+            self.gather(now);
+        }
         while let Some(slot) = self.dirty.pop() {
             let Some(track) = self.tracks.get_mut(slot) else {
                 continue;
             };
             track.note_latency(now);
+            track.level();
             // Other shards decide for themselves what they withhold.
             if let Some(mirrored) = self.mirrored.get(slot)
                 && mirrored.is_copied
@@ -362,6 +399,7 @@ impl Router {
                 }
             }
         }
+        self.dirty.append(&mut self.gathering);
         while let Some(out) = self.switching.pop() {
             self.switch_layer(out, egress, metrics, now);
         }

@@ -23,3 +23,26 @@ fn a_peer_connects_in_few_round_trips_and_waits_for_no_timer() {
         assert!(took <= most, "{took:?} with {latency:?} one way");
     }
 }
+
+#[test]
+fn a_listener_hears_at_once_what_was_said_last() {
+    let mut world = World::new(3);
+    let publisher = world.join_connected(Wish::publish());
+    world.start(publisher);
+    world.run(secs(1));
+    // At five moments between two packets of sound, which come each 20 ms.
+    for _ in 0..5 {
+        world.run(millis(24));
+        let peer = world.join(Wish::subscribe());
+        world.connect(world.element(publisher), world.element(peer));
+        assert!(world.run_until(secs(5), |world| world.is_connected(peer)));
+        let connected = world.now;
+        let hears = |world: &World| !world.peers[peer].audio.packets.is_empty();
+        assert!(world.run_until(secs(5), hears));
+        assert!(
+            world.now - connected <= millis(2),
+            "{:?}",
+            world.now - connected
+        );
+    }
+}

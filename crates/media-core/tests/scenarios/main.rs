@@ -17,6 +17,7 @@ mod dtls;
 mod feedback;
 mod flow;
 mod forwarding;
+mod frames;
 mod hubs;
 mod joining;
 mod keyframes;

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 const MAX_MESSAGES: usize = 32;
 
 /// Fewest messages that are asked for: preparing unused ones costs time too.
-const MIN_MESSAGES: usize = 4;
+const MIN_MESSAGES: usize = 8;
 
 /// Bytes of one buffer: the largest message, plus three cache lines so that the beginnings of the
 /// buffers do not share cache sets.

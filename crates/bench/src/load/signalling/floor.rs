@@ -1,10 +1,11 @@
 //! No signalling: the bare forwarder is told what to send by those who receive it.
 
 use super::super::camera::Camera;
+use super::super::chatter::Chatter;
 use super::super::plan::Watch;
 use super::super::viewer::{Joined, Viewer};
 use super::super::{Floorplan, LoadError};
-use super::{receiving, roll, tally};
+use super::{Entrance, receiving, roll, tally};
 use crate::peer::LOOPBACK;
 use salono_media_engine::udp::{SocketOptions, UdpSocket};
 use std::net::SocketAddr;
@@ -43,6 +44,7 @@ impl Floor {
 
     pub(super) fn watch(
         &self,
+        entrance: &Entrance,
         plan: &Floorplan,
         watch: &Watch,
         told: oneshot::Sender<Joined>,
@@ -50,7 +52,11 @@ impl Floor {
         let socket = UdpSocket::bind(SocketAddr::new(LOOPBACK, 0), receiving())?;
         let sources = sources(watch.publisher);
         let tally = tally(plan, watch);
-        let viewer = Viewer::of_floor(socket, self.address, sources, watch.sampled, tally, told)?;
+        let streams = if entrance.with_video { 2 } else { 1 };
+        let chatter = entrance.feedback.then(|| Chatter::new(streams));
+        let sampled = watch.sampled;
+        let viewer =
+            Viewer::of_floor(socket, self.address, sources, sampled, chatter, tally, told)?;
         plan.audience.borrow_mut().add(viewer, watch.sampled)?;
         Ok(())
     }

@@ -38,7 +38,9 @@ impl Inbound {
                 *nack = recv::NackGenerator::new(recv::NackConfig::default());
             }
             self.report = None;
-            self.fresh.clear();
+            self.keyframe = None;
+            self.clear_fresh();
+            self.forwarded = None;
             self.withheld = None;
             self.remb_base = (0, 0);
             self.dependencies = Default::default();
@@ -70,7 +72,11 @@ impl Inbound {
         if let Some(nack) = self.nack.as_mut() {
             nack.packet(seq, now);
         }
-        self.store(packet, header, payload_bytes, seq, now)
+        let taken = self.store(packet, header, payload_bytes, seq, now);
+        if self.kind == MediaKind::Video && self.ring.newest() == Some(seq) {
+            self.gathering.note(header.marker, now);
+        }
+        taken
     }
 
     /// Takes in the packet that a retransmission carried; its header names the primary stream.
@@ -124,6 +130,7 @@ impl Inbound {
         if self.kind == MediaKind::Video {
             if fresh.descriptor.is_keyframe_start {
                 self.throttle.keyframe();
+                self.keyframe = Some((seq, now));
                 let heights = match self.dependencies.reader().current() {
                     Some(structure) => structure.heights(),
                     None => self.codec.heights(stored.payload()),

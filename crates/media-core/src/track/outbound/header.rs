@@ -127,3 +127,16 @@ fn write(
     }
     Some(writer.finish())
 }
+
+/// Puts `padding` bytes, fewer than 256, behind the `plain` ones of a packet, for which there is room; returns the
+/// packet's length.
+pub(super) fn pad(buf: &mut [u8], plain: usize, padding: usize) -> usize {
+    let end = plain + padding;
+    if padding > 0 {
+        // RFC 3550 §5.1: the bit says that the last byte counts those to be ignored.
+        buf[0] |= 0x20;
+        buf[plain..end].fill(0);
+        buf[end - 1] = padding as u8;
+    }
+    end
+}

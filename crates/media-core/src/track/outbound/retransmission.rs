@@ -1,7 +1,7 @@
 //! Packets that are sent again: because the receiver missed them, or as padding that probes what
 //! the path carries.
 
-use super::header::{About, Dependency, number, room, write_header};
+use super::header::{About, Dependency, number, pad, room, write_header};
 use super::{Inbound, Outbound, redundancy};
 use crate::egress::Egress;
 use crate::sending::Sender;
@@ -113,10 +113,7 @@ impl Outbound {
                     return 0;
                 };
                 let plain = header + usize::from(PADDING);
-                // RFC 3550 §5.1: the bit says that the last byte counts those to be ignored.
-                buf[0] |= 0x20;
-                buf[header..plain].fill(0);
-                buf[plain - 1] = PADDING;
+                pad(buf, header, usize::from(PADDING));
                 wire = destination
                     .sealer
                     .seal_rtp(roc, header, buf, plain)
@@ -172,6 +169,11 @@ impl Outbound {
         };
         let payload = if is_blank { &[] } else { payload };
         let rtx = self.rtx.as_mut().zip(agreed.send_rtx_pt);
+        // The identical packet has its padding.
+        let padding = match is_blank || rtx.is_some() {
+            true => 0,
+            false => usize::from(fresh.padding),
+        };
         let is_affordable = match purpose {
             Purpose::Repair => {
                 let round_trip = sender.as_deref().and_then(Sender::round_trip);
@@ -229,7 +231,7 @@ impl Outbound {
             destination.path.socket,
             destination.path.remote,
             destination.dscp,
-            room(dependency.as_ref()) + prefix + payload.len() + MAX_RTP_OVERHEAD,
+            room(dependency.as_ref()) + prefix + payload.len() + padding + MAX_RTP_OVERHEAD,
             |buf| {
                 let about = About {
                     fresh: &fresh,
@@ -249,6 +251,7 @@ impl Outbound {
                     .codec_kind()
                     .rewrite(&mut buf[start..plain], out.rewrite);
                 content.change(&mut buf[start..plain]);
+                let plain = pad(buf, plain, padding);
                 wire = destination
                     .sealer
                     .seal_rtp(roc, header, buf, plain)

@@ -163,7 +163,10 @@ impl Router {
         if let (Some(out), Some(inbound)) = (self.outs.get_mut(slot), self.tracks.get_mut(track)) {
             inbound.link(slot);
             out.set_followed(Some(track));
-            self.want_keyframe(track);
+            // Before a receiver is there, a keyframe would be wasted; it is asked for then.
+            if out.has_destination() {
+                self.want_keyframe(track);
+            }
         }
     }
 
@@ -339,7 +342,8 @@ impl Router {
         let mut sender = out.sender().and_then(|slot| self.senders.get_mut(slot));
         let mut seq = start;
         while seq <= newest {
-            if let Some(packet) = track.packet(seq) {
+            // What is fresh comes with its batch.
+            if let Some(packet) = track.packet(seq).filter(|_| !track.is_fresh(seq)) {
                 let fresh = track.describe(&packet);
                 let sender = sender.as_deref_mut();
                 let source = (wanted, track);

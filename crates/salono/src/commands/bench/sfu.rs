@@ -12,22 +12,33 @@ use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use salono_bench::floor;
 use salono_bench::load::{self, Job, Outcome, Scenario};
 use salono_bench::scoreboard::{Row, Scoreboard, Section};
+use salono_bench::{Pacer, floor};
 use salono_media_engine::os::{confine_thread, thread_cores};
 
 use crate::failure::Failure;
 use servers::{RunningServer, Surroundings};
 use target::Target;
 
+/// How often the number of subscribers is tried that takes a certain load, and for how long.
+const LOAD_STEPS: usize = 6;
+const LOAD_SECONDS: u64 = 3;
+
+/// How near to it is near enough.
+const LOAD_TOLERANCE: f64 = 0.03;
+
+/// What the load may take to begin and to end.
+const WINDING_UP: Duration = Duration::from_secs(60);
+
 /// Of `salono bench sfu`.
 #[derive(Debug, Args)]
 pub(crate) struct SfuArgs {
     /// A server to measure (repeatable): salono, salono=FILE for another build of it, janus or janus-loops (see
-    /// `make bench-peers`), floor for the least that forwarding can cost, or the ws:// URL of a Kurento media server that runs
+    /// `make bench-peers`), floor for the least that forwarding can cost, floor-deaf for the same without feedback of receivers, or the ws:// URL of a Kurento media server that runs
     #[arg(long, value_name = "SERVER", default_values_t = [Target::Salono(None), Target::Floor])]
     target: Vec<Target>,
     /// What happens (repeatable)
@@ -51,9 +62,15 @@ pub(crate) struct SfuArgs {
     /// Length of what is measured in each run
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: u64,
-    /// Media threads of Salono
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    shards: usize,
+    /// Media threads of Salono; with several numbers it takes a turn with each
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',', default_values_t = [1])]
+    shards: Vec<usize>,
+    /// Find the number of subscribers, from the given one on, with which the first server uses this much of a core
+    #[arg(long, value_name = "PER CENT", value_parser = clap::value_parser!(u8).range(10..=95))]
+    load: Option<u8>,
+    /// How long it may take until everybody has joined; a server that takes longer did not finish
+    #[arg(long, value_name = "SECONDS", default_value_t = 180)]
+    patience: u64,
     /// Cores for the servers; the load gets the others [default: wherever there is room]
     #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
     server_cores: Vec<usize>,
@@ -116,7 +133,9 @@ pub(super) fn measure_floor() -> Result<String, Failure> {
         speakers: 0,
         runs: 3,
         seconds: 3,
-        shards: 1,
+        shards: vec![1],
+        load: None,
+        patience: 180,
         server_cores: Vec::new(),
         sampled: 4,
         threads: 1,
@@ -129,25 +148,25 @@ pub(super) fn measure_floor() -> Result<String, Failure> {
 }
 
 fn run(args: &SfuArgs) -> io::Result<Scoreboard> {
-    let surroundings = Surroundings {
-        shards: args.shards,
-        cores: args.server_cores.clone(),
-        peers: args.peers.clone().map_or_else(default_peers, Ok)?,
-    };
-    for target in &args.target {
-        target.check(&surroundings)?;
+    let entrants = args.entrants()?;
+    for entrant in &entrants {
+        entrant.target.check(&entrant.surroundings)?;
     }
     let mut sections = Vec::new();
     for scenario in args.scenarios() {
-        let rows = args.target.iter().map(|target| Row {
-            server: target.to_string(),
+        let scenario = match (args.load, entrants.first()) {
+            (Some(percent), Some(first)) => loaded(args, first, scenario, percent)?,
+            (_, _) => scenario,
+        };
+        let rows = entrants.iter().map(|entrant| Row {
+            server: entrant.name.clone(),
             runs: Vec::new(),
         });
         let mut rows: Vec<_> = rows.collect();
         for run in 0..args.runs {
-            for (target, row) in args.target.iter().zip(&mut rows) {
-                progress(&format!("{scenario}, run {}, {target}", run + 1));
-                let result = measure_once(args, target, scenario, &surroundings);
+            for (entrant, row) in entrants.iter().zip(&mut rows) {
+                progress(&format!("{scenario}, run {}, {}", run + 1, entrant.name));
+                let result = measure_once(args, entrant, scenario, args.seconds);
                 row.runs.push(result.map_err(|error| error.to_string()));
             }
         }
@@ -160,22 +179,57 @@ fn run(args: &SfuArgs) -> io::Result<Scoreboard> {
     })
 }
 
+/// A server that takes turns with others.
+struct Entrant<'a> {
+    name: String,
+    target: &'a Target,
+    surroundings: Surroundings,
+}
+
+/// The scenario with as many subscribers as it takes for a server to use so much of a core.
+fn loaded(
+    args: &SfuArgs,
+    entrant: &Entrant<'_>,
+    scenario: Scenario,
+    percent: u8,
+) -> io::Result<Scenario> {
+    let Scenario::OneToMany { mut subscribers } = scenario else {
+        return Ok(scenario);
+    };
+    let wanted = f64::from(percent) / 100.0;
+    for _ in 0..LOAD_STEPS {
+        let scenario = Scenario::OneToMany { subscribers };
+        let outcome = measure_once(args, entrant, scenario, LOAD_SECONDS)?;
+        let busy = outcome.server_cpu.unwrap_or_default().as_secs_f64();
+        let share = busy / outcome.measured.as_secs_f64();
+        progress(&format!("{scenario}: {:.0} % of a core", share * 100.0));
+        if (share - wanted).abs() <= LOAD_TOLERANCE || share <= 0.0 {
+            break;
+        }
+        // Fixed costs weigh less with more of them, so that this comes near from below.
+        let next = subscribers as f64 * (wanted / share).clamp(0.25, 2.0);
+        subscribers = next.round().max(1.0) as usize;
+    }
+    Ok(Scenario::OneToMany { subscribers })
+}
+
 /// One run of one server.
 fn measure_once(
     args: &SfuArgs,
-    target: &Target,
+    entrant: &Entrant<'_>,
     scenario: Scenario,
-    surroundings: &Surroundings,
+    seconds: u64,
 ) -> io::Result<Outcome> {
-    let server = RunningServer::start(target, surroundings)?;
+    let server = RunningServer::start(entrant.target, &entrant.surroundings)?;
     let job = Job {
         server: server.address().clone(),
         process: server.process(),
         scenario,
-        seconds: args.seconds as f64,
+        seconds: seconds as f64,
+        patience: args.patience as f64,
         threads: args.threads,
         sampled: args.sampled,
-        feedback: !args.no_feedback,
+        feedback: !args.no_feedback && *entrant.target != Target::DeafFloor,
     };
     let all = thread_cores()?;
     let others: Vec<_> = all
@@ -210,6 +264,17 @@ pub(super) fn load() -> Result<String, Failure> {
         let mut job = String::new();
         io::stdin().read_to_string(&mut job)?;
         let job: Job = serde_json::from_str(&job)?;
+        // Whatever hangs, this does not.
+        let longest = Duration::from_secs_f64(job.patience + job.seconds) + WINDING_UP;
+        std::thread::spawn(move || {
+            Pacer::start().wait_until(longest);
+            let _ = writeln!(
+                io::stderr(),
+                "did not finish: no end after {} s",
+                longest.as_secs()
+            );
+            std::process::exit(1);
+        });
         let outcome = load::run(&job).map_err(io::Error::other)?;
         Ok(serde_json::to_string(&outcome)?)
     };
@@ -251,6 +316,35 @@ fn progress(what: &str) {
 }
 
 impl SfuArgs {
+    /// All servers, each with what it is started with.
+    fn entrants(&self) -> io::Result<Vec<Entrant<'_>>> {
+        let peers = self.peers.clone().map_or_else(default_peers, Ok)?;
+        let with = |target, shards: usize, name| Entrant {
+            name,
+            target,
+            surroundings: Surroundings {
+                shards,
+                cores: self.server_cores.clone(),
+                peers: peers.clone(),
+            },
+        };
+        let mut entrants = Vec::new();
+        for target in &self.target {
+            let name = target.to_string();
+            match (target, self.shards.as_slice()) {
+                (Target::Salono(_), several @ [_, _, ..]) => entrants.extend(
+                    several
+                        .iter()
+                        .map(|&shards| with(target, shards, format!("{name}, {shards} threads"))),
+                ),
+                (_, shards) => {
+                    entrants.push(with(target, shards.first().copied().unwrap_or(1), name))
+                }
+            }
+        }
+        Ok(entrants)
+    }
+
     /// All that is to be measured, in order.
     fn scenarios(&self) -> Vec<Scenario> {
         let mut scenarios = Vec::new();
@@ -275,6 +369,7 @@ impl SfuArgs {
 
     /// What the figures depend on.
     fn notes(&self) -> Vec<String> {
+        let shards: Vec<_> = self.shards.iter().map(usize::to_string).collect();
         let mut notes = vec![
             "each publisher: VP8 at 1.5 Mbit/s, 30 frames a second of 5 or 6 packets, a keyframe four times as large \
              every 3 s; Opus, 50 packets a second of 120 bytes"
@@ -284,10 +379,15 @@ impl SfuArgs {
                 self.runs,
                 self.seconds,
                 env!("CARGO_PKG_VERSION"),
-                self.shards,
-                if self.shards == 1 { "" } else { "s" }
+                shards.join(" or "),
+                if shards == ["1"] { "" } else { "s" }
             ),
         ];
+        if let Some(percent) = self.load {
+            notes.push(format!(
+                "as many subscribers as take {percent} % of a core of the first server"
+            ));
+        }
         if !self.server_cores.is_empty() {
             let cores: Vec<_> = self.server_cores.iter().map(usize::to_string).collect();
             notes.push(format!(

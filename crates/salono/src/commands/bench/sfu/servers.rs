@@ -69,7 +69,7 @@ impl RunningServer {
             Target::Salono(None) => start_salono(&env::current_exe()?, surroundings),
             Target::Salono(Some(file)) => start_salono(&file.canonicalize()?, surroundings),
             Target::Janus | Target::JanusLoops => start_janus(&target.to_string(), surroundings),
-            Target::Floor => start_floor(surroundings),
+            Target::Floor | Target::DeafFloor => start_floor(surroundings),
             Target::Url(url) => Ok(Self {
                 address: Server::Kurento(url.clone()),
                 process: local_port(url).and_then(process::listening_on),

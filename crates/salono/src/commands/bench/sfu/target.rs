@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use salono_bench::scoreboard::FLOOR;
+use salono_bench::scoreboard::{DEAF_FLOOR, FLOOR};
 
 use super::servers::Surroundings;
 
@@ -20,6 +20,8 @@ pub(crate) enum Target {
     JanusLoops,
     /// The bare forwarder.
     Floor,
+    /// The same with receivers that tell it nothing.
+    DeafFloor,
     /// Whatever speaks the Kurento Protocol at this URL.
     Url(String),
 }
@@ -36,11 +38,12 @@ impl FromStr for Target {
             "janus" => Ok(Self::Janus),
             "janus-loops" => Ok(Self::JanusLoops),
             FLOOR => Ok(Self::Floor),
+            DEAF_FLOOR => Ok(Self::DeafFloor),
             url if url.starts_with("ws://") || url.starts_with("wss://") => {
                 Ok(Self::Url(url.to_owned()))
             }
             _ => Err(
-                "expected salono, salono=FILE, janus, janus-loops, floor or a ws:// URL".to_owned(),
+                "expected salono, salono=FILE, janus, janus-loops, floor, floor-deaf or a ws:// URL".to_owned(),
             ),
         }
     }
@@ -54,6 +57,7 @@ impl fmt::Display for Target {
             Self::Janus => f.write_str("janus"),
             Self::JanusLoops => f.write_str("janus-loops"),
             Self::Floor => f.write_str(FLOOR),
+            Self::DeafFloor => f.write_str(DEAF_FLOOR),
             Self::Url(url) => f.write_str(url),
         }
     }
@@ -68,7 +72,7 @@ impl Target {
                 file.display()
             ))),
             Self::Janus | Self::JanusLoops => surroundings.janus(&self.to_string()).map(|_| ()),
-            Self::Salono(_) | Self::Floor | Self::Url(_) => Ok(()),
+            Self::Salono(_) | Self::Floor | Self::DeafFloor | Self::Url(_) => Ok(()),
         }
     }
 }
@@ -85,6 +89,7 @@ mod tests {
             "janus",
             "janus-loops",
             "floor",
+            "floor-deaf",
             "ws://h:1/kurento",
         ] {
             assert_eq!(name.parse::<Target>().unwrap().to_string(), name);
