@@ -177,9 +177,7 @@ impl Camera {
             }
             if self.firsts_left > 0 {
                 sizes = first_lengths(AUDIO)
-                    .rev()
-                    .take(self.firsts_left)
-                    .last()
+                    .nth_back(self.firsts_left - 1)
                     .into_iter()
                     .collect();
                 self.firsts_left -= 1;
