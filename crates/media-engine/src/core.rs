@@ -39,7 +39,9 @@ pub(crate) trait Core {
     /// When [`Core::handle_timeout`] wants to be called next.
     fn poll_timeout(&mut self) -> Option<Instant>;
     /// Until when more of what came is awaited, so that taking it in can wait as well.
-    fn gathers_until(&self) -> Option<Instant>;
+    fn gathers_until(&self) -> Option<Instant> {
+        None
+    }
     /// The next wish about sockets or names.
     fn poll_network(&mut self) -> Option<NetworkRequest>;
     /// Takes in what became of a wish.

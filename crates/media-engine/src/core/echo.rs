@@ -154,10 +154,6 @@ impl Core for Echo {
         self.timers.front().map(|(due, _)| *due)
     }
 
-    fn gathers_until(&self) -> Option<Instant> {
-        None
-    }
-
     fn poll_network(&mut self) -> Option<NetworkRequest> {
         self.requests.pop_front()
     }
