@@ -148,8 +148,13 @@ impl Peer {
             };
             let starts = destination.is_some() && !stream.has_destination();
             stream.set_destination(destination);
-            if starts {
-                router.begin_stream(out);
+            match starts {
+                // A processor is told of a stream first.
+                true if self.endpoint.crossing().is_some() => {
+                    router.want_keyframe_for(out);
+                }
+                true => router.begin_stream(out),
+                false => {}
             }
         }
     }
