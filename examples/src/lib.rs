@@ -6,6 +6,7 @@
 mod browser;
 mod failure;
 mod negotiate;
+mod scene;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -22,6 +23,7 @@ use tokio::{net::TcpListener, signal, sync::watch, task::JoinHandle};
 pub use browser::{Browser, ToBrowser};
 pub use failure::Failure;
 pub use negotiate::negotiate;
+pub use scene::{Nothing, Scene, play};
 
 /// Longest message of a page, in bytes; the longest one carries a session description.
 const MAX_MESSAGE_BYTES: usize = 256 << 10;
