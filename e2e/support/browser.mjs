@@ -47,9 +47,11 @@ export class Browsers {
    * Opens a page.
    *
    * @param {import("playwright-core").BrowserContextOptions} options
+   * @param {string} camera file with what the camera shows (YUV4MPEG2), instead of a pattern
    */
-  async page(options = {}) {
-    const server = await chromium.launchServer({ ...OPTIONS, executablePath: executablePath() });
+  async page(options = {}, camera = undefined) {
+    const args = camera ? [...OPTIONS.args, `--use-file-for-fake-video-capture=${camera}`] : OPTIONS.args;
+    const server = await chromium.launchServer({ ...OPTIONS, args, executablePath: executablePath() });
     this.#servers.push(server);
     const browser = await chromium.connect(server.wsEndpoint());
     const context = await browser.newContext({ viewport: { width: 960, height: 600 }, ...options });

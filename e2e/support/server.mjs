@@ -75,6 +75,11 @@ export class Server {
     return `http://${this.ports.http}`;
   }
 
+  /** Where recordings go that are asked for by name alone. */
+  get recordings() {
+    return join(this.#folder, "recordings");
+  }
+
   /** The Kurento Protocol. */
   get kurento() {
     return `ws://${this.ports.kurento}/kurento`;
