@@ -5,6 +5,8 @@ NPM ?= npm
 MVN ?= mvn
 # Arguments of `make demo` and of `make bench-instructions`, as in: make demo ARGS="--https 0.0.0.0:443"
 ARGS ?=
+# Where `make install` puts programs.
+PREFIX ?= $(HOME)/.local
 # What `make bench-sfu` measures. The servers get the second core, the load the others.
 SFU_ARGS ?= --target salono --target janus --target janus-loops --target floor --server-cores 1 \
 	--scenario one-to-many --subscribers 50,200,400,1000 --scenario rooms --scenario audio --out $(target)/sfu.md
@@ -38,7 +40,7 @@ target := $(or $(CARGO_TARGET_DIR),target)
 .DEFAULT_GOAL := help
 .PHONY: help demo build js deps test-deps test format lint test-rust test-js test-e2e \
 	bench-startup bench-floor bench-leak bench-memory bench-instructions bench-peers bench-sfu \
-	clean
+	deb install uninstall clean
 
 help: ## lists these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -121,6 +123,15 @@ bench-peers: ## installs and configures what bench-sfu compares with; starts not
 
 bench-sfu: build ## forwarding beside Janus and the floor: docs/performance.md
 	$(target)/release/salono bench sfu $(SFU_ARGS)
+
+deb: build ## makes a Debian package with a service: target/deb/salono_*.deb
+	scripts/make-deb.sh $(target)/release $(target)/deb
+
+install: build ## installs the programs for you alone, in ~/.local/bin, or below PREFIX
+	install -D -m 755 -t $(PREFIX)/bin $(target)/release/salono $(target)/release/salono-processor
+
+uninstall: ## removes them; what they kept stays in ~/.local/share/salono
+	rm -f $(PREFIX)/bin/salono $(PREFIX)/bin/salono-processor
 
 clean: ## removes what was built
 	$(CARGO) clean
