@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use salono_jsonrpc::room::envelope::Failure;
-use salono_jsonrpc::room::{RequestId, SessionId};
+use salono_jsonrpc::room::{CODE_NOT_UNDERSTOOD, RequestId, SessionId};
 use salono_room_proto::{ErrorCode, Request};
 use salono_room_sdk::{
     IceCandidate, Join, Listens, ParticipantId, ParticipantRequest, Publish, VideoPreference,
@@ -34,6 +34,7 @@ pub(crate) fn start(server: &Arc<Shared>, job: Job) {
         Job::Evict { session } => {
             tokio::spawn(async move {
                 let participant = ParticipantId::from(session.as_str());
+                server.custom.left(&participant);
                 if let Err(error) = server.manager.evict_participant(&participant).await {
                     // Most sessions that end are in no room. The message would name the session in
                     // full, which is more than a log may know.
@@ -100,6 +101,7 @@ impl Running {
             Request::LeaveRoom => {
                 if manager.room_manager().room_name(&participant).is_ok() {
                     manager.leave_room(&asked).await;
+                    self.server.custom.left(&participant);
                 } else {
                     // Nothing to leave is as good as left; the socket stays open.
                     self.respond_empty();
@@ -148,20 +150,24 @@ impl Running {
                 let preferences = preferences.collect();
                 manager.set_video_preferences(&asked, preferences).await;
             }
-            Request::CustomRequest(_) => {
-                let failure = Failure::rejected(
-                    salono_jsonrpc::room::CODE_NOT_UNDERSTOOD,
-                    "this server has no custom requests",
-                );
-                self.refuse(&failure);
+            Request::CustomRequest(params) => {
+                let custom = &self.server.custom;
+                match custom.request(manager, &participant, &params).await {
+                    Ok(answer) => self.respond(answer),
+                    Err(why) => self.refuse(&Failure::rejected(CODE_NOT_UNDERSTOOD, why)),
+                }
             }
         }
     }
 
     fn respond_empty(&self) {
-        let nothing = Value::Object(Map::new());
+        self.respond(Map::new());
+    }
+
+    fn respond(&self, answer: Map<String, Value>) {
+        let answer = Value::Object(answer);
         self.server
-            .drive(|hub, _| hub.respond(&self.session, self.id, &nothing));
+            .drive(|hub, _| hub.respond(&self.session, self.id, &answer));
     }
 
     fn refuse(&self, failure: &Failure) {

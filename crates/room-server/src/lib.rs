@@ -25,6 +25,7 @@
 //! ```
 
 mod config;
+mod custom;
 mod dispatch;
 mod exchange;
 mod metrics;
@@ -36,6 +37,7 @@ mod socket;
 mod web;
 
 pub use config::{ClientConfig, OriginPolicy, RoomServerConfig};
+pub use custom::{CustomRequests, NoCustomRequests};
 pub use metrics::RoomServerMetrics;
 pub use policy::Policy;
 pub use salono_jsonrpc::room::Config as SessionConfig;

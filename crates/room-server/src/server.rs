@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::config::RoomServerConfig;
+use crate::custom::{CustomRequests, NoCustomRequests};
 use crate::dispatch;
 use crate::exchange::{Exchange, Job};
 use crate::metrics::{Counters, RoomServerMetrics};
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) config: RoomServerConfig,
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) manager: NotificationRoomManager,
+    pub(crate) custom: Arc<dyn CustomRequests>,
     pub(crate) counters: Counters,
     closing: AtomicBool,
     /// How many sockets are being served, those included that the exchange has forgotten.
@@ -49,6 +51,18 @@ impl RoomServer {
     /// # Panics
     /// Outside of a tokio runtime, and when the operating system has no randomness to give.
     pub fn start(config: RoomServerConfig, provider: Arc<dyn KurentoClientProvider>) -> Self {
+        Self::start_with(config, provider, Arc::new(NoCustomRequests))
+    }
+
+    /// As [`RoomServer::start`], with an application's own requests.
+    ///
+    /// # Panics
+    /// As [`RoomServer::start`].
+    pub fn start_with(
+        config: RoomServerConfig,
+        provider: Arc<dyn KurentoClientProvider>,
+        custom: Arc<dyn CustomRequests>,
+    ) -> Self {
         let mut random = StdRng::try_from_rng(&mut SysRng)
             .expect("the operating system provides randomness for session ids");
         let hub = Hub::new(config.sessions.clone(), move |bytes| {
@@ -63,6 +77,7 @@ impl RoomServer {
                     provider,
                     config.rooms,
                 ),
+                custom,
                 exchange: Arc::new(Exchange::new(hub)),
                 counters: Counters::default(),
                 closing: AtomicBool::new(false),

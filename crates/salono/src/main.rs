@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod config;
 mod failure;
+mod hats;
 mod listeners;
 mod logfile;
 mod media;

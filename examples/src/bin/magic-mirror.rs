@@ -15,7 +15,7 @@ struct Args {
 
 /// The hat, within the address itself, so that the media server has nothing to fetch. `http:`,
 /// `https:` and `file:` do as well, where the media server may go there.
-const HAT: &str = include_str!("../../pages/hat.uri");
+const HAT: &str = include_str!("../../../demo/hat.uri");
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {

@@ -10,6 +10,7 @@ use crate::banner;
 use crate::cli::{Flags as _, RoomArgs};
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::hats::Hats;
 use crate::metrics::Sources;
 use crate::ports::Ports;
 use crate::rooms::{self, RemoteServers};
@@ -33,7 +34,9 @@ async fn serve(config: &Config, args: &RoomArgs) -> Result<ExitCode, Failure> {
     let web = WebListeners::bind(&config.web)?;
     let remote = Arc::new(RemoteServers::new(&config.room)?);
     let provider = Arc::clone(&remote);
-    let server = RoomServer::start(rooms::server_config(&config.room, &config.web), provider);
+    let hats = Arc::new(Hats::new(&config.room));
+    let settings = rooms::server_config(&config.room, &config.web);
+    let server = RoomServer::start_with(settings, provider, hats);
     let sources = Sources {
         rooms: Some(server.clone()),
         media: None,

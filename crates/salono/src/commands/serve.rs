@@ -12,6 +12,7 @@ use crate::banner::{self, Product};
 use crate::cli::{Flags as _, ServeArgs};
 use crate::config::{Config, Web};
 use crate::failure::Failure;
+use crate::hats::Hats;
 use crate::listeners::{self, BACKLOG, Bound, bind};
 use crate::media::MediaServer;
 use crate::metrics::{self, Sources};
@@ -36,9 +37,10 @@ async fn serve(config: &Config, args: &ServeArgs) -> Result<ExitCode, Failure> {
     let (kurento, kurento_tls) = (signalling.plain(), signalling.secure());
     let media = MediaServer::start(config, signalling)?;
     let addresses = media.addresses();
-    let server = RoomServer::start(
+    let server = RoomServer::start_with(
         rooms::server_config(&config.room, &config.web),
         Arc::new(FixedKurento::new(media.client().await?)),
+        Arc::new(Hats::new(&config.room)),
     );
     let sources = Sources {
         rooms: Some(server.clone()),

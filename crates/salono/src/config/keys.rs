@@ -429,6 +429,20 @@ pub(crate) const KEYS: &[Key] = &[
         "Parameter of `customRequest` that the demo page's filter button sends: `hat` or `marker`.",
     ),
     key(
+        "room.hat_url",
+        "Picture that `customRequest {\"hat\": true}` puts on faces: `http:`, `https:`, `file:` where the media processor may go, or `data:`. Empty is a hat of our own.",
+    ),
+    key(
+        "room.hat_offset_x",
+        "Distance of its left edge from that of the face, in widths of the face.",
+    ),
+    key(
+        "room.hat_offset_y",
+        "Distance of its upper edge from that of the face, in heights of the face; less than 0 is above.",
+    ),
+    key("room.hat_width", "Its width, in widths of the face."),
+    key("room.hat_height", "Its height, in heights of the face."),
+    key(
         "room.update_speaker_interval_ms",
         "How often clients look for the loudest speaker, milliseconds (`GET /getUpdateSpeakerInterval`).",
     ),

@@ -252,6 +252,16 @@ pub(crate) struct Room {
     pub(crate) loopback_and_local: bool,
     /// Parameter that the demo page's filter button sends.
     pub(crate) filter_request_param: String,
+    /// Picture of the hat.
+    pub(crate) hat_url: String,
+    /// Its left edge, from that of the face, in widths of the face.
+    pub(crate) hat_offset_x: f64,
+    /// Its upper edge, from that of the face, in heights of the face.
+    pub(crate) hat_offset_y: f64,
+    /// Its width, in widths of the face.
+    pub(crate) hat_width: f64,
+    /// Its height, in heights of the face.
+    pub(crate) hat_height: f64,
     /// `GET /getUpdateSpeakerInterval`.
     pub(crate) update_speaker_interval_ms: i32,
     /// `GET /getThresholdSpeaker`.
@@ -356,6 +366,11 @@ impl Default for Config {
                 loopback_remote: rooms.client.loopback_remote,
                 loopback_and_local: rooms.client.loopback_and_local,
                 filter_request_param: rooms.client.filter_request_param,
+                hat_url: String::new(),
+                hat_offset_x: -0.25,
+                hat_offset_y: -0.9,
+                hat_width: 1.5,
+                hat_height: 1.0,
                 update_speaker_interval_ms: rooms.update_speaker_interval_ms,
                 threshold_speaker_db: rooms.threshold_speaker_db,
             },

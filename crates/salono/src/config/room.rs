@@ -41,11 +41,34 @@ pub(super) fn meaning(key: &str, value: &Value) -> Meaning {
             None => Meaning::Nothing("it is neither true nor false"),
         },
         "demo.filterType" => Meaning::is("room.filter_request_param", text(value)),
+        "demo.hatUrl" => hat(&text(value)),
+        "demo.hatCoords.offsetXPercent" => share("room.hat_offset_x", value),
+        "demo.hatCoords.offsetYPercent" => share("room.hat_offset_y", value),
+        "demo.hatCoords.widthPercent" => share("room.hat_width", value),
+        "demo.hatCoords.heightPercent" => share("room.hat_height", value),
         "demo.kmsLimit" => Meaning::Nothing("rooms are limited by room.max_rooms"),
         "demo.authRegex" => Meaning::Nothing("names are not restricted"),
         "app.uri" => Meaning::Nothing("the server knows its address from the request"),
-        _ if key.starts_with("demo.") => Meaning::Nothing("filters are not implemented yet"),
+        _ if key.starts_with("demo.") => Meaning::Nothing("there is no such filter here"),
         _ => Meaning::Nothing("there is no such setting here"),
+    }
+}
+
+/// A picture by an address of its own.
+fn hat(url: &str) -> Meaning {
+    if url.contains(':') {
+        Meaning::is("room.hat_url", url)
+    } else {
+        Meaning::Nothing(
+            "it names a file of the original's pages: give a whole URL in room.hat_url",
+        )
+    }
+}
+
+fn share(key: &'static str, value: &Value) -> Meaning {
+    match text(value).parse::<f64>() {
+        Ok(share) if share.is_finite() => Meaning::is(key, share),
+        Ok(_) | Err(_) => Meaning::Nothing("it is no number"),
     }
 }
 
