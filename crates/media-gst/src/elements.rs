@@ -1,6 +1,7 @@
 //! Which elements there are.
 
 use crate::element::{Context, Element};
+use crate::filters;
 use crate::player::Player;
 use crate::upload::Upload;
 use salono_media_api::processing::ProcessorSpec;
@@ -29,7 +30,7 @@ pub fn make(
         | ProcessorSpec::AlphaBlending
         | ProcessorSpec::Mixer
         | ProcessorSpec::Port { .. } => "hubs",
-        ProcessorSpec::Filter(_) => "filters",
+        ProcessorSpec::Filter(filter) => return filters::make(filter, context),
     };
     Err(MediaError::new(
         MediaErrorKind::Unavailable,

@@ -51,6 +51,7 @@ pub mod element;
 pub mod elements;
 pub mod encoding;
 pub mod fault;
+pub mod filters;
 pub mod host;
 pub mod inbox;
 pub mod inlet;
