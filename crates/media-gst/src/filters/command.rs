@@ -42,7 +42,7 @@ impl Command {
     ) -> Result<Self, MediaError> {
         let words = words(command)?;
         let (factory, settings) = parse(&words)?;
-        if !allowed.iter().any(|name| *name == factory) {
+        if !allowed.contains(&factory) {
             return Err(refused(format!(
                 "GStreamer element cannot be created: `{factory}` is not among the elements that filters may \
                  consist of (processor.filter_elements)"
@@ -304,7 +304,7 @@ mod tests {
             ("videoflip name=x", "must not be set"),
             ("videoflip method=nonsense", "Cannot convert 'nonsense'"),
             ("videoflip nothing=1", "No property named 'nothing'"),
-            ("( videoflip )", "not among"),
+            ("( videoflip )", "only one element"),
             ("", "empty"),
             ("videoflip method=\"clockwise", "quote"),
             ("filesink", "pad templates"),

@@ -9,6 +9,7 @@ use super::{Work, need, unsupported};
 use crate::element::Context;
 use crate::line::Line;
 use gstreamer as gst;
+use gstreamer::prelude::*;
 use salono_media_api::processing::{Picture, ProcessorCall};
 use salono_media_api::{MediaError, MediaErrorKind};
 use std::any::Any;
@@ -19,8 +20,8 @@ use std::time::{Duration, Instant};
 /// Width of the picture that faces are looked for in.
 const LOOK_WIDTH: u32 = 320;
 
-/// Looks per second.
-const LOOKS: u32 = 6;
+/// Time between two looks.
+const LOOK_APART: gst::ClockTime = gst::ClockTime::from_mseconds(160);
 
 /// A face that was not seen for this long is gone.
 const GONE: Duration = Duration::from_millis(700);
@@ -121,7 +122,7 @@ impl Faces {
                 "install opencv-data: the description of faces is missing",
             )
         })?;
-        let mut faces = Self {
+        let faces = Self {
             context: context.clone(),
             cascade,
             scene: Arc::default(),
@@ -134,7 +135,7 @@ impl Faces {
         self.scene.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn show(&mut self, picture: Option<Picture>) {
+    fn show(&self, picture: Option<Picture>) {
         let mut scene = self.scene();
         scene.picture.clone_from(&picture);
         scene.loaded = None;
@@ -149,9 +150,8 @@ impl Work for Faces {
     fn text(&self) -> String {
         format!(
             "tee name=ways \
-             ways. ! queue leaky=downstream max-size-buffers=1 max-size-time=0 max-size-bytes=0 \
-             ! videorate drop-only=true max-rate={LOOKS} skip-to-first=true \
-             ! videoscale ! video/x-raw,width={LOOK_WIDTH},pixel-aspect-ratio=1/1 \
+             ways. ! queue name=looks leaky=downstream max-size-buffers=1 max-size-time=0 \
+             max-size-bytes=0 ! videoscale ! video/x-raw,width={LOOK_WIDTH},pixel-aspect-ratio=1/1 \
              ! videoconvert n-threads=1 \
              ! facedetect display=false min-size-width=24 min-size-height=24 scale-factor=1.2 \
              min-neighbors=3 profile={} ! fakesink sync=false async=false \
@@ -161,6 +161,7 @@ impl Work for Faces {
     }
 
     fn made(&mut self, line: &Line) {
+        look_seldom(line);
         let scene = Arc::clone(&self.scene);
         draw(line, move |(width, _)| {
             let scene = scene.lock().unwrap_or_else(PoisonError::into_inner);
@@ -210,6 +211,26 @@ impl Work for Faces {
             scene.loaded = arrival.result.ok();
         }
     }
+}
+
+/// Lets only some of the pictures be looked at. (`videorate` aborts where buffers have no duration.)
+fn look_seldom(line: &Line) {
+    let Some(pad) = line.element("looks").and_then(|it| it.static_pad("sink")) else {
+        return;
+    };
+    let next = Mutex::new(gst::ClockTime::ZERO);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let at = info.buffer().and_then(|buffer| buffer.pts());
+        let mut next = next.lock().unwrap_or_else(PoisonError::into_inner);
+        match at {
+            Some(at) if at < *next => gst::PadProbeReturn::Drop,
+            Some(at) => {
+                *next = at + LOOK_APART;
+                gst::PadProbeReturn::Ok
+            }
+            None => gst::PadProbeReturn::Ok,
+        }
+    });
 }
 
 /// One face of a report.

@@ -21,6 +21,14 @@ pub(super) struct Area {
 }
 
 impl Area {
+    /// One pixel.
+    const CORNER: Self = Self {
+        x: 0,
+        y: 0,
+        width: 1,
+        height: 1,
+    };
+
     /// From shares of something that is at a place in the frame and has a size; none for what is too small to be seen,
     /// or absurdly large.
     pub(super) fn within(
@@ -69,10 +77,15 @@ pub(super) fn draw(
     let Some(overlay) = line.element("overlay") else {
         return;
     };
+    let nothing = Loaded::transparent().map(|pixel| (pixel, Area::CORNER));
     overlay.connect("draw", false, move |arguments| {
         let sample = arguments.get(1).and_then(|it| it.get::<gst::Sample>().ok());
         let size = sample.as_ref().and_then(frame_size);
-        let drawn = size.map(&what).unwrap_or_default();
+        let mut drawn = size.map(&what).unwrap_or_default();
+        if drawn.is_empty() {
+            // The element complains of frames that it has nothing at all for.
+            drawn.extend(nothing.clone());
+        }
         let rectangles = drawn.iter().map(|(picture, area)| {
             VideoOverlayRectangle::new_raw(
                 &picture.pixels,

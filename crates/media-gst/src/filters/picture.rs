@@ -32,6 +32,31 @@ pub(super) struct Loaded {
     pub(super) pixels: gst::Buffer,
 }
 
+impl Loaded {
+    /// One pixel that cannot be seen.
+    pub(super) fn transparent() -> Option<Self> {
+        Self::new(vec![0; 4], (1, 1)).ok()
+    }
+
+    /// Out of BGRA.
+    fn new(pixels: Vec<u8>, (width, height): (u32, u32)) -> Result<Self, String> {
+        let mut buffer = gst::Buffer::from_mut_slice(pixels);
+        let unique = buffer.get_mut().ok_or("the picture is in use")?;
+        VideoMeta::add(
+            unique,
+            VideoFrameFlags::empty(),
+            VideoFormat::Bgra,
+            width,
+            height,
+        )
+        .map_err(|error| error.to_string())?;
+        Ok(Self {
+            size: (width, height),
+            pixels: buffer,
+        })
+    }
+}
+
 /// A picture that has arrived, or has not: the note of [`load`].
 pub(super) struct Arrival {
     /// As given to [`load`].
@@ -172,20 +197,7 @@ fn decode(bytes: &[u8]) -> Result<Loaded, String> {
     for pixel in pixels.chunks_exact_mut(4) {
         pixel.swap(0, 2);
     }
-    let mut buffer = gst::Buffer::from_mut_slice(pixels);
-    let unique = buffer.get_mut().ok_or("the picture is in use")?;
-    VideoMeta::add(
-        unique,
-        VideoFrameFlags::empty(),
-        VideoFormat::Bgra,
-        width,
-        height,
-    )
-    .map_err(|error| error.to_string())?;
-    Ok(Loaded {
-        size: (width, height),
-        pixels: buffer,
-    })
+    Loaded::new(pixels, (width, height))
 }
 
 /// Four bytes of each pixel, and what decoding takes beside them.
