@@ -25,6 +25,7 @@ const FILTER: u64 = 5;
 /// A picture into a filter and out of it again.
 struct Course {
     child: Child,
+    viewer: Viewer,
     _source: Source,
     _folder: Folder,
 }
@@ -50,6 +51,7 @@ impl Course {
         child.open_outlet(7, origin, MediaKind::Video, format("VP8", 101, 90_000, 0));
         Self {
             child,
+            viewer: Viewer::new(101),
             _source: source,
             _folder: folder,
         }
@@ -57,12 +59,11 @@ impl Course {
 
     /// Looks at what comes out until it is as it should be.
     fn watch(&self, what: &str, is_right: impl Fn(&RgbImage) -> bool) {
-        let viewer = Viewer::new(101);
         let deadline = Instant::now() + PATIENCE;
         loop {
             let (_, packet) = self.child.rtp(7);
-            viewer.put(&packet);
-            if viewer.pictures().iter().any(&is_right) {
+            self.viewer.put(&packet);
+            if self.viewer.pictures().iter().any(&is_right) {
                 return;
             }
             assert!(Instant::now() < deadline, "never seen: {what}");

@@ -150,7 +150,7 @@ impl Work for Faces {
     fn text(&self) -> String {
         format!(
             "tee name=ways \
-             ways. ! queue name=looks leaky=downstream max-size-buffers=1 max-size-time=0 \
+             ways. ! valve name=gate drop-mode=forward-sticky-events ! queue leaky=downstream max-size-buffers=1 max-size-time=0 \
              max-size-bytes=0 ! videoscale ! video/x-raw,width={LOOK_WIDTH},pixel-aspect-ratio=1/1 \
              ! videoconvert n-threads=1 \
              ! facedetect display=false min-size-width=24 min-size-height=24 scale-factor=1.2 \
@@ -215,21 +215,25 @@ impl Work for Faces {
 
 /// Lets only some of the pictures be looked at. (`videorate` aborts where buffers have no duration.)
 fn look_seldom(line: &Line) {
-    let Some(pad) = line.element("looks").and_then(|it| it.static_pad("sink")) else {
+    let Some(gate) = line.element("gate") else {
         return;
     };
+    let Some(pad) = gate.static_pad("sink") else {
+        return;
+    };
+    let gate = gate.downgrade();
     let next = Mutex::new(gst::ClockTime::ZERO);
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         let at = info.buffer().and_then(|buffer| buffer.pts());
         let mut next = next.lock().unwrap_or_else(PoisonError::into_inner);
-        match at {
-            Some(at) if at < *next => gst::PadProbeReturn::Drop,
-            Some(at) => {
-                *next = at + LOOK_APART;
-                gst::PadProbeReturn::Ok
-            }
-            None => gst::PadProbeReturn::Ok,
+        let is_due = at.is_none_or(|at| at >= *next);
+        if let Some(at) = at.filter(|_| is_due) {
+            *next = at + LOOK_APART;
         }
+        if let Some(gate) = gate.upgrade() {
+            gate.set_property("drop", !is_due);
+        }
+        gst::PadProbeReturn::Ok
     });
 }
 
