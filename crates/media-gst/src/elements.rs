@@ -2,10 +2,11 @@
 
 use crate::element::{Context, Element};
 use crate::filters;
+use crate::hubs;
 use crate::player::Player;
 use crate::upload::Upload;
 use salono_media_api::processing::ProcessorSpec;
-use salono_media_api::{ElementKey, MediaError, MediaErrorKind};
+use salono_media_api::{ElementKey, MediaError};
 use std::collections::BTreeMap;
 
 /// The elements of a processor.
@@ -21,19 +22,14 @@ pub fn make(
     context: Context,
     elements: &mut Elements,
 ) -> Result<Box<dyn Element>, MediaError> {
-    let _ = elements;
-    let what = match spec {
-        ProcessorSpec::Player(spec) => return Ok(Box::new(Player::new(context, spec))),
-        ProcessorSpec::Upload { encoded } => return Ok(Box::new(Upload::new(context, encoded))),
-        ProcessorSpec::Recorder(spec) => return crate::recorder::make(spec, context),
-        ProcessorSpec::Composite(_)
-        | ProcessorSpec::AlphaBlending
-        | ProcessorSpec::Mixer
-        | ProcessorSpec::Port { .. } => "hubs",
-        ProcessorSpec::Filter(filter) => return filters::make(filter, context),
-    };
-    Err(MediaError::new(
-        MediaErrorKind::Unavailable,
-        format!("this processor has no {what}"),
-    ))
+    match spec {
+        ProcessorSpec::Player(spec) => Ok(Box::new(Player::new(context, spec))),
+        ProcessorSpec::Upload { encoded } => Ok(Box::new(Upload::new(context, encoded))),
+        ProcessorSpec::Recorder(spec) => crate::recorder::make(spec, context),
+        ProcessorSpec::Composite(_) | ProcessorSpec::AlphaBlending | ProcessorSpec::Mixer => {
+            hubs::make(&spec, context)
+        }
+        ProcessorSpec::Port { hub, .. } => hubs::make_port(hub, context, elements),
+        ProcessorSpec::Filter(filter) => filters::make(filter, context),
+    }
 }

@@ -53,6 +53,7 @@ pub mod encoding;
 pub mod fault;
 pub mod filters;
 pub mod host;
+pub mod hubs;
 pub mod inbox;
 pub mod inlet;
 pub mod line;

@@ -65,7 +65,8 @@ struct Stages {
     decoder: Weak<Stage>,
     encoders: BTreeMap<Class, Weak<Stage>>,
     encoding: Encoding,
-    estimates: BTreeMap<Codec, Bitrate>,
+    /// By codec and receiver.
+    estimates: BTreeMap<(Codec, u32), Bitrate>,
 }
 
 impl fmt::Debug for Media {
@@ -218,12 +219,12 @@ impl Media {
         self.stages().encoding.clone()
     }
 
-    /// Sets what the receivers of a codec can take; `None` when they no longer say.
-    pub fn set_estimate(&self, codec: Codec, estimate: Option<Bitrate>) {
+    /// Sets what a receiver of a codec can take; `None` when it no longer says. The least of all holds.
+    pub fn set_estimate(&self, codec: Codec, receiver: u32, estimate: Option<Bitrate>) {
         let mut stages = self.stages();
         let before = match estimate {
-            Some(estimate) => stages.estimates.insert(codec, estimate),
-            None => stages.estimates.remove(&codec),
+            Some(estimate) => stages.estimates.insert((codec, receiver), estimate),
+            None => stages.estimates.remove(&(codec, receiver)),
         };
         drop(stages);
         if before == estimate {
@@ -239,7 +240,9 @@ impl Media {
     /// The rate that a class is encoded with, in bits per second.
     pub fn bitrate(&self, class: Class) -> Bitrate {
         let stages = self.stages();
-        let estimate = stages.estimates.get(&class.codec).copied();
+        let estimates = stages.estimates.iter();
+        let of_codec = estimates.filter(|((codec, _), _)| *codec == class.codec);
+        let estimate = of_codec.map(|(_, estimate)| *estimate).min();
         Bitrate::bps(class.bitrate(&stages.encoding, estimate))
     }
 

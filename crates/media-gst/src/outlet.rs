@@ -214,7 +214,7 @@ impl Outlet {
                 0 | UNBOUND.. => None,
                 bps => Some(Bitrate::bps(bps)),
             };
-            media.set_estimate(self.codec, estimate);
+            media.set_estimate(self.codec, self.key.0, estimate);
         }
         if let Some(plan) = self.plan {
             self.tell(host, &media, plan);
@@ -268,7 +268,7 @@ impl Drop for Outlet {
         if let Some(media) = &self.media
             && self.plan.is_some_and(|plan| plan != Plan::Copy)
         {
-            media.set_estimate(self.codec, None);
+            media.set_estimate(self.codec, self.key.0, None);
         }
     }
 }
