@@ -33,7 +33,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Pictures of a port's audio line that may fail before it is given up until it is connected again.
+/// A port's audio line that fails so often is given up until it is connected again.
 const MAX_FAILURES: u32 = 8;
 
 /// What a hub and its ports share.
@@ -113,7 +113,12 @@ pub fn make(spec: &ProcessorSpec, context: Context) -> Result<Box<dyn Element>, 
             (Some((grid, (*framerate).clamp(1, 60))), true)
         }
         ProcessorSpec::AlphaBlending => (Some((Arrangement::blending(), 15)), false),
-        _ => (None, false),
+        ProcessorSpec::Mixer
+        | ProcessorSpec::Port { .. }
+        | ProcessorSpec::Player(_)
+        | ProcessorSpec::Recorder(_)
+        | ProcessorSpec::Upload { .. }
+        | ProcessorSpec::Filter(_) => (None, false),
     };
     let board = Arc::new(Board {
         sounds: Mutex::new(sound::Sounds::new(arrangement.is_some())),
@@ -240,7 +245,28 @@ impl Hub {
                 }
                 setting
             }
-            _ => {
+            ProcessorCall::Play
+            | ProcessorCall::Record
+            | ProcessorCall::Pause
+            | ProcessorCall::Stop
+            | ProcessorCall::StopAndWait
+            | ProcessorCall::Position
+            | ProcessorCall::SetPosition { .. }
+            | ProcessorCall::VideoInfo
+            | ProcessorCall::Dot
+            | ProcessorCall::Body { .. }
+            | ProcessorCall::SetMaster { .. }
+            | ProcessorCall::SetPort { .. }
+            | ProcessorCall::SetLayout { .. }
+            | ProcessorCall::MixAudio { .. }
+            | ProcessorCall::SetElementProperty { .. }
+            | ProcessorCall::AddPicture { .. }
+            | ProcessorCall::RemovePicture { .. }
+            | ProcessorCall::SetFacePicture { .. }
+            | ProcessorCall::SetBackground { .. }
+            | ProcessorCall::Invoke { .. }
+            | ProcessorCall::GetProperty { .. }
+            | ProcessorCall::SetProperty { .. } => {
                 let text = "the element has no such operation";
                 return Err(MediaError::new(MediaErrorKind::NotSupported, text));
             }

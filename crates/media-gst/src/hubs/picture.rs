@@ -280,13 +280,13 @@ fn seen(info: &VideoInfo, place: Rect, visible: Rect) -> Rect {
     if place == visible {
         return whole;
     }
-    let x = (visible.x - place.x) * width / place.width.max(1) & !1;
-    let y = (visible.y - place.y) * height / place.height.max(1) & !1;
+    let x = ((visible.x - place.x) * width / place.width.max(1)) & !1;
+    let y = ((visible.y - place.y) * height / place.height.max(1)) & !1;
     let part = Rect {
         x,
         y,
-        width: (visible.width * width / place.width.max(1) & !1).max(2),
-        height: (visible.height * height / place.height.max(1) & !1).max(2),
+        width: ((visible.width * width / place.width.max(1)) & !1).max(2),
+        height: ((visible.height * height / place.height.max(1)) & !1).max(2),
     };
     clip(part, whole)
 }
@@ -349,7 +349,7 @@ mod tests {
         );
         assert_eq!(
             fit(rect(100, 0, 600, 200), (640, 480)),
-            rect(268, 0, 266, 200)
+            rect(266, 0, 266, 200)
         );
     }
 

@@ -23,15 +23,22 @@ const BLOCK: usize = 960;
 
 const PERIOD: gst::ClockTime = gst::ClockTime::from_mseconds(20);
 
-/// A queue is read from when it has more than this many frames: 40 ms.
-const START: usize = 2 * BLOCK - 1;
+/// A queue is read from when it has this many frames: 40 ms; by [`STEP`] more after each time that it ran dry, and by
+/// as much less after each [`CALM`] without that.
+const START: usize = 2 * BLOCK;
+const MAX_START: usize = 4 * BLOCK;
+const STEP: usize = 480;
+
+/// Looks: ten seconds.
+const CALM: u32 = 10;
 
 /// Never more than this: 200 ms.
 const MOST: usize = 10 * BLOCK;
 
-/// With at least this always left over, 30 ms, a queue is read faster; below 5 ms, slower.
-const MUCH: usize = 1_440;
-const LITTLE: usize = 240;
+/// A queue is read faster when what is left over never falls this far below its start, slower when that falls below
+/// 20 ms: packets are that long, and one comes late when clocks have drifted apart by as much.
+const MUCH: usize = 240;
+const LITTLE: usize = BLOCK;
 
 /// Frames that a block is read longer or shorter.
 const STRETCH: usize = 5;
@@ -54,6 +61,10 @@ struct Queue {
     looked: u32,
     /// Frames that are taken for a block.
     pace: usize,
+    /// Frames that reading begins with.
+    start: usize,
+    /// Looks since it ran dry, or since `start` changed.
+    calm: u32,
 }
 
 impl Default for Queue {
@@ -64,6 +75,8 @@ impl Default for Queue {
             least: usize::MAX,
             looked: 0,
             pace: BLOCK,
+            start: START,
+            calm: 0,
         }
     }
 }
@@ -80,10 +93,12 @@ impl Queue {
     /// The next block; `None` while there is too little.
     fn take(&mut self) -> Option<Block> {
         let frames = self.samples.len() / CHANNELS;
-        let needed = if self.is_read { self.pace } else { START };
-        // One more than the pace, to interpolate towards.
-        if frames <= needed {
-            self.is_read = false;
+        let needed = if self.is_read { self.pace } else { self.start };
+        if frames < needed {
+            if std::mem::take(&mut self.is_read) {
+                self.start = (self.start + STEP).min(MAX_START);
+                self.calm = 0;
+            }
             return None;
         }
         self.is_read = true;
@@ -92,11 +107,18 @@ impl Queue {
         self.least = self.least.min(self.samples.len() / CHANNELS);
         self.looked += 1;
         if self.looked >= LOOK {
-            self.pace = match self.least {
-                MUCH.. => BLOCK + STRETCH,
-                ..=LITTLE => BLOCK - STRETCH,
-                _ => BLOCK,
+            self.pace = if self.least >= self.start - MUCH {
+                BLOCK + STRETCH
+            } else if self.least < LITTLE {
+                BLOCK - STRETCH
+            } else {
+                BLOCK
             };
+            self.calm += 1;
+            if self.calm >= CALM {
+                self.start = (self.start - STEP).max(START);
+                self.calm = 0;
+            }
             (self.least, self.looked) = (usize::MAX, 0);
         }
         Some(block)
