@@ -98,3 +98,17 @@ function writeVideo(path, grey, blue, red) {
   const head = Buffer.from(`YUV4MPEG2 W${WIDTH} H${HEIGHT} F30:1 Ip A1:1 C420jpeg\n`);
   writeFileSync(path, Buffer.concat([head, ...Array.from({ length: 30 }, () => frame)]));
 }
+
+/** In a page: how much of the upper half of a video is red. */
+export function redInUpperHalf(video) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [160, 120];
+  const context = canvas.getContext("2d");
+  context.drawImage(video, 0, 0, 160, 120);
+  const { data } = context.getImageData(0, 0, 160, 60);
+  let red = 0;
+  for (let at = 0; at < data.length; at += 4) {
+    red += data[at] > 120 && data[at + 1] < 90 && data[at + 2] < 90 ? 1 : 0;
+  }
+  return red / (data.length / 4);
+}

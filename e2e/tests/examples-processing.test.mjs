@@ -9,7 +9,7 @@ import { after, afterEach, before, beforeEach, describe, test } from "node:test"
 
 import { Browsers } from "../support/browser.mjs";
 import { Example, says, watch } from "../support/example.mjs";
-import { codeVideo, faceVideo } from "../support/pictures.mjs";
+import { codeVideo, faceVideo, redInUpperHalf } from "../support/pictures.mjs";
 import { Server } from "../support/server.mjs";
 import { until } from "../support/wait.mjs";
 
@@ -125,17 +125,3 @@ describe("examples that process media", () => {
     browsers.assertQuiet();
   });
 });
-
-/** In a page: how much of the upper half of a video is red. */
-function redInUpperHalf(video) {
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [160, 120];
-  const context = canvas.getContext("2d");
-  context.drawImage(video, 0, 0, 160, 120);
-  const { data } = context.getImageData(0, 0, 160, 60);
-  let red = 0;
-  for (let at = 0; at < data.length; at += 4) {
-    red += data[at] > 120 && data[at + 1] < 90 && data[at + 2] < 90 ? 1 : 0;
-  }
-  return red / (data.length / 4);
-}

@@ -32,6 +32,7 @@ export class Call {
   #controls = null;
   #own = null;
   #audioOn = true;
+  #hatOn = false;
   #videoOn = true;
   #unwatched = new Set();
   #retries = new Map();
@@ -149,6 +150,7 @@ export class Call {
       audio: () => this.#toggleAudio(),
       video: () => this.#toggleVideo(),
       disconnect: () => this.#disconnect(),
+      hat: () => this.#toggleHat(),
       leave: () => this.#leave(),
     });
     this.#controls.setAudio(true);
@@ -375,6 +377,8 @@ export class Call {
     this.kurento.disconnectParticipant(this.#stream);
     this.#clear(this.#own, "absent");
     this.#controls.setDevices({ audio: false, video: false });
+    // It went with what was published.
+    this.#showHat(false);
   }
 
   /** Acts on the large tile, or on ourselves when all are alike. */
@@ -414,6 +418,26 @@ export class Call {
   #toggleVideo() {
     this.#videoOn = !this.#videoOn;
     this.#applyMute();
+  }
+
+  /** The server puts a hat on our face, in what others see of us. */
+  #toggleHat() {
+    const on = !this.#hatOn;
+    this.kurento.sendCustomRequest({ hat: on }, (error) => {
+      if (this.#over) {
+        return;
+      }
+      if (error) {
+        setNotice(`No hat: ${messageOf(error)}`, { label: "Dismiss", run: clearNotice });
+        return;
+      }
+      this.#showHat(on);
+    });
+  }
+
+  #showHat(on) {
+    this.#hatOn = on;
+    this.#controls.setHat(on);
   }
 
   #applyMute() {

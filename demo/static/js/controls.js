@@ -5,6 +5,7 @@ import { setIcon } from "./icons.js";
 const volume = document.getElementById("buttonVolume");
 const videocam = document.getElementById("buttonVideocam");
 const disconnect = document.getElementById("buttonDisconnect");
+const hat = document.getElementById("buttonHat");
 const leave = document.getElementById("buttonLeaveRoom");
 const copyLink = document.getElementById("buttonCopyLink");
 
@@ -19,12 +20,13 @@ const OFFERS = {
 export class Controls {
   #listeners = new AbortController();
 
-  /** @param {{audio: () => void, video: () => void, disconnect: () => void, leave: () => void}} actions */
+  /** @param {{audio: () => void, video: () => void, disconnect: () => void, hat: () => void, leave: () => void}} actions */
   constructor(actions) {
     const { signal } = this.#listeners;
     volume.addEventListener("click", actions.audio, { signal });
     videocam.addEventListener("click", actions.video, { signal });
     disconnect.addEventListener("click", actions.disconnect, { signal });
+    hat.addEventListener("click", actions.hat, { signal });
     leave.addEventListener("click", actions.leave, { signal });
     copyLink.addEventListener("click", () => void copy(), { signal });
   }
@@ -39,10 +41,16 @@ export class Controls {
     toggle(videocam, !on, on ? "camera" : "camera-off", on ? "Camera off" : "Camera on");
   }
 
+  /** Shows whether others see us with a hat on. */
+  setHat(on) {
+    toggle(hat, on, "hat", on ? "Hat off" : "Hat");
+  }
+
   /** Says which of our devices are there to be turned off. */
   setDevices({ audio, video }) {
     volume.disabled = !audio;
     videocam.disabled = !video;
+    hat.disabled = !video;
   }
 
   /**
