@@ -11,6 +11,7 @@ use gstreamer_video::{VideoFormat, VideoFrameFlags, VideoMeta};
 use image::{ImageFormat, ImageReader, Limits};
 use salono_media_api::processing::ProcessorError;
 use std::io::{Cursor, Read};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use url::Url;
 
@@ -22,6 +23,29 @@ const MAX_PIXELS: u64 = 8_000_000;
 
 /// How long fetching may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Pictures of one process that are on their way at a time; one more is refused.
+const MAX_LOADING: usize = 32;
+
+/// How many are.
+static LOADING: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts a picture that is on its way.
+struct Loading;
+
+impl Loading {
+    fn begin() -> Option<Self> {
+        let room = |count: usize| (count < MAX_LOADING).then_some(count + 1);
+        let begun = LOADING.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room);
+        begun.is_ok().then_some(Self)
+    }
+}
+
+impl Drop for Loading {
+    fn drop(&mut self) {
+        LOADING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// A picture with its transparency.
 #[derive(Debug, Clone)]
@@ -67,9 +91,14 @@ pub(super) struct Arrival {
 /// Loads a picture in a thread of its own, which sends the element an [`Arrival`].
 pub(super) fn load(context: &Context, uri: String) {
     let (host, element) = (context.host.clone(), context.element);
+    let Some(loading) = Loading::begin() else {
+        let result = Err(format!("{MAX_LOADING} others are on their way"));
+        return host.note(element, Box::new(Arrival { uri, result }));
+    };
     let work = {
         let (host, uri) = (host.clone(), uri.clone());
         move || {
+            let _loading = loading;
             let result = fetch(&host, &uri).and_then(|bytes| decode(&bytes));
             host.note(element, Box::new(Arrival { uri, result }));
         }
