@@ -60,6 +60,21 @@ impl MediaSet {
         }
     }
 
+    /// This set without what a mute silences.
+    pub(crate) fn unmuted(self, media: MutedMediaType) -> Self {
+        match media {
+            MutedMediaType::All => Self::NONE,
+            MutedMediaType::Video => Self {
+                video: false,
+                ..self
+            },
+            MutedMediaType::Audio => Self {
+                audio: false,
+                ..self
+            },
+        }
+    }
+
     fn iter(self) -> impl Iterator<Item = MediaType> {
         MediaType::ALL
             .into_iter()

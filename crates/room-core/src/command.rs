@@ -53,6 +53,11 @@ pub struct Listens {
     pub levels: bool,
     /// Which quality of each stream it receives, whenever that changes.
     pub layers: bool,
+    /// What is muted for everybody and whether the room is locked, whenever that changes.
+    pub moderation: bool,
+    /// That it is to publish again, after the media server was lost and replaced; who does not want
+    /// to know hears of an error instead.
+    pub recovery: bool,
 }
 
 /// How a participant shows the video of another: what it needs of it, where there are several
@@ -119,6 +124,15 @@ pub enum MutedMediaType {
     Video,
     /// Sound only.
     Audio,
+}
+
+/// What of a participant's media nobody receives, because it was muted where it is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct MutedMedia {
+    /// Its sound.
+    pub audio: bool,
+    /// Its pictures.
+    pub video: bool,
 }
 
 /// Which side of a negotiation a session description is.
@@ -244,10 +258,12 @@ pub enum Command {
         /// What is silenced.
         media: MutedMediaType,
     },
-    /// Ends every mute of what the participant publishes.
+    /// Ends mutes of what the participant publishes.
     UnmutePublished {
         /// Who publishes.
         participant: ParticipantId,
+        /// What is heard or seen again.
+        media: MutedMediaType,
     },
     /// Silences one subscription.
     MuteSubscribed {
@@ -288,6 +304,11 @@ pub enum Command {
         participant: ParticipantId,
         /// Names of users who publish, or may, and how they are shown.
         preferences: Vec<(String, VideoPreference)>,
+    },
+    /// Lets nobody in from now on, or everybody again. Who is in stays in.
+    SetLocked {
+        /// Whether the room is locked.
+        locked: bool,
     },
     /// Closes the room with everybody in it.
     Close,

@@ -4,7 +4,8 @@ use salono_kurento_model::Value;
 use salono_kurento_model::wire;
 
 use crate::command::{
-    IceCandidate, Outcome, ParticipantId, SpeakerLevel, Ticket, UserParticipant, VideoLayer,
+    IceCandidate, MutedMedia, Outcome, ParticipantId, SpeakerLevel, Ticket, UserParticipant,
+    VideoLayer,
 };
 use crate::error::RoomError;
 
@@ -83,6 +84,22 @@ pub enum RoomEvent {
         remote: String,
         /// What comes now.
         layer: VideoLayer,
+    },
+    /// Something that somebody publishes was muted for everybody, or no longer is.
+    MediaMuted {
+        /// Who wants to know.
+        receivers: Vec<ParticipantId>,
+        /// Who publishes.
+        participant: UserParticipant,
+        /// What is muted now.
+        muted: MutedMedia,
+    },
+    /// The room was locked or unlocked.
+    LockChanged {
+        /// Who wants to know.
+        receivers: Vec<ParticipantId>,
+        /// Whether it is locked now.
+        locked: bool,
     },
     /// The room is over; no command succeeds any more.
     Closed {

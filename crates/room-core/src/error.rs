@@ -51,6 +51,8 @@ codes! {
     RoomClosed = 203, "ROOM_CLOSED_ERROR_CODE";
     /// The room or its media pipeline could not be created.
     RoomCannotBeCreated = 204, "ROOM_CANNOT_BE_CREATED_ERROR_CODE";
+    /// Nobody can join the room for now.
+    RoomLocked = 205, "ROOM_LOCKED_ERROR_CODE";
     /// The media server failed for a reason without a code of its own.
     MediaGeneric = 301, "MEDIA_GENERIC_ERROR_CODE";
     /// A session description was refused, or the endpoint is negotiated already.

@@ -29,6 +29,7 @@ mod error;
 mod facts;
 mod look;
 mod membership;
+mod moderation;
 mod operation;
 mod participant;
 mod publish;
@@ -38,8 +39,8 @@ mod speakers;
 mod subscribe;
 
 pub use command::{
-    Command, IceCandidate, Listens, Loopback, MediaType, MutedMediaType, Outcome, ParticipantId,
-    SdpType, SpeakerLevel, Ticket, UserParticipant, VideoLayer, VideoPreference,
+    Command, IceCandidate, Listens, Loopback, MediaType, MutedMedia, MutedMediaType, Outcome,
+    ParticipantId, SdpType, SpeakerLevel, Ticket, UserParticipant, VideoLayer, VideoPreference,
 };
 pub use config::{Bandwidth, Limits, RoomConfig};
 pub use effect::{CloseReason, Effect, MediaFailure, Reply, RoomEvent, Token};

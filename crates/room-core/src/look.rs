@@ -57,6 +57,12 @@ impl Room {
         self.member(id).map(|participant| seen(id, participant))
     }
 
+    /// Who has a name. Error: 102.
+    pub fn named(&self, user: &str) -> Result<UserParticipant, RoomError> {
+        let (id, participant) = self.member_named(user)?;
+        Ok(seen(id, participant))
+    }
+
     /// The object id of the pipeline, for a participant of the room. Error: 102.
     pub fn pipeline(&self, id: &ParticipantId) -> Result<String, RoomError> {
         self.member(id)?;

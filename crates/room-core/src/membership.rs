@@ -42,6 +42,9 @@ impl Room {
         if self.closed {
             return Err(self.closed_error());
         }
+        if self.locked {
+            return Err(self.locked_error());
+        }
         if user.is_empty() {
             return Err(RoomError::new(
                 RoomErrorCode::Generic,
@@ -84,6 +87,7 @@ impl Room {
         self.participants.insert(join.id, join.participant);
         self.done(join.ticket, Ok(Outcome::Joined { existing }));
         self.introduce_speaker(&id);
+        self.introduce_mutes(&id);
         self.attend_to_speakers();
     }
 

@@ -103,7 +103,12 @@ impl Room {
             } => self
                 .add_ice_candidate(id, &endpoint, candidate)
                 .map(|()| Started::Finished(Outcome::Done)),
-            Operation::MutePublished(media) => self.begin_mute_published(id, running, media),
+            Operation::MutePublished(media) => {
+                self.begin_mute_published(id, running, |muted| muted.muted(media))
+            }
+            Operation::UnmutePublished(media) => {
+                self.begin_mute_published(id, running, |muted| muted.unmuted(media))
+            }
             Operation::MuteSubscribed { remote, media } => {
                 self.begin_mute_subscribed(id, running, remote, media)
             }
@@ -294,9 +299,7 @@ impl Room {
                 self.subscriber_negotiated(id, running, &remote)
             }
             Task::MutePublished(muted) => {
-                if let Some(participant) = self.participants.get_mut(id) {
-                    participant.publisher.muted = muted;
-                }
+                self.published_is_muted(id, muted);
                 Ok(Started::Finished(Outcome::Done))
             }
             Task::MuteSubscribed { remote, muted } => {

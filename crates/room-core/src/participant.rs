@@ -8,7 +8,8 @@ use indexmap::IndexMap;
 use crate::adaptation::Adaptation;
 use crate::chain::{ChainElement, Links, MediaSet};
 use crate::command::{
-    IceCandidate, Listens, Loopback, MediaType, ParticipantId, SdpType, Ticket, VideoPreference,
+    IceCandidate, Listens, Loopback, MediaType, MutedMediaType, ParticipantId, SdpType, Ticket,
+    VideoPreference,
 };
 use crate::error::RoomError;
 
@@ -130,12 +131,12 @@ pub(crate) enum Operation {
         endpoint: String,
         candidate: IceCandidate,
     },
-    /// `None` unmutes.
-    MutePublished(Option<crate::command::MutedMediaType>),
+    MutePublished(MutedMediaType),
+    UnmutePublished(MutedMediaType),
     /// `None` unmutes.
     MuteSubscribed {
         remote: String,
-        media: Option<crate::command::MutedMediaType>,
+        media: Option<MutedMediaType>,
     },
     AddElement {
         element: String,

@@ -1,7 +1,7 @@
 //! The publishing side: endpoint, chain of elements, pass-through, mute.
 
 use crate::chain::{ChainElement, Change, Links, MediaSet};
-use crate::command::{Loopback, MediaType, MutedMediaType, Outcome, ParticipantId, SdpType};
+use crate::command::{Loopback, MediaType, Outcome, ParticipantId, SdpType};
 use crate::error::{RoomError, RoomErrorCode};
 use crate::operation::Started;
 use crate::participant::{Negotiation, PublisherObjects, PublisherState, Running, Task};
@@ -210,14 +210,14 @@ impl Room {
         &mut self,
         id: &ParticipantId,
         mut running: Running,
-        media: Option<MutedMediaType>,
+        change: impl FnOnce(MediaSet) -> MediaSet,
     ) -> Result<Started, RoomError> {
         let participant = self.member(id)?;
         let publisher = &participant.publisher;
         let objects = publisher
             .streaming()
             .ok_or_else(|| not_streaming(&participant.user))?;
-        let muted = media.map_or(MediaSet::NONE, |media| publisher.muted.muted(media));
+        let muted = change(publisher.muted);
         let before = publisher.links(objects, publisher.muted);
         let changes = before.changes(&publisher.links(objects, muted));
         if changes.is_empty() {

@@ -31,6 +31,8 @@ pub struct Room {
     /// Created by the program, not by a join: outlives joins that fail.
     pub(crate) explicit: bool,
     pub(crate) closed: bool,
+    /// Nobody can join.
+    pub(crate) locked: bool,
     pub(crate) pipeline: Pipeline,
     /// In order of joining.
     pub(crate) participants: IndexMap<ParticipantId, Participant>,
@@ -131,6 +133,7 @@ impl Room {
             config,
             explicit,
             closed: false,
+            locked: false,
             pipeline: Pipeline::Absent,
             participants: IndexMap::new(),
             joins: VecDeque::new(),
@@ -210,11 +213,12 @@ impl Room {
                 self.enqueue(ticket, &participant, operation);
             }
             Command::MutePublished { participant, media } => {
-                self.enqueue(ticket, &participant, Operation::MutePublished(Some(media)));
+                self.enqueue(ticket, &participant, Operation::MutePublished(media));
             }
-            Command::UnmutePublished { participant } => {
-                self.enqueue(ticket, &participant, Operation::MutePublished(None));
+            Command::UnmutePublished { participant, media } => {
+                self.enqueue(ticket, &participant, Operation::UnmutePublished(media));
             }
+            Command::SetLocked { locked } => self.set_locked(ticket, locked),
             Command::MuteSubscribed {
                 participant,
                 remote,

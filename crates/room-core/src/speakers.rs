@@ -174,7 +174,7 @@ impl Room {
         }
     }
 
-    fn listeners(&self, choose: fn(&Participant) -> bool) -> Vec<ParticipantId> {
+    pub(crate) fn listeners(&self, choose: fn(&Participant) -> bool) -> Vec<ParticipantId> {
         self.participants
             .iter()
             .filter(|(_, member)| choose(member))

@@ -212,7 +212,10 @@ impl World {
                     MutedMediaType::All
                 },
             },
-            Ask::Unmute => Command::UnmutePublished { participant },
+            Ask::Unmute => Command::UnmutePublished {
+                participant,
+                media: MutedMediaType::Audio,
+            },
             Ask::MuteSubscribed(peer) => Command::MuteSubscribed {
                 participant,
                 remote: user(peer),

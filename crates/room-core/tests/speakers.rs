@@ -14,11 +14,15 @@ const ALL: Listens = Listens {
     active_speaker: true,
     levels: true,
     layers: false,
+    moderation: false,
+    recovery: false,
 };
 const NONE: Listens = Listens {
     active_speaker: false,
     levels: false,
     layers: false,
+    moderation: false,
+    recovery: false,
 };
 
 /// A room on a media server that does everything at once.
@@ -172,6 +176,8 @@ impl Scene {
                 | RoomEvent::PipelineError { .. }
                 | RoomEvent::AudioLevels { .. }
                 | RoomEvent::VideoLayerChanged { .. }
+                | RoomEvent::MediaMuted { .. }
+                | RoomEvent::LockChanged { .. }
                 | RoomEvent::Closed { .. } => None,
             })
             .collect()

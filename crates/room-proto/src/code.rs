@@ -25,6 +25,8 @@ pub enum ErrorCode {
     RoomClosed,
     /// 204: the room cannot be created (no media server, or a limit is reached).
     RoomCannotBeCreated,
+    /// 205: nobody can join the room for now. Kurento Room has no such code.
+    RoomLocked,
     /// 301: a media failure without a number of its own.
     MediaGeneric,
     /// 302: an SDP negotiation failed.
@@ -51,7 +53,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, in ascending order of their numbers.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::UserGeneric,
         Self::UserNotFound,
         Self::UserClosed,
@@ -61,6 +63,7 @@ impl ErrorCode {
         Self::RoomNotFound,
         Self::RoomClosed,
         Self::RoomCannotBeCreated,
+        Self::RoomLocked,
         Self::MediaGeneric,
         Self::MediaSdp,
         Self::MediaEndpoint,
@@ -87,6 +90,7 @@ impl ErrorCode {
             Self::RoomNotFound => 202,
             Self::RoomClosed => 203,
             Self::RoomCannotBeCreated => 204,
+            Self::RoomLocked => 205,
             Self::MediaGeneric => 301,
             Self::MediaSdp => 302,
             Self::MediaEndpoint => 303,
@@ -120,6 +124,7 @@ impl ErrorCode {
             Self::RoomNotFound => "ROOM_NOT_FOUND",
             Self::RoomClosed => "ROOM_CLOSED",
             Self::RoomCannotBeCreated => "ROOM_CANNOT_BE_CREATED",
+            Self::RoomLocked => "ROOM_LOCKED",
             Self::MediaGeneric => "MEDIA_GENERIC",
             Self::MediaSdp => "MEDIA_SDP",
             Self::MediaEndpoint => "MEDIA_ENDPOINT",
@@ -153,8 +158,8 @@ mod tests {
         assert_eq!(
             numbers,
             [
-                101, 102, 103, 104, 105, 201, 202, 203, 204, 301, 302, 303, 304, 305, 306, 307,
-                801, 802, 803, 999
+                101, 102, 103, 104, 105, 201, 202, 203, 204, 205, 301, 302, 303, 304, 305, 306,
+                307, 801, 802, 803, 999
             ]
         );
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use salono_kurento_model::{Map, Value};
 use salono_room_core::{
-    IceCandidate, ParticipantId, RoomError, SpeakerLevel, UserParticipant, VideoLayer,
+    IceCandidate, MutedMedia, ParticipantId, RoomError, SpeakerLevel, UserParticipant, VideoLayer,
 };
 
 use crate::handler::{
@@ -127,6 +127,33 @@ impl RoomHandler for DefaultNotificationRoomHandler {
         for receiver in receivers {
             self.service
                 .send_notification(receiver, "audioLevels", params.clone());
+        }
+    }
+
+    fn on_media_muted(
+        &self,
+        _: &str,
+        receivers: &[ParticipantId],
+        participant: &UserParticipant,
+        muted: MutedMedia,
+    ) {
+        let params = object([
+            ("id", participant.user_name.as_str().into()),
+            ("stream", STREAM_ID.into()),
+            ("audio", muted.audio.into()),
+            ("video", muted.video.into()),
+        ]);
+        for receiver in receivers {
+            self.service
+                .send_notification(receiver, "mediaMuted", params.clone());
+        }
+    }
+
+    fn on_room_locked(&self, _: &str, receivers: &[ParticipantId], locked: bool) {
+        let params = object([("locked", locked.into())]);
+        for receiver in receivers {
+            self.service
+                .send_notification(receiver, "roomLocked", params.clone());
         }
     }
 

@@ -6,7 +6,7 @@
 
 use salono_kurento_model::{Map, Value};
 use salono_room_core::{
-    IceCandidate, ParticipantId, RoomError, SpeakerLevel, UserParticipant, VideoLayer,
+    IceCandidate, MutedMedia, ParticipantId, RoomError, SpeakerLevel, UserParticipant, VideoLayer,
 };
 
 use crate::request::ParticipantRequest;
@@ -61,6 +61,24 @@ pub trait RoomHandler: Send + Sync + 'static {
         layer: VideoLayer,
     ) {
         let _ = (room, receiver, remote, layer);
+    }
+
+    /// Something that `participant` publishes was muted for everybody, or no longer is; `muted` is what
+    /// is muted now. `receivers` asked to be told ([`Listens::moderation`](crate::Listens::moderation)).
+    fn on_media_muted(
+        &self,
+        room: &str,
+        receivers: &[ParticipantId],
+        participant: &UserParticipant,
+        muted: MutedMedia,
+    ) {
+        let _ = (room, receivers, participant, muted);
+    }
+
+    /// Nobody can join from now on, or everybody can again; `receivers` asked to be told
+    /// ([`Listens::moderation`](crate::Listens::moderation)).
+    fn on_room_locked(&self, room: &str, receivers: &[ParticipantId], locked: bool) {
+        let _ = (room, receivers, locked);
     }
 
     /// Applies the state of a room-wide filter to one participant.

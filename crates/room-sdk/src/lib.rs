@@ -44,8 +44,8 @@ pub use notification::NotificationRoomManager;
 pub use provider::{FixedKurento, KurentoClientProvider, KurentoClientSessionInfo};
 pub use request::{Join, ParticipantRequest, Publish};
 pub use salono_room_core::{
-    Bandwidth, IceCandidate, Limits, Listens, Loopback, MediaType, MutedMediaType, ParticipantId,
-    RoomConfig, RoomError, RoomErrorCode, SdpType, SpeakerLevel, UserParticipant, VideoLayer,
-    VideoPreference,
+    Bandwidth, IceCandidate, Limits, Listens, Loopback, MediaType, MutedMedia, MutedMediaType,
+    ParticipantId, RoomConfig, RoomError, RoomErrorCode, SdpType, SpeakerLevel, UserParticipant,
+    VideoLayer, VideoPreference,
 };
 pub use shared::ManagerConfig;

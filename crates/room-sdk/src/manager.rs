@@ -118,6 +118,14 @@ impl RoomManager {
         Ok(members)
     }
 
+    /// Lets nobody join a room from now on (205), or everybody again. Who is in it stays. Errors: 202, 203.
+    pub async fn set_room_locked(&self, room: &str, locked: bool) -> Result<(), RoomError> {
+        let (completion, result) = completion();
+        self.start_in_room(room, Command::SetLocked { locked }, completion)
+            .await;
+        finished(result).await.map(drop)
+    }
+
     /// Closes every room and opens none any more. No participant is told.
     pub async fn close(&self) {
         self.shut();
@@ -197,10 +205,15 @@ impl RoomManager {
 
     /// Starts to close a room; `completion` as in [`start_join`](Self::start_join).
     pub(crate) async fn start_close(&self, room: &str, completion: Completion) {
+        self.start_in_room(room, Command::Close, completion).await;
+    }
+
+    /// Starts a command that concerns a whole room.
+    async fn start_in_room(&self, room: &str, command: Command, completion: Completion) {
         match self.address_of_room(room) {
             Ok(address) => {
                 let message = Message::Command {
-                    command: Command::Close,
+                    command,
                     completion,
                 };
                 let _ = address.sender.send(message).await;

@@ -273,6 +273,7 @@ impl Running {
                     | Command::AddMediaElement { .. }
                     | Command::RemoveMediaElement { .. }
                     | Command::SetVideoPreferences { .. }
+                    | Command::SetLocked { .. }
                     | Command::Close => Waiting::Other(completion),
                 };
                 self.start(command, waiting);
@@ -454,6 +455,14 @@ impl Running {
                 remote,
                 layer,
             } => handler.on_video_layer_changed(room, &receiver, &remote, layer),
+            RoomEvent::MediaMuted {
+                receivers,
+                participant,
+                muted,
+            } => handler.on_media_muted(room, &receivers, &participant, muted),
+            RoomEvent::LockChanged { receivers, locked } => {
+                handler.on_room_locked(room, &receivers, locked);
+            }
             RoomEvent::Closed { reason, members } => {
                 self.shared.directory().close(self.address.key);
                 match reason {

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use fake::{Action, creates, invokes};
 use salono_room_sdk::{
-    Bandwidth, KurentoClientSessionInfo, ManagerConfig, MutedMediaType, Publish, RoomErrorCode,
+    Bandwidth, Join, KurentoClientSessionInfo, Listens, ManagerConfig, MutedMedia, MutedMediaType,
+    Publish, RoomErrorCode,
 };
 use scene::{Heard, Scene, USERS, candidate, names, pid, user};
 
@@ -265,7 +266,10 @@ async fn muting_sound_and_then_pictures_mutes_both() {
     let both = [Some("AUDIO".to_owned()), Some("VIDEO".to_owned())];
     assert_eq!(typed("disconnect"), both);
     kurento.forget_requests();
-    manager.unmute_published_media(&pid(0)).await.unwrap();
+    manager
+        .unmute_published_media(&pid(0), MutedMediaType::All)
+        .await
+        .unwrap();
     assert_eq!(typed("connect"), both);
 }
 
@@ -424,4 +428,81 @@ async fn a_rooms_name_is_free_as_soon_as_it_is_closed() {
     assert_eq!(names(&members), [user(0)]);
     assert!(scene.join(0, ROOM).await.is_empty());
     assert_eq!(scene.kurento.created("MediaPipeline"), 2);
+}
+
+#[tokio::test]
+async fn nobody_joins_a_locked_room_until_it_is_unlocked() {
+    let scene = Scene::new();
+    scene.join(0, ROOM).await;
+    scene.manager.set_room_locked(ROOM, true).await.unwrap();
+    assert!(scene.manager.is_room_locked(ROOM).await.unwrap());
+    let error = scene.try_join(1, ROOM, &user(1)).await.unwrap_err();
+    assert_eq!(error.code, RoomErrorCode::RoomLocked);
+    assert_eq!(error.code.number(), 205);
+    // Who is in goes on as ever, and other rooms are not concerned.
+    scene.publish(0).await;
+    scene.join(2, "other").await;
+    scene.manager.set_room_locked(ROOM, false).await.unwrap();
+    assert_eq!(scene.join(1, ROOM).await.len(), 1);
+    // The lock ends with the room.
+    scene.manager.set_room_locked(ROOM, true).await.unwrap();
+    scene.manager.close_room(ROOM).await.unwrap();
+    scene.join(3, ROOM).await;
+    let nowhere = scene.manager.set_room_locked("none", true).await;
+    assert_eq!(nowhere.unwrap_err().code, RoomErrorCode::RoomNotFound);
+}
+
+#[tokio::test]
+async fn mutes_and_locks_are_told_to_those_who_asked_for_it() {
+    let scene = Scene::new();
+    scene.join(0, ROOM).await;
+    let join = || Join {
+        listens: Listens {
+            moderation: true,
+            ..Listens::default()
+        },
+        ..Join::new(ROOM, "moderator")
+    };
+    scene
+        .manager
+        .join_room(&pid(1), join(), None)
+        .await
+        .unwrap();
+    scene.publish(0).await;
+    let target = scene.manager.find(ROOM, &user(0)).await.unwrap();
+    let target = target.participant_id;
+    let muted = |audio, video| {
+        let receivers = vec![pid(1).to_string()];
+        Heard::Muted(receivers, user(0), MutedMedia { audio, video })
+    };
+    let mute = async |media| {
+        let done = scene.manager.mute_published_media(&target, media).await;
+        done.unwrap();
+    };
+    mute(MutedMediaType::Audio).await;
+    assert_eq!(scene.heard().await, muted(true, false));
+    // What changes nothing is no news.
+    mute(MutedMediaType::Audio).await;
+    mute(MutedMediaType::Video).await;
+    assert_eq!(scene.heard().await, muted(true, true));
+    let unmuted = scene
+        .manager
+        .unmute_published_media(&target, MutedMediaType::Audio);
+    unmuted.await.unwrap();
+    assert_eq!(scene.heard().await, muted(false, true));
+    let known = scene.manager.muted_media(&target).await.unwrap();
+    assert_eq!((known.audio, known.video), (false, true));
+    // Who comes later learns what is muted.
+    scene.manager.leave_room(&pid(1)).await.unwrap();
+    scene
+        .manager
+        .join_room(&pid(1), join(), None)
+        .await
+        .unwrap();
+    assert_eq!(scene.heard().await, muted(false, true));
+    scene.manager.set_room_locked(ROOM, true).await.unwrap();
+    scene.manager.set_room_locked(ROOM, true).await.unwrap();
+    let receivers = vec![pid(1).to_string()];
+    assert_eq!(scene.heard().await, Heard::Locked(receivers, true));
+    assert!(scene.heard_nothing());
 }

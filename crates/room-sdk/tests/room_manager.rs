@@ -323,8 +323,14 @@ async fn muting_what_is_published_is_one_disconnection_and_one_connection() {
         [None]
     );
     kurento.forget_requests();
-    manager.unmute_published_media(&pid(0)).await.unwrap();
-    manager.unmute_published_media(&pid(0)).await.unwrap();
+    manager
+        .unmute_published_media(&pid(0), MutedMediaType::All)
+        .await
+        .unwrap();
+    manager
+        .unmute_published_media(&pid(0), MutedMediaType::All)
+        .await
+        .unwrap();
     assert_eq!(
         kurento.links("connect", "WebRtcEndpoint", "PassThrough"),
         [None]

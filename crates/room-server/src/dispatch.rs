@@ -94,6 +94,7 @@ impl Running {
                         active_speaker: join.active_speaker,
                         levels: join.audio_levels,
                         layers: join.video_layers,
+                        ..Listens::default()
                     },
                 };
                 manager.join_room(&asked, join).await;

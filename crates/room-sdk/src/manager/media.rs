@@ -141,13 +141,16 @@ impl RoomManager {
         self.run(participant, command).await.map(drop)
     }
 
-    /// Ends every mute of what the participant publishes. Errors: 102, 105, 307.
+    /// Ends mutes of what the participant publishes: all of them, or those of sound or pictures alone.
+    /// Errors: 102, 105, 307.
     pub async fn unmute_published_media(
         &self,
         participant: &ParticipantId,
+        media: MutedMediaType,
     ) -> Result<(), RoomError> {
         let command = Command::UnmutePublished {
             participant: participant.clone(),
+            media,
         };
         self.run(participant, command).await.map(drop)
     }

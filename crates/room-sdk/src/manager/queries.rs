@@ -1,6 +1,6 @@
 //! Who is where.
 
-use salono_room_core::{ParticipantId, Room, RoomError, UserParticipant};
+use salono_room_core::{MutedMedia, ParticipantId, Room, RoomError, UserParticipant};
 use tokio::sync::oneshot;
 
 use super::{Pipeline, RoomManager, ask_at};
@@ -30,6 +30,24 @@ impl RoomManager {
     /// Who is in a room. Errors: 202.
     pub async fn participants(&self, room: &str) -> Result<Vec<UserParticipant>, RoomError> {
         self.ask_room(room, |room| Ok(room.participants())).await
+    }
+
+    /// Who has a name in a room. Errors: 202, 102 nobody.
+    pub async fn find(&self, room: &str, user: &str) -> Result<UserParticipant, RoomError> {
+        let user = user.to_owned();
+        self.ask_room(room, move |room| room.named(&user)).await
+    }
+
+    /// Whether nobody can join a room. Errors: 202.
+    pub async fn is_room_locked(&self, room: &str) -> Result<bool, RoomError> {
+        self.ask_room(room, |room| Ok(room.is_locked())).await
+    }
+
+    /// What of a participant's media is muted for everybody. Errors: 102.
+    pub async fn muted_media(&self, participant: &ParticipantId) -> Result<MutedMedia, RoomError> {
+        let id = participant.clone();
+        self.ask(participant, move |room| room.muted_media(&id))
+            .await
     }
 
     /// Who publishes in a room. Errors: 202.

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use salono_room_core::{IceCandidate, ParticipantId, SpeakerLevel, UserParticipant, VideoLayer};
+use salono_room_core::{
+    IceCandidate, MutedMedia, ParticipantId, SpeakerLevel, UserParticipant, VideoLayer,
+};
 
 use crate::handler::{NotificationRoomHandler, RoomHandler};
 
@@ -52,6 +54,20 @@ impl RoomHandler for Bridge {
         layer: VideoLayer,
     ) {
         self.0.on_video_layer_changed(room, receiver, remote, layer);
+    }
+
+    fn on_media_muted(
+        &self,
+        room: &str,
+        receivers: &[ParticipantId],
+        participant: &UserParticipant,
+        muted: MutedMedia,
+    ) {
+        self.0.on_media_muted(room, receivers, participant, muted);
+    }
+
+    fn on_room_locked(&self, room: &str, receivers: &[ParticipantId], locked: bool) {
+        self.0.on_room_locked(room, receivers, locked);
     }
 
     fn on_room_lost(&self, room: &str, members: &[UserParticipant]) {

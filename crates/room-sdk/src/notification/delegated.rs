@@ -87,6 +87,17 @@ impl NotificationRoomManager {
         self.rooms.remove_media_element(participant, element).await
     }
 
+    /// As [`RoomManager::set_room_locked`](crate::RoomManager::set_room_locked); those who asked for it are
+    /// told.
+    pub async fn set_room_locked(&self, room: &str, locked: bool) -> Result<(), RoomError> {
+        self.rooms.set_room_locked(room, locked).await
+    }
+
+    /// As [`RoomManager::find`](crate::RoomManager::find).
+    pub async fn find(&self, room: &str, user: &str) -> Result<UserParticipant, RoomError> {
+        self.rooms.find(room, user).await
+    }
+
     /// As [`RoomManager::mute_published_media`](crate::RoomManager::mute_published_media).
     pub async fn mute_published_media(
         &self,
@@ -100,8 +111,9 @@ impl NotificationRoomManager {
     pub async fn unmute_published_media(
         &self,
         participant: &ParticipantId,
+        media: MutedMediaType,
     ) -> Result<(), RoomError> {
-        self.rooms.unmute_published_media(participant).await
+        self.rooms.unmute_published_media(participant, media).await
     }
 
     /// As [`RoomManager::mute_subscribed_media`](crate::RoomManager::mute_subscribed_media).

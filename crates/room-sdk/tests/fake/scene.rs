@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use salono_kurento_model::{Map, Value};
 use salono_room_sdk::{
-    FixedKurento, IceCandidate, Join, KurentoClientSessionInfo, ManagerConfig, ParticipantId,
-    Publish, RoomHandler, RoomManager, UserParticipant,
+    FixedKurento, IceCandidate, Join, KurentoClientSessionInfo, ManagerConfig, MutedMedia,
+    ParticipantId, Publish, RoomHandler, RoomManager, UserParticipant,
 };
 use tokio::sync::mpsc;
 
@@ -23,6 +23,8 @@ pub enum Heard {
     PipelineError(String, Vec<String>, String),
     Lost(String, usize),
     Filter(String, String, String),
+    Muted(Vec<String>, String, MutedMedia),
+    Locked(Vec<String>, bool),
 }
 
 pub struct Listener {
@@ -59,6 +61,23 @@ impl RoomHandler for Listener {
 
     fn on_room_lost(&self, room: &str, members: &[UserParticipant]) {
         let _ = self.heard.try_send(Heard::Lost(room.into(), members.len()));
+    }
+
+    fn on_media_muted(
+        &self,
+        _: &str,
+        receivers: &[ParticipantId],
+        participant: &UserParticipant,
+        muted: MutedMedia,
+    ) {
+        let receivers = receivers.iter().map(ToString::to_string).collect();
+        let user = participant.user_name.clone();
+        let _ = self.heard.try_send(Heard::Muted(receivers, user, muted));
+    }
+
+    fn on_room_locked(&self, _: &str, receivers: &[ParticipantId], locked: bool) {
+        let receivers = receivers.iter().map(ToString::to_string).collect();
+        let _ = self.heard.try_send(Heard::Locked(receivers, locked));
     }
 
     fn update_filter(&self, _: &str, participant: &UserParticipant, filter: &str, state: &str) {

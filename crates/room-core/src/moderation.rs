@@ -1,0 +1,100 @@
+//! What is decided for everybody: whose media is muted where it is published, and whether anybody
+//! may join.
+
+use crate::chain::MediaSet;
+use crate::command::{MediaType, MutedMedia, Outcome, ParticipantId, Ticket};
+use crate::effect::{Effect, RoomEvent};
+use crate::error::{RoomError, RoomErrorCode};
+use crate::participant::Participant;
+use crate::room::{Room, seen};
+
+impl Room {
+    /// Whether nobody can join.
+    pub fn is_locked(&self) -> bool {
+        self.locked
+    }
+
+    /// What of a participant's media is muted for everybody. Error: 102.
+    pub fn muted_media(&self, id: &ParticipantId) -> Result<MutedMedia, RoomError> {
+        self.member(id).map(muted_media)
+    }
+
+    pub(crate) fn set_locked(&mut self, ticket: Ticket, locked: bool) {
+        if self.closed {
+            self.done(ticket, Err(self.closed_error()));
+            return;
+        }
+        let is_news = self.locked != locked;
+        self.locked = locked;
+        self.done(ticket, Ok(Outcome::Done));
+        let receivers = self.listeners(|member| member.listens.moderation);
+        if is_news && !receivers.is_empty() {
+            let event = RoomEvent::LockChanged { receivers, locked };
+            self.effects.push_back(Effect::Event(event));
+        }
+    }
+
+    pub(crate) fn locked_error(&self) -> RoomError {
+        RoomError::new(
+            RoomErrorCode::RoomLocked,
+            format!("room '{}' is locked", self.name),
+        )
+    }
+
+    /// The media server did what a mute of a participant's publisher takes.
+    pub(crate) fn published_is_muted(&mut self, id: &ParticipantId, muted: MediaSet) {
+        let receivers = self.listeners(|member| member.listens.moderation);
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        let before = muted_media(participant);
+        participant.publisher.muted = muted;
+        if before != muted_media(participant) {
+            self.tell_muted(receivers, id);
+        }
+    }
+
+    /// Tells a newcomer what is muted.
+    pub(crate) fn introduce_mutes(&mut self, newcomer: &ParticipantId) {
+        let listens = self
+            .participants
+            .get(newcomer)
+            .is_some_and(|member| member.listens.moderation);
+        if !listens {
+            return;
+        }
+        let is_muted = |member: &Participant| muted_media(member) != MutedMedia::default();
+        let muted: Vec<ParticipantId> = self
+            .participants
+            .iter()
+            .filter(|(_, member)| is_muted(member))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in muted {
+            self.tell_muted(vec![newcomer.clone()], &id);
+        }
+    }
+
+    fn tell_muted(&mut self, receivers: Vec<ParticipantId>, id: &ParticipantId) {
+        let Some(participant) = self.participants.get(id) else {
+            return;
+        };
+        if receivers.is_empty() {
+            return;
+        }
+        let event = RoomEvent::MediaMuted {
+            receivers,
+            participant: seen(id, participant),
+            muted: muted_media(participant),
+        };
+        self.effects.push_back(Effect::Event(event));
+    }
+}
+
+fn muted_media(participant: &Participant) -> MutedMedia {
+    let muted = participant.publisher.muted;
+    MutedMedia {
+        audio: muted.contains(MediaType::Audio),
+        video: muted.contains(MediaType::Video),
+    }
+}
