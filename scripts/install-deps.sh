@@ -29,6 +29,8 @@ done
 # Faces are found by OpenCV, with what it has learnt.
 [ -e "$plugins/libgstopencv.so" ] || packages+=(gstreamer1.0-opencv)
 [ -d /usr/share/opencv4/haarcascades ] || packages+=(opencv-data)
+# Labels of composed pictures are set by Pango.
+[ -e "$plugins/libgstpango.so" ] || packages+=(gstreamer1.0-x)
 have node || packages+=(nodejs)
 have npm || packages+=(npm)
 if [ "$purpose" = test ]; then

@@ -35,7 +35,7 @@ Installed-Size: $size
 Section: video
 Priority: optional
 Depends: libc6, libgcc-s1, libstdc++6
-Recommends: gstreamer1.0-plugins-base, gstreamer1.0-plugins-good, gstreamer1.0-plugins-bad, gstreamer1.0-plugins-ugly, gstreamer1.0-libav, gstreamer1.0-opencv, opencv-data, ca-certificates
+Recommends: gstreamer1.0-plugins-base, gstreamer1.0-plugins-good, gstreamer1.0-plugins-bad, gstreamer1.0-plugins-ugly, gstreamer1.0-libav, gstreamer1.0-opencv, gstreamer1.0-x, opencv-data, ca-certificates
 Description: media and room server for video calls
  WebRTC media server that speaks the Kurento Protocol, and room server that
  speaks the protocol of Kurento Room, in one program. Forwarding needs nothing

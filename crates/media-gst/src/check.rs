@@ -23,7 +23,7 @@ const NEEDS: &[Need] = needs! {
         "videoscale" "transcoding", "videorate" "transcoding", "audioconvert" "transcoding",
         "audioresample" "transcoding", "opusenc" "Opus", "opusdec" "Opus",
         "compositor" "Composite and AlphaBlending", "audiomixer" "hubs that mix sound";
-    "gstreamer1.0-x": "textoverlay" "labels of Composite";
+    "gstreamer1.0-x": "textrender" "labels of LayoutComposite";
     "gstreamer1.0-plugins-good":
         "rtpvp8depay" "RTP", "rtpvp8pay" "RTP", "vp8enc" "VP8", "vp8dec" "VP8", "vp9enc" "VP9",
         "vp9dec" "VP9", "webmmux" "recording WebM", "matroskamux" "recording Matroska",

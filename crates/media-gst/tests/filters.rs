@@ -119,6 +119,45 @@ fn a_face_is_covered_and_uncovered_again() {
 }
 
 #[test]
+fn a_colour_is_learnt_and_makes_way_for_black_or_a_picture() {
+    let mut picture = RgbImage::from_pixel(320, 240, Rgb([30, 190, 40]));
+    for pixel in picture.enumerate_pixels_mut() {
+        if (120..200).contains(&pixel.0) && (80..160).contains(&pixel.1) {
+            *pixel.2 = Rgb([220, 20, 20]);
+        }
+    }
+    let spec = FilterSpec::Chroma {
+        window: Window {
+            x: 10,
+            y: 10,
+            width: 60,
+            height: 40,
+        },
+        background: String::new(),
+    };
+    let mut course = Course::start(Child::start(), spec, &picture);
+    let wall = |seen: &RgbImage| *seen.get_pixel(280, 200);
+    let middle = |seen: &RgbImage| is_red(*seen.get_pixel(160, 120));
+    course.watch("black where the colour was", |seen| {
+        wall(seen).0.iter().all(|part| *part < 40) && middle(seen)
+    });
+    let blue = RgbImage::from_pixel(8, 8, Rgb([20, 20, 220]));
+    let set = |uri: String| ProcessorCall::SetBackground { uri };
+    course.child.call(FILTER, set(data_uri(&blue))).unwrap();
+    course.watch("a picture behind", |seen| {
+        wall(seen)[2] > 150 && wall(seen)[1] < 90 && middle(seen)
+    });
+    course.child.call(FILTER, set(String::new())).unwrap();
+    course.watch("black again", |seen| wall(seen)[2] < 60 && middle(seen));
+    course
+        .child
+        .call(FILTER, set("file:///etc/passwd".to_owned()))
+        .unwrap();
+    let error = course.child.error(FILTER);
+    assert!(error.description.contains("/etc/passwd"), "{error:?}");
+}
+
+#[test]
 fn images_are_drawn_where_they_belong_and_removed() {
     let grey = RgbImage::from_pixel(320, 240, Rgb([128, 128, 128]));
     let mut course = Course::start(Child::start(), FilterSpec::ImageOverlay, &grey);

@@ -394,6 +394,41 @@ fn layouts_change_with_the_next_pictures() {
 }
 
 #[test]
+fn labels_are_written_over_pictures_and_change() {
+    let mut meeting = Meeting::start(COMPOSITE);
+    for (port, colour) in [(11, RED), (12, GREEN)] {
+        meeting.join(port, false);
+        meeting.show(port, colour);
+    }
+    meeting.watch_at(11);
+    // Side by side in 640 x 480, each 320 x 240 in the middle of its half.
+    let written = |seen: &RgbImage, left: u32| {
+        let lower = (left..left + 320).flat_map(|x| (290..360).map(move |y| (x, y)));
+        let white = lower.filter(|(x, y)| seen.get_pixel(*x, *y).0.iter().all(|it| *it > 170));
+        white.count()
+    };
+    let set = |labels: [&str; 2]| ProcessorCall::SetLayout {
+        layout: format!(
+            r#"{{"arrangement":"grid","ports":[{{"port":11,"label":"{}"}},{{"port":12,"label":"{}"}}]}}"#,
+            labels[0], labels[1]
+        ),
+    };
+    meeting
+        .child
+        .call(HUB, set(["", "Ægir M\u{fc}ller"]))
+        .unwrap();
+    meeting.until_seen("a name on the right", |seen| {
+        written(seen, 320) > 100
+            && written(seen, 0) == 0
+            && at(seen, [(10, 130), (630, 130)]) == "rg"
+    });
+    meeting.child.call(HUB, set(["二人目 A", ""])).unwrap();
+    meeting.until_seen("a name on the left instead", |seen| {
+        written(seen, 0) > 20 && written(seen, 320) == 0
+    });
+}
+
+#[test]
 fn ports_that_come_and_go_leave_nothing() {
     let mut meeting = Meeting::start(COMPOSITE);
     meeting.join(11, false);

@@ -4,6 +4,7 @@
 //! a class is its [`Work`]. The calls that made a filter what it is are its checkpoint: they are carried
 //! out again in the process that replaces this one.
 
+mod chroma;
 mod codes;
 mod command;
 mod faces;
@@ -60,7 +61,20 @@ trait Work {
     fn note(&mut self, note: Box<dyn Any + Send>) {
         let _ = note;
     }
+
+    /// What it has found out, for the process that replaces this one.
+    fn memory(&self) -> Option<String> {
+        None
+    }
+
+    /// What the process before this one had found out.
+    fn remember(&mut self, memory: &str) {
+        let _ = memory;
+    }
 }
+
+/// What makes a filter again: its calls, and what it has found out.
+type Checkpoint = (Vec<ProcessorCall>, Option<String>);
 
 /// A filter of any class.
 struct Filter {
@@ -72,6 +86,8 @@ struct Filter {
     supply: Option<Supply>,
     line: Option<Line>,
     failures: u32,
+    /// What the work had found out at the last look.
+    memory: Option<String>,
     work: Box<dyn Work>,
 }
 
@@ -96,7 +112,11 @@ pub fn make(spec: FilterSpec, context: Context) -> Result<Box<dyn Element>, Medi
             (MediaKind::Video, Box::new(work))
         }
         FilterSpec::ZBar => (MediaKind::Video, Box::new(codes::Codes::new(&context)?)),
-        FilterSpec::Chroma { .. } | FilterSpec::Plugin(_) => {
+        FilterSpec::Chroma { window, background } => {
+            let work = chroma::Chroma::new(&context, window, background)?;
+            (MediaKind::Video, Box::new(work))
+        }
+        FilterSpec::Plugin(_) => {
             return Err(MediaError::new(
                 MediaErrorKind::Unavailable,
                 "this processor has no such filter",
@@ -110,6 +130,7 @@ pub fn make(spec: FilterSpec, context: Context) -> Result<Box<dyn Element>, Medi
         supply: None,
         line: None,
         failures: 0,
+        memory: None,
         work,
         context,
     };
@@ -120,9 +141,13 @@ pub fn make(spec: FilterSpec, context: Context) -> Result<Box<dyn Element>, Medi
 impl Filter {
     /// Carries out the calls of its checkpoint.
     fn resume(&mut self) {
-        let calls = self.context.resume.take();
-        let calls = calls.and_then(|text| serde_json::from_str::<Vec<ProcessorCall>>(&text).ok());
-        for call in calls.unwrap_or_default() {
+        let kept = self.context.resume.take();
+        let kept = kept.and_then(|text| serde_json::from_str::<Checkpoint>(&text).ok());
+        let (calls, memory) = kept.unwrap_or_default();
+        if let Some(memory) = memory {
+            self.work.remember(&memory);
+        }
+        for call in calls {
             if let Err(error) = self.work.call(&call, None) {
                 eprintln!("a call of the former process is refused now: {error}");
             }
@@ -181,7 +206,8 @@ impl Filter {
     }
 
     fn checkpoint(&self) {
-        if let Ok(state) = serde_json::to_string(&self.work.calls()) {
+        let kept: Checkpoint = (self.work.calls(), self.work.memory());
+        if let Ok(state) = serde_json::to_string(&kept) {
             self.context
                 .host
                 .reports()
@@ -242,6 +268,10 @@ impl Element for Filter {
 
     fn note(&mut self, note: Box<dyn Any + Send>) {
         self.work.note(note);
+        if self.memory != self.work.memory() {
+            self.memory = self.work.memory();
+            self.checkpoint();
+        }
     }
 }
 

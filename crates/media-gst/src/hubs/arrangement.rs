@@ -103,6 +103,17 @@ impl Arrangement {
         }
     }
 
+    /// What is written over the picture of a port; empty for nothing.
+    pub(super) fn label(&self, port: ElementKey) -> &str {
+        match self {
+            Self::Grid {
+                layout: Some(layout),
+                ..
+            } => layout.label(port),
+            Self::Grid { layout: None, .. } | Self::Blending { .. } => "",
+        }
+    }
+
     /// Whether what a picture leaves of its place hides what is below.
     pub(super) fn is_opaque(&self) -> bool {
         matches!(self, Self::Blending { .. })

@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 /// Ports that a layout may name.
 const MAX_PORTS: usize = 1_024;
 
+/// Bytes of a label.
+const MAX_LABEL: usize = 1_024;
+
 /// Bytes of the JSON text.
 const MAX_TEXT: usize = 1 << 20;
 
@@ -29,6 +32,8 @@ pub(super) enum Style {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct PortLayout {
     pub(super) port: ElementKey,
+    /// Drawn over its picture; empty for nothing.
+    pub(super) label: String,
     pub(super) hidden: bool,
     pub(super) place: Option<Place>,
     pub(super) z_order: i64,
@@ -43,6 +48,19 @@ pub(super) struct Layout {
     pub(super) main: Option<ElementKey>,
     /// In the order of their places.
     pub(super) ports: Vec<PortLayout>,
+}
+
+impl Layout {
+    /// Whether anything is written over pictures.
+    pub(super) fn has_labels(&self) -> bool {
+        self.ports.iter().any(|entry| !entry.label.is_empty())
+    }
+
+    /// What is written over the picture of a port; empty for nothing.
+    pub(super) fn label(&self, port: ElementKey) -> &str {
+        let entry = self.ports.iter().find(|entry| entry.port == port);
+        entry.map_or("", |entry| entry.label.as_str())
+    }
 }
 
 /// Reads a layout.
@@ -83,9 +101,15 @@ pub(super) fn parse(text: &str) -> Result<Layout, String> {
 
 fn port(value: &Value) -> Result<PortLayout, String> {
     let key = value.get("port").and_then(Value::as_u64);
+    let label = value.get("label").and_then(Value::as_str);
+    let label = label.unwrap_or_default();
+    if label.len() > MAX_LABEL {
+        return Err("a label is too long".to_owned());
+    }
     let place = value.get("place").filter(|place| !place.is_null());
     Ok(PortLayout {
         port: ElementKey(key.ok_or("an entry of `ports` names no port")?),
+        label: label.to_owned(),
         hidden: value
             .get("hidden")
             .and_then(Value::as_bool)
@@ -126,6 +150,9 @@ mod tests {
         let layout = parse(text).unwrap();
         assert_eq!(layout.background, [255, 128, 0]);
         assert_eq!(layout.main, Some(ElementKey(7)));
+        assert!(layout.has_labels());
+        assert_eq!(layout.label(ElementKey(3)), "A");
+        assert_eq!(layout.label(ElementKey(4)), "");
         assert!(layout.ports[0].hidden && layout.ports[0].place.is_none());
         for wrong in [
             "",

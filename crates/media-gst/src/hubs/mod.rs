@@ -9,6 +9,7 @@
 //! codec shares an encoder.
 
 mod arrangement;
+mod label;
 mod layout;
 mod picture;
 mod sound;
@@ -219,6 +220,18 @@ impl Hub {
             ProcessorCall::SetLayout { layout } if self.is_grid => {
                 let layout = layout::parse(layout)
                     .map_err(|why| MediaError::new(MediaErrorKind::IllegalParam, why))?;
+                let (setter, package) = label::SETTER;
+                if layout.has_labels() && gst::ElementFactory::find(setter).is_none() {
+                    let error = ProcessorError {
+                        code: 0,
+                        kind: "UNEXPECTED_ELEMENT_ERROR".to_owned(),
+                        description: format!(
+                            "labels are not drawn: install {package}, the GStreamer element `{setter}` is missing"
+                        ),
+                    };
+                    let reports = self.context.host.reports();
+                    reports.error(self.context.element, error);
+                }
                 self.board.pictures().arrangement.set_layout(layout);
                 Setting::Layout
             }

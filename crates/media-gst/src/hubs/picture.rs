@@ -2,6 +2,7 @@
 
 use super::Board;
 use super::arrangement::{Arrangement, Rect, Size};
+use super::label::Labels;
 use crate::host::Host;
 use crate::media::Media;
 use gstreamer as gst;
@@ -125,6 +126,7 @@ struct Easel {
     framerate: u16,
     canvas: Option<(Size, VideoInfo, gst::Caps)>,
     brushes: BTreeMap<ElementKey, Brush>,
+    labels: Labels,
 }
 
 /// Scales the pictures of one port, as long as nothing of it changes.
@@ -140,6 +142,7 @@ impl Easel {
             framerate,
             canvas: None,
             brushes: BTreeMap::new(),
+            labels: Labels::default(),
         }
     }
 
@@ -176,6 +179,8 @@ impl Easel {
         };
         fill(&mut canvas, whole, arrangement.background());
         self.brushes.retain(|port, _| shots.contains_key(port));
+        self.labels.keep(|port| shots.contains_key(&port));
+        self.labels.collect();
         for cell in arrangement.cells(size, &shown) {
             let Some(shot) = shots.get(&cell.port) else {
                 continue;
@@ -196,6 +201,8 @@ impl Easel {
             if let Ok(frame) = frame {
                 converter.frame_ref(&frame, &mut canvas);
             }
+            let label = arrangement.label(cell.port);
+            self.labels.draw(&mut canvas, cell.port, label, visible);
         }
         drop(canvas);
         Some((caps, buffer))
