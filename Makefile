@@ -14,8 +14,9 @@ SFU_ARGS ?= --target salono --target janus --target janus-loops --target floor -
 client := clients/js
 client_sources := $(wildcard $(client)/src/*.ts) $(client)/build.mjs $(client)/tsconfig.json $(client)/tsconfig.build.json
 client_modules := $(client)/node_modules/.package-lock.json
-# What cargo embeds into the program.
+# What cargo embeds into the program: made by one command, dated by the first.
 bundle := demo/static/js/salono-client.js
+bundles := $(bundle) demo/static/js/KurentoRoom.js
 # The clients of Kurento 7 and 6, apart from each other.
 e2e_modules := e2e/node_modules/.package-lock.json e2e/kurento-6/node_modules/.package-lock.json
 # Firefox is tested where it is installed.
@@ -55,7 +56,7 @@ js: $(bundle) ## builds the JavaScript client, which the program embeds
 
 $(bundle): $(client_modules) $(client_sources)
 	cd $(client) && $(NPM) run --silent build
-	@touch $@
+	@touch $(bundles)
 
 $(client_modules): $(client)/package-lock.json | deps
 	cd $(client) && $(npm_ci)
@@ -135,4 +136,4 @@ uninstall: ## removes them; what they kept stays in ~/.local/share/salono
 
 clean: ## removes what was built
 	$(CARGO) clean
-	rm -rf $(client)/dist $(client)/build $(client)/node_modules e2e/node_modules e2e/kurento-6/node_modules e2e/firefox/node_modules e2e/java/target $(bundle)
+	rm -rf $(client)/dist $(client)/build $(client)/node_modules e2e/node_modules e2e/kurento-6/node_modules e2e/firefox/node_modules e2e/java/target $(bundles)

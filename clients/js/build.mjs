@@ -1,4 +1,4 @@
-// Bundles the client: an ES module, a browser global, and the copy that the demo page loads.
+// Bundles the client: an ES module, a browser global, and the copies that the demo pages load.
 // `--tests` bundles the tests instead.
 import { existsSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
@@ -25,10 +25,12 @@ if (process.argv.includes("--tests")) {
   });
 } else {
   const module = { ...common, entryPoints: ["src/index.ts"], format: "esm" };
+  const script = { ...common, entryPoints: ["src/global.ts"], format: "iife" };
   await build({ ...module, outfile: "dist/salono-room.mjs", sourcemap: true });
-  await build({ ...common, entryPoints: ["src/global.ts"], outfile: "dist/kurento-room.js", format: "iife" });
+  await build({ ...script, outfile: "dist/KurentoRoom.js" });
   const demo = join(here, "../../demo/static/js");
   if (existsSync(demo)) {
     await build({ ...module, outfile: join(demo, "salono-client.js"), minify: true });
+    await build({ ...script, outfile: join(demo, "KurentoRoom.js"), minify: true });
   }
 }

@@ -1,7 +1,7 @@
 //! Turns `demo/static` into a table of embedded files.
 //!
-//! One of the files is the bundled JavaScript client, which `make build` produces before cargo
-//! runs. Without it the build stops here and says so.
+//! Among the files is the bundled JavaScript client, twice, which `make build` produces before
+//! cargo runs. Without it the build stops here and says so.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,8 +10,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The bundle that the page loads.
-const BUNDLE: &str = "js/salono-client.js";
+/// The bundles that the pages load: a module, and a script that defines a global.
+const BUNDLES: [&str; 2] = ["js/salono-client.js", "js/KurentoRoom.js"];
 
 fn main() -> ExitCode {
     match embed() {
@@ -30,9 +30,9 @@ fn embed() -> Result<(), String> {
         .map_err(|error| format!("the demo page is not at {}: {error}", root.display()))?;
     println!("cargo::rerun-if-changed={}", root.display());
     println!("cargo::rerun-if-changed=build.rs");
-    if !root.join(BUNDLE).is_file() {
+    if let Some(bundle) = BUNDLES.iter().find(|path| !root.join(path).is_file()) {
         return Err(format!(
-            "the JavaScript client is not built: demo/static/{BUNDLE} is missing. Run `make build` \
+            "the JavaScript client is not built: demo/static/{bundle} is missing. Run `make build` \
              (or `make js` once, then cargo as you like)."
         ));
     }

@@ -67,3 +67,30 @@ export class Emitter<Events extends EventMap<Events>> {
     return this;
   }
 }
+
+/**
+ * Something whose events have one payload each. `on` gives back how to stop listening, `once` a promise.
+ */
+export class EventSource<Events> {
+  readonly #listeners = new Emitter<{ [Name in keyof Events]: [Events[Name]] }>();
+
+  /** Calls `listener` at every `name` event, until the returned function is called. */
+  on<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): () => void {
+    // A function of its own: the same listener may be added twice and removed once.
+    const own = (event: Events[Name]): void => listener(event);
+    this.#listeners.addListener(name, own);
+    return () => void this.#listeners.removeListener(name, own);
+  }
+
+  /** The next `name` event. */
+  once<Name extends keyof Events>(name: Name): Promise<Events[Name]> {
+    return new Promise((resolve) => {
+      this.#listeners.once(name, resolve);
+    });
+  }
+
+  /** Tells every listener of `name`. */
+  protected emit<Name extends keyof Events>(name: Name, event: Events[Name]): void {
+    this.#listeners.emitEvent(name, [event]);
+  }
+}

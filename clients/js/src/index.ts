@@ -1,9 +1,9 @@
 /** Browser client for rooms of Salono and of every other server that speaks the Kurento Room protocol. */
 
-export { Emitter, type Listener } from "./events.js";
+export * from "./devices.js";
+export * from "./errors.js";
+export { Emitter, EventSource, type Listener } from "./events.js";
 export {
-  RequestError,
-  ServerError,
   type JsonObject,
   type JsonRpcOptions,
   type ResponseCallback,
@@ -18,6 +18,7 @@ export {
 } from "./kurento-room.js";
 export { Participant } from "./participant.js";
 export { WebRtcPeer } from "./peer.js";
+export { judge, readReport, type Direction, type Quality, type Reading } from "./quality.js";
 export { Room, type RoomOptions, type VideoPreference } from "./room.js";
 export type { AudioLevel, RoomEvents, StreamEvents, VideoLayer } from "./room-events.js";
-export { DEFAULT_STREAM_ID, Stream, type StreamOptions } from "./stream.js";
+export { DEFAULT_STREAM_ID, Stream, type AnswerTaker, type StreamOptions } from "./stream.js";

@@ -4,7 +4,12 @@
  * The socket is kept alive by `ping` requests and reopened when it is lost. The server tells its session id in
  * every result; after a reconnect `connect` with that id resumes the session, so that a room survives a network
  * change as long as the server's grace time has not passed.
+ *
+ * A server that numbers its frames (`seq`) delivers each of them exactly once: we say how far we are, drop what we
+ * have had, and repeat under their own ids the requests that the lost connection swallowed.
  */
+
+import { ConnectionError, ServerError, serverError, TimeoutError, type RequestError } from "./errors.js";
 
 /** Any JSON object. */
 export type JsonObject = { [key: string]: unknown };
@@ -25,27 +30,6 @@ export type WebSocketConstructor = new (uri: string) => WebSocketLike;
 
 /** Requests made while the socket is being reopened that are kept for later; further ones fail at once. */
 export const MAX_QUEUED_REQUESTS = 512;
-
-/** A request that the server answered with an error, or that could not be carried out. */
-export class RequestError extends Error {
-  /** Error code of the server; -1 when the failure is on this side (no connection, timeout). */
-  readonly code: number;
-  /** Further detail from the server, if any. */
-  readonly data: unknown;
-  /** Method of the failed request. */
-  readonly method: string;
-
-  constructor(method: string, code: number, message: string, data?: unknown) {
-    super(message);
-    this.name = "RequestError";
-    this.method = method;
-    this.code = code;
-    this.data = data;
-  }
-}
-
-/** An error that the server itself reported. */
-export class ServerError extends RequestError {}
 
 /** Receives the outcome of a request: an error, or the `result` object. */
 export type ResponseCallback = (error: RequestError | null, result?: JsonObject) => void;
@@ -82,13 +66,18 @@ export interface JsonRpcOptions {
   webSocket?: WebSocketConstructor;
 }
 
-interface PendingRequest {
+interface WaitingRequest {
   readonly method: string;
   readonly callback: ResponseCallback;
   readonly timer: ReturnType<typeof setTimeout>;
 }
 
-interface QueuedRequest extends PendingRequest {
+interface PendingRequest extends WaitingRequest {
+  /** The message as it was sent. */
+  readonly text: string;
+}
+
+interface QueuedRequest extends WaitingRequest {
   readonly params: JsonObject;
 }
 
@@ -112,6 +101,10 @@ export class JsonRpcClient {
   #reconnectTimer: ReturnType<typeof setTimeout> | null = null;
   #reconnects = 0;
   #rpcParams: JsonObject = {};
+  /** Number of the last numbered frame of this session; null while the server numbers none. */
+  #seq: number | null = null;
+  /** Requests to repeat once frames up to this number are there. */
+  #repeatAt: { readonly seq: number; readonly ids: readonly number[] } | null = null;
 
   constructor(uri: string, handler: ConnectionHandler, options: JsonRpcOptions = {}) {
     this.#uri = uri;
@@ -152,9 +145,9 @@ export class JsonRpcClient {
     if (this.#state === "open") {
       this.#send(method, merged, this.#options.requestTimeout, callback);
     } else if (this.#state === "closed") {
-      callback(new RequestError(method, -1, "The connection is closed"));
+      callback(new ConnectionError(method, -1, "The connection is closed"));
     } else if (this.#queue.length >= MAX_QUEUED_REQUESTS) {
-      callback(new RequestError(method, -1, "Too many requests are waiting for the connection"));
+      callback(new ConnectionError(method, -1, "Too many requests are waiting for the connection"));
     } else {
       this.#enqueue(method, merged, callback);
     }
@@ -171,6 +164,11 @@ export class JsonRpcClient {
         }
       });
     });
+  }
+
+  /** The session is over: what comes next is a new one, over the same socket or the next. */
+  endSession(): void {
+    this.#forgetSession();
   }
 
   /** Closes the socket for good. Requests without an answer fail; the handler is not called any more. */
@@ -220,20 +218,48 @@ export class JsonRpcClient {
   }
 
   #resume(sessionId: string): void {
-    this.#send("connect", { sessionId }, this.#options.requestTimeout, (error) => {
+    const unanswered = [...this.#pending].filter(([, { method }]) => method !== "ping").map(([id]) => id);
+    const params = this.#seq === null ? { sessionId } : { sessionId, seq: this.#seq };
+    this.#send("connect", params, this.#options.requestTimeout, (error, result) => {
       if (this.#state !== "resuming") {
         return;
       }
-      if (error === null) {
+      if (error === null && !isPositive(result?.["lost"])) {
+        const newest = result?.["seq"];
+        if (typeof newest === "number") {
+          this.#repeatAt = { seq: newest, ids: unanswered };
+        }
         this.#resumed(true);
-      } else if (!(error instanceof ServerError)) {
-        this.#restart();
-      } else {
-        this.#sessionId = null;
+        this.#repeat();
+      } else if (error === null || error instanceof ServerError) {
+        this.#forgetSession();
         this.#failAll("The server no longer knows this session");
         this.#resumed(false);
+      } else {
+        this.#restart();
       }
     });
+  }
+
+  #forgetSession(): void {
+    this.#sessionId = null;
+    this.#seq = null;
+    this.#repeatAt = null;
+  }
+
+  /** Sends again what the server never answered, as soon as every frame that it kept for us is here. */
+  #repeat(): void {
+    const due = this.#repeatAt;
+    if (due === null || (this.#seq ?? 0) < due.seq) {
+      return;
+    }
+    this.#repeatAt = null;
+    for (const id of due.ids) {
+      const request = this.#pending.get(id);
+      if (request !== undefined) {
+        this.#socket?.send(request.text);
+      }
+    }
   }
 
   #resumed(resumed: boolean): void {
@@ -245,7 +271,7 @@ export class JsonRpcClient {
   #enqueue(method: string, params: JsonObject, callback: ResponseCallback): void {
     const timer = setTimeout(() => {
       this.#queue = this.#queue.filter((queued) => queued !== request);
-      callback(new RequestError(method, -1, "Request has timed out"));
+      callback(new TimeoutError(method, -1, "Request has timed out"));
     }, this.#options.requestTimeout);
     const request = { method, params, callback, timer };
     this.#queue.push(request);
@@ -261,7 +287,8 @@ export class JsonRpcClient {
   }
 
   #ping(params: JsonObject | undefined): void {
-    this.#send("ping", params, this.#options.pingTimeout, (error) => {
+    const seen = this.#seq === null ? params : { ...params, seq: this.#seq };
+    this.#send("ping", seen, this.#options.pingTimeout, (error) => {
       if (error !== null && (this.#state === "open" || this.#state === "resuming")) {
         this.#restart();
       }
@@ -307,22 +334,23 @@ export class JsonRpcClient {
     const socket = this.#socket;
     if (socket === null || socket.readyState !== OPEN) {
       // The close event of this socket is on its way.
-      callback(new RequestError(method, -1, "The connection is being lost"));
+      callback(new ConnectionError(method, -1, "The connection is being lost"));
       return;
     }
     const id = this.#nextId;
     this.#nextId += 1;
     const timer = setTimeout(() => {
       this.#pending.delete(id);
-      callback(new RequestError(method, -1, "Request has timed out"));
+      callback(new TimeoutError(method, -1, "Request has timed out"));
     }, timeout);
-    this.#pending.set(id, { method, callback, timer });
     const message: JsonObject = { jsonrpc: "2.0", method };
     if (params !== undefined) {
       message["params"] = params;
     }
     message["id"] = id;
-    socket.send(JSON.stringify(message));
+    const text = JSON.stringify(message);
+    this.#pending.set(id, { method, callback, timer, text });
+    socket.send(text);
   }
 
   #received(data: unknown): void {
@@ -338,13 +366,21 @@ export class JsonRpcClient {
     if (!isObject(message) || message["jsonrpc"] !== "2.0") {
       return;
     }
+    const seq = message["seq"];
+    if (typeof seq === "number") {
+      if (seq <= (this.#seq ?? 0)) {
+        return;
+      }
+      this.#seq = seq;
+    }
     const method = message["method"];
     if (typeof method === "string") {
       const params = message["params"];
       this.#handler.notification(method, isObject(params) ? params : {});
-      return;
+    } else {
+      this.#answered(message);
     }
-    this.#answered(message);
+    this.#repeat();
   }
 
   #answered(message: JsonObject): void {
@@ -369,7 +405,7 @@ export class JsonRpcClient {
     this.#remember(error);
     const code = typeof error["code"] === "number" ? error["code"] : 0;
     const text = typeof error["message"] === "string" ? error["message"] : "The server refused the request";
-    pending.callback(new ServerError(pending.method, code, text, error["data"]));
+    pending.callback(serverError(pending.method, code, text, error["data"]));
   }
 
   #remember(answer: JsonObject): void {
@@ -386,7 +422,7 @@ export class JsonRpcClient {
         clearTimeout(timer);
         // Pings and connects of a dead socket have nobody left to tell.
         if (method !== "ping" && method !== "connect") {
-          callback(new RequestError(method, -1, "The connection was lost"));
+          callback(new ConnectionError(method, -1, "The connection was lost"));
         }
       }
     }
@@ -400,12 +436,12 @@ export class JsonRpcClient {
     for (const { method, callback, timer } of pending) {
       clearTimeout(timer);
       if (method !== "ping" && method !== "connect") {
-        callback(new RequestError(method, -1, reason));
+        callback(new ConnectionError(method, -1, reason));
       }
     }
     for (const { method, callback, timer } of queue) {
       clearTimeout(timer);
-      callback(new RequestError(method, -1, reason));
+      callback(new ConnectionError(method, -1, reason));
     }
   }
 
@@ -431,6 +467,10 @@ export class JsonRpcClient {
     }
     return socket;
   }
+}
+
+function isPositive(value: unknown): boolean {
+  return typeof value === "number" && value > 0;
 }
 
 function isObject(value: unknown): value is JsonObject {

@@ -4,12 +4,12 @@
  * `KurentoRoom(uri, callback)` has the call shape of the Kurento Room client, with or without `new`.
  */
 
+import type { RequestError } from "./errors.js";
 import {
   JsonRpcClient,
   type ConnectionHandler,
   type JsonObject,
   type JsonRpcOptions,
-  type RequestError,
   type ResponseCallback,
 } from "./jsonrpc.js";
 import { Room, type RoomOptions, type VideoPreference } from "./room.js";

@@ -45,6 +45,7 @@ export class WebRtcPeer {
   readonly peerConnection: RTCPeerConnection;
   readonly #options: WebRtcPeerOptions;
   readonly #dataChannel: RTCDataChannel | null;
+  readonly #senders = new Map<"audio" | "video", RTCRtpSender>();
   #earlyCandidates: RTCIceCandidateInit[] = [];
   #answered = false;
   #remoteStream: MediaStream | null = null;
@@ -74,6 +75,26 @@ export class WebRtcPeer {
   async generateOffer(): Promise<string> {
     await this.peerConnection.setLocalDescription(await this.peerConnection.createOffer());
     return this.peerConnection.localDescription?.sdp ?? "";
+  }
+
+  /**
+   * Makes an offer that looks for a new way to the server, after a change of the network; media stays what it is.
+   * Candidates that come before the answer wait for it, for they belong to the new way.
+   */
+  async generateRestartOffer(): Promise<string> {
+    this.#answered = false;
+    this.peerConnection.restartIce();
+    return this.generateOffer();
+  }
+
+  /**
+   * Sends `track` instead of what is sent of its kind, without a word to the server; null sends nothing of `kind`.
+   * False if nothing of this kind was ever sent.
+   */
+  async replaceTrack(kind: "audio" | "video", track: MediaStreamTrack | null): Promise<boolean> {
+    const sender = this.#senders.get(kind);
+    await sender?.replaceTrack(track);
+    return sender !== undefined;
   }
 
   /** Applies the server's answer and every candidate that came before it. */
@@ -161,7 +182,7 @@ export class WebRtcPeer {
       if (kind === "video" && this.#options.simulcast === true) {
         init.sendEncodings = SIMULCAST;
       }
-      this.peerConnection.addTransceiver(track, init);
+      this.#senders.set(kind, this.peerConnection.addTransceiver(track, init).sender);
     } else if (receive) {
       this.peerConnection.addTransceiver(kind, { direction: "recvonly" });
     }

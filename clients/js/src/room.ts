@@ -6,7 +6,8 @@
  */
 
 import { Emitter, type Listener } from "./events.js";
-import { ServerError, type JsonObject, type JsonRpcClient, type ResponseCallback } from "./jsonrpc.js";
+import { ServerError } from "./errors.js";
+import type { JsonObject, JsonRpcClient, ResponseCallback } from "./jsonrpc.js";
 import { Participant } from "./participant.js";
 import type { AudioLevel, RoomEvents } from "./room-events.js";
 import { SpeakerMonitor } from "./speaker.js";
@@ -156,14 +157,13 @@ export class Room {
 
   /**
    * Stops publishing (our own stream) or watching (anybody else's) and tells the server. Streams and participants
-   * stay known: publish or subscribe again at any time.
+   * stay known: publish or subscribe again at any time. Video elements of the stream leave the page.
    */
   disconnect(stream: Stream): void {
+    stream.dispose();
     if (stream.isLocal()) {
-      stream.unpublish();
       this.#tell("unpublishVideo", {});
     } else {
-      stream.unsubscribe();
       this.#tell("unsubscribeFromVideo", { sender: stream.getGlobalID() });
     }
   }

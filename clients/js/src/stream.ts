@@ -6,6 +6,7 @@
  */
 
 import { Emitter, type Listener } from "./events.js";
+import type { JsonObject } from "./jsonrpc.js";
 import type { Participant } from "./participant.js";
 import { WebRtcPeer } from "./peer.js";
 import type { StreamEvents } from "./room-events.js";
@@ -32,6 +33,17 @@ export interface StreamOptions {
   recvVideo?: boolean;
   /** Receive audio: default true. */
   recvAudio?: boolean;
+}
+
+/** Whatever takes the server's answer: a {@link WebRtcPeer}, or one of kurento-utils. */
+export interface AnswerTaker {
+  /** Applies an answer. */
+  processAnswer(sdpAnswer: string): unknown;
+}
+
+interface Negotiation {
+  readonly request: (sdpOffer: string) => Promise<JsonObject>;
+  readonly done: () => void;
 }
 
 /** A published stream of a participant. */
@@ -146,10 +158,15 @@ export class Stream {
     }
     const loopback = this.#loopback;
     const peer = this.#connect(this.#localMedia, loopback && this.getRecvAudio(), loopback && this.getRecvVideo());
-    const request = (sdpOffer: string) => this.#room.call("publishVideo", { sdpOffer, doLoopback: loopback });
-    this.#negotiate(peer, request, () => {
-      this.#room.emitEvent("stream-published", [{ stream: this }]);
-    });
+    this.#negotiate(peer, this.#publication());
+  }
+
+  /**
+   * Publishes with an offer of an application that makes its own. `error` says why there is none; `peer` takes the
+   * answer, the connection of this stream unless told otherwise.
+   */
+  publishVideoCallback(error: unknown, sdpOffer: string, peer: AnswerTaker | null = this.#peer): void {
+    this.#offerMade(error, sdpOffer, peer, this.#publication());
   }
 
   /** Watches this stream of somebody else. Ends in `stream-subscribed` or `error-media` of the room. */
@@ -160,12 +177,12 @@ export class Stream {
     if (this.#peer !== null) {
       return;
     }
-    const peer = this.#connect(null, this.getRecvAudio(), this.getRecvVideo());
-    const sender = this.getGlobalID();
-    const request = (sdpOffer: string) => this.#room.call("receiveVideoFrom", { sender, sdpOffer });
-    this.#negotiate(peer, request, () => {
-      this.#room.emitEvent("stream-subscribed", [{ stream: this }]);
-    });
+    this.#negotiate(this.#connect(null, this.getRecvAudio(), this.getRecvVideo()), this.#subscription());
+  }
+
+  /** As {@link publishVideoCallback}, to watch this stream of somebody else. */
+  startVideoCallback(error: unknown, sdpOffer: string, peer: AnswerTaker | null = this.#peer): void {
+    this.#offerMade(error, sdpOffer, peer, this.#subscription());
   }
 
   /** Ends our own connection and turns camera and microphone off; the server is told by the room. */
@@ -276,24 +293,33 @@ export class Stream {
     return peer;
   }
 
-  #negotiate(
-    peer: WebRtcPeer,
-    request: (sdpOffer: string) => Promise<{ [key: string]: unknown }>,
-    done: () => void,
-  ): void {
+  /** How our own stream is offered, and what happens once it is taken. */
+  #publication(): Negotiation {
+    return {
+      request: (sdpOffer) => this.#room.call("publishVideo", { sdpOffer, doLoopback: this.#loopback }),
+      done: () => this.#room.emitEvent("stream-published", [{ stream: this }]),
+    };
+  }
+
+  /** How somebody else's stream is asked for, and what happens once it is ours. */
+  #subscription(): Negotiation {
+    return {
+      request: (sdpOffer) => this.#room.call("receiveVideoFrom", { sender: this.getGlobalID(), sdpOffer }),
+      done: () => this.#room.emitEvent("stream-subscribed", [{ stream: this }]),
+    };
+  }
+
+  #negotiate(peer: WebRtcPeer, { request, done }: Negotiation): void {
     const run = async (): Promise<void> => {
       const offer = await peer.generateOffer();
       if (this.#peer !== peer) {
         return;
       }
-      const { sdpAnswer } = await request(offer);
+      const answer = answerOf(await request(offer));
       if (this.#peer !== peer) {
         return;
       }
-      if (typeof sdpAnswer !== "string") {
-        throw new Error("The server's reply has no SDP answer");
-      }
-      await peer.processAnswer(sdpAnswer);
+      await peer.processAnswer(answer);
       if (this.#peer === peer) {
         done();
       }
@@ -307,6 +333,20 @@ export class Stream {
         this.#room.emitEvent("error-media", [{ error, stream: this }]);
       }
     });
+  }
+
+  #offerMade(error: unknown, sdpOffer: string, peer: AnswerTaker | null, { request, done }: Negotiation): void {
+    const run = async (): Promise<void> => {
+      if (error !== null && error !== undefined) {
+        throw error;
+      }
+      if (peer === null) {
+        throw new Error("The stream has no connection");
+      }
+      await peer.processAnswer(answerOf(await request(sdpOffer)));
+      done();
+    };
+    run().catch((reason: unknown) => this.#room.emitEvent("error-media", [{ error: reason, stream: this }]));
   }
 
   #showRemote(track: MediaStreamTrack, media: MediaStream): void {
@@ -345,6 +385,13 @@ export class Stream {
     peer?.dispose();
     this.#room.unwatchSpeaker(this.getGlobalID());
   }
+}
+
+function answerOf({ sdpAnswer }: JsonObject): string {
+  if (typeof sdpAnswer !== "string") {
+    throw new Error("The server's reply has no SDP answer");
+  }
+  return sdpAnswer;
 }
 
 function stopTracks(media: MediaStream): void {

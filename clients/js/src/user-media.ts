@@ -2,13 +2,14 @@
 
 /** What to ask the user for. */
 export interface UserMediaOptions {
-  /** Ask for the microphone: default true. */
-  audio?: boolean;
-  /** Ask for the camera: default true. */
-  video?: boolean;
+  /** Ask for the microphone, or for one of these properties: default true. */
+  audio?: boolean | MediaTrackConstraints;
+  /** Ask for the camera, or for one of these properties: default true. */
+  video?: boolean | MediaTrackConstraints;
 }
 
-const VIDEO: MediaTrackConstraints = { width: { ideal: 1280 }, frameRate: { ideal: 15 } };
+/** What is asked of a camera. */
+export const VIDEO: MediaTrackConstraints = { width: { ideal: 1280 }, frameRate: { ideal: 15 } };
 
 /** Errors after which it makes sense to ask for one device less: it is absent, or another program holds it. */
 const DEVICE_ERRORS = new Set(["NotFoundError", "NotReadableError", "OverconstrainedError"]);
@@ -26,17 +27,17 @@ export async function openUserMedia(options: UserMediaOptions = {}): Promise<Med
   try {
     return await open(audio, video);
   } catch (error) {
-    if (!audio || !video || !(error instanceof DOMException) || !DEVICE_ERRORS.has(error.name)) {
+    if (audio === false || video === false || !(error instanceof DOMException) || !DEVICE_ERRORS.has(error.name)) {
       throw error;
     }
-    return await open(true, false)
-      .catch(() => open(false, true))
+    return await open(audio, false)
+      .catch(() => open(false, video))
       .catch(() => {
         throw error;
       });
   }
 }
 
-function open(audio: boolean, video: boolean): Promise<MediaStream> {
-  return navigator.mediaDevices.getUserMedia({ audio, video: video ? VIDEO : false });
+function open(audio: boolean | MediaTrackConstraints, video: boolean | MediaTrackConstraints): Promise<MediaStream> {
+  return navigator.mediaDevices.getUserMedia({ audio, video: video === true ? VIDEO : video });
 }

@@ -35,6 +35,10 @@ export class FakePeerConnection {
   connectionState = "new";
   localDescription: { sdp: string } | null = null;
   remoteSdp: string | null = null;
+  readonly senders: { track: FakeTrack | null }[] = [];
+  restarts = 0;
+  /** What `getStats` tells. */
+  stats: unknown[] = [];
   readonly transceivers: [string, string][] = [];
   readonly rids: string[] = [];
   readonly candidates: unknown[] = [];
@@ -44,10 +48,24 @@ export class FakePeerConnection {
   constructor() {
     FakePeerConnection.made.push(this);
   }
-  addTransceiver(what: string | FakeTrack, init: { direction: string; sendEncodings?: { rid: string }[] }): void {
+  addTransceiver(what: string | FakeTrack, init: { direction: string; sendEncodings?: { rid: string }[] }) {
     const { direction, sendEncodings = [] } = init;
     this.rids.push(...sendEncodings.map(({ rid }) => rid));
     this.transceivers.push([typeof what === "string" ? what : what.kind, direction]);
+    const sender = { track: typeof what === "string" ? null : what, replaceTrack: (track: FakeTrack | null) => void (sender.track = track) };
+    this.senders.push(sender);
+    return { sender };
+  }
+  restartIce(): void {
+    this.restarts += 1;
+  }
+  getStats() {
+    return Promise.resolve(new Map<string, unknown>(this.stats.map((entry, index) => [String(index), entry])));
+  }
+  /** Goes to another state, and says so. */
+  become(state: string): void {
+    this.connectionState = state;
+    this.onconnectionstatechange?.(undefined);
   }
   createDataChannel() {
     const channel = {

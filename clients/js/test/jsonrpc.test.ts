@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
-import { JsonRpcClient, MAX_QUEUED_REQUESTS, RequestError, ServerError, type JsonObject, type JsonRpcOptions } from "../src/jsonrpc.js";
+import { RequestError, ServerError } from "../src/errors.js";
+import { JsonRpcClient, MAX_QUEUED_REQUESTS, type JsonObject, type JsonRpcOptions } from "../src/jsonrpc.js";
 import { FakeServer, webSocket } from "./fake-server.js";
 
 let server: FakeServer;

@@ -1,81 +1,9 @@
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, test } from "node:test";
-import {
-  KurentoRoom,
-  KurentoRoomClient,
-  type JsonObject,
-  type KurentoRoomOptions,
-  type Room,
-  type RoomEvents,
-  type RoomOptions,
-  type Stream,
-} from "../src/index.js";
-import { devices, FakeMediaStream, FakePeerConnection, FakeTrack, installFakeBrowser } from "./fake-browser.js";
-import { FakeServer, webSocket } from "./fake-server.js";
-
-let server: FakeServer;
-let kurento: KurentoRoomClient;
-
-const WEBCAM = [{ id: "webcam" }];
-
-function open(options: KurentoRoomOptions = {}): Promise<KurentoRoomClient> {
-  return new Promise((resolve, reject) => {
-    kurento = KurentoRoom(
-      server.uri,
-      (error, opened) => (opened === undefined ? reject(error ?? new Error("no client")) : resolve(opened)),
-      { webSocket, reconnectDelay: 20, ...options },
-    );
-  });
-}
-
-function next<Name extends keyof RoomEvents>(room: Room, name: Name): Promise<RoomEvents[Name][0]> {
-  return new Promise((resolve) => {
-    const listener = (...args: RoomEvents[Name]): void => {
-      room.removeEventListener(name, listener as never);
-      resolve(args[0]);
-    };
-    room.addEventListener(name, listener as never);
-  });
-}
-
-/** Resolves as soon as `condition` holds, which happens with one of the next turns of the event loop. */
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) {
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
-
-/** Joins `r1` as `ann`, with `peers` there already. */
-async function join(peers: JsonObject[] = [], options: Partial<RoomOptions> = {}): Promise<Room> {
-  server.replies.set("joinRoom", () => ({ result: { value: peers, sessionId: "SID" } }));
-  const opened = await open();
-  const room = opened.Room({ room: "r1", user: "ann", ...options });
-  const connected = next(room, "room-connected");
-  room.connect();
-  await connected;
-  return room;
-}
-
-async function initialised(stream: Stream): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    stream.addEventListener("access-accepted", resolve);
-    stream.addEventListener("access-denied", reject);
-    stream.init();
-  });
-}
-
-beforeEach(async () => {
-  installFakeBrowser();
-  server = await FakeServer.start();
-  const answer = (): { result: JsonObject } => ({ result: { sdpAnswer: "answer", sessionId: "SID" } });
-  server.replies.set("publishVideo", answer);
-  server.replies.set("receiveVideoFrom", answer);
-});
-
-afterEach(async () => {
-  kurento.close(true);
-  await server.stop();
-});
+import { test } from "node:test";
+import { KurentoRoom, KurentoRoomClient, type JsonObject, type RoomEvents } from "../src/index.js";
+import { devices, FakeMediaStream, FakePeerConnection, FakeTrack } from "./fake-browser.js";
+import { webSocket } from "./fake-server.js";
+import { initialised, join, kurento, next, open, server, until, WEBCAM } from "./harness.js";
 
 test("KurentoRoom, Room and Stream work with and without new", async () => {
   const first = await open();
@@ -88,7 +16,7 @@ test("KurentoRoom, Room and Stream work with and without new", async () => {
   assert.equal(first.Stream(room).getID(), "webcam");
   first.close();
   await new Promise<void>((resolve) => {
-    kurento = new KurentoRoom(server.uri, () => resolve(), { webSocket });
+    const second = new KurentoRoom(server.uri, () => (second.close(), resolve()), { webSocket });
   });
 });
 

@@ -1,4 +1,4 @@
-//! The demo page, embedded when the program was built.
+//! The demo and the basic page, embedded when the program was built.
 
 use std::borrow::Cow;
 
@@ -11,10 +11,14 @@ type Embedded = (&'static str, &'static str, &'static str, &'static [u8]);
 /// Written by the build script.
 const FILES: &[Embedded] = include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
-/// The page that `/` shows.
-const INDEX: &str = "/index.html";
+/// Pages that also have other addresses: the demo at the root, the basic one where Kurento Room has it.
+const ALIASES: [(&str, &str); 3] = [
+    ("/index.html", "/"),
+    ("/basic.html", "/basic"),
+    ("/basic.html", "/room.html"),
+];
 
-/// All files of the page.
+/// All files of the pages.
 pub(crate) fn demo() -> StaticFiles {
     let mut files = StaticFiles::default();
     for (path, mime, etag, bytes) in FILES {
@@ -23,8 +27,8 @@ pub(crate) fn demo() -> StaticFiles {
             mime: Cow::Borrowed(mime),
             etag: Cow::Borrowed(etag),
         };
-        if *path == INDEX {
-            files = files.with("/", file.clone());
+        for (_, alias) in ALIASES.iter().filter(|(page, _)| page == path) {
+            files = files.with(*alias, file.clone());
         }
         files = files.with(*path, file);
     }

@@ -32,7 +32,14 @@ async fn the_page_comes_over_https_with_a_certificate_that_is_kept_across_starts
         assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
         assert!(page.contains("content-security-policy: "), "{page}");
         assert!(page.contains("<title>Salono</title>"), "{page}");
-        for part in ["/js/main.js", "/js/salono-client.js", "/css/base.css"] {
+        let parts = ["/js/main.js", "/js/salono-client.js", "/css/base.css"];
+        let basic = [
+            "/basic",
+            "/room.html",
+            "/basic/basic.js",
+            "/js/KurentoRoom.js",
+        ];
+        for part in parts.into_iter().chain(basic) {
             let part = over_tls(&server, &certificate, part).await;
             assert!(part.starts_with("HTTP/1.1 200 "), "{part}");
         }
