@@ -1,4 +1,5 @@
-// Bundles the client: an ES module, a browser global, and the copies that the demo pages load.
+// Bundles the client for pages without a build step: an ES module, a browser global, and the copies that the demo
+// pages load. Programs with a build step take the modules that `tsc` writes, and of them what they use.
 // `--tests` bundles the tests instead.
 import { existsSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";

@@ -115,3 +115,15 @@ export class SpeakerMonitor {
     this.#context = null;
   }
 }
+
+/**
+ * Calls `listener` whenever somebody begins to speak in `media`, or has been silent for a second, until the returned
+ * function is called. For our own microphone, say, to remind who speaks while muted: a clone of the track hears on.
+ *
+ * @param threshold level of the loudest frequency in dB above which somebody speaks
+ */
+export function watchSpeech(media: MediaStream, listener: (speaking: boolean) => void, threshold = -50): () => void {
+  const monitor = new SpeakerMonitor({ threshold, onSpeaking: () => listener(true), onStopped: () => listener(false) });
+  monitor.add("", media);
+  return () => monitor.close();
+}

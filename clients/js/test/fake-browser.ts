@@ -1,18 +1,25 @@
 /** The parts of a browser that Node.js does not have: media streams and peer connections without media. */
 
-export class FakeTrack {
+export class FakeTrack extends EventTarget {
   enabled = true;
   readyState = "live";
-  constructor(readonly kind: "audio" | "video") {}
+  constructor(readonly kind: "audio" | "video") {
+    super();
+  }
   stop(): void {
     this.readyState = "ended";
+  }
+  /** Ends as when its device is gone, or the user no longer shares it. */
+  end(): void {
+    this.stop();
+    this.dispatchEvent(new Event("ended"));
   }
 }
 
 export class FakeMediaStream {
   constructor(private readonly tracks: FakeTrack[] = []) {}
   getTracks(): FakeTrack[] {
-    return this.tracks;
+    return [...this.tracks];
   }
   getAudioTracks(): FakeTrack[] {
     return this.tracks.filter((track) => track.kind === "audio");
@@ -21,7 +28,12 @@ export class FakeMediaStream {
     return this.tracks.filter((track) => track.kind === "video");
   }
   addTrack(track: FakeTrack): void {
-    this.tracks.push(track);
+    if (!this.tracks.includes(track)) {
+      this.tracks.push(track);
+    }
+  }
+  removeTrack(track: FakeTrack): void {
+    this.tracks.splice(this.tracks.indexOf(track), 1);
   }
 }
 
@@ -107,6 +119,8 @@ export class FakePeerConnection {
 /** What `getUserMedia` does next. */
 export const devices = {
   asked: [] as unknown[],
+  /** What `enumerateDevices` lists. */
+  there: [] as { kind: string; deviceId: string; label: string }[],
   fail: null as ((constraints: { audio: unknown; video: unknown }) => Error | null) | null,
 };
 
@@ -115,6 +129,7 @@ export function installFakeBrowser(): void {
   FakePeerConnection.made = [];
   devices.asked = [];
   devices.fail = null;
+  devices.there = [];
   const getUserMedia = (constraints: { audio: unknown; video: unknown }): Promise<FakeMediaStream> => {
     devices.asked.push(constraints);
     const error = devices.fail?.(constraints) ?? null;
@@ -135,5 +150,10 @@ export function installFakeBrowser(): void {
   };
   define("RTCPeerConnection", FakePeerConnection);
   define("MediaStream", FakeMediaStream);
-  define("navigator", { mediaDevices: { getUserMedia } });
+  const mediaDevices = Object.assign(new EventTarget(), {
+    getUserMedia,
+    getDisplayMedia: ({ audio }: { audio: unknown }) => getUserMedia({ audio, video: true }),
+    enumerateDevices: () => Promise.resolve(devices.there),
+  });
+  define("navigator", { mediaDevices });
 }

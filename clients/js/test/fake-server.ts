@@ -14,7 +14,7 @@ export interface Received {
 }
 
 /** What to answer: a result, an error object, or nothing at all. */
-export type Reply = { result: JsonObject } | { error: JsonObject } | null;
+export type Reply = { result: JsonObject; seq?: number } | { error: JsonObject } | null;
 
 /** The socket constructor of the tests: the same API as in the browser. */
 export const webSocket = WebSocket as unknown as WebSocketConstructor;

@@ -254,3 +254,68 @@ test("rpc params are added to every request but to pings", async () => {
   assert.deepEqual(server.of("unpublishVideo")[0]?.params, { token: "t" });
   assert.equal(server.of("ping")[1]?.params, undefined);
 });
+
+/** Connects to a server that numbers its frames and has sent three of them. */
+async function numbered(options: JsonRpcOptions = {}) {
+  const opened = open(options);
+  await opened.happened("connected");
+  server.replies.set("joinRoom", () => ({ result: { sessionId: "SID" }, seq: 1 }));
+  await opened.client.call("joinRoom");
+  for (const seq of [2, 3]) {
+    server.sendRaw(JSON.stringify({ method: `news${seq}`, params: {}, jsonrpc: "2.0", seq }));
+  }
+  await opened.happened("news3");
+  return opened;
+}
+
+test("numbered frames are acknowledged with pings, and one that comes twice is taken once", async () => {
+  const { happenings, happened } = await numbered({ heartbeat: 10 });
+  await server.until(() => server.of("ping").some(({ params }) => params?.["seq"] === 3));
+  for (const seq of [2, 3, 4]) {
+    server.sendRaw(JSON.stringify({ method: `news${seq}`, params: {}, jsonrpc: "2.0", seq }));
+  }
+  await happened("news4");
+  assert.deepEqual(
+    happenings.map(({ what }) => what).filter((what) => what.startsWith("news")),
+    ["news2", "news3", "news4"],
+  );
+});
+
+test("a resumed session says how far it was, and repeats what was never answered under its own id", async () => {
+  const { client, happened } = await numbered();
+  server.replies.set("slow", () => null);
+  server.replies.set("lost", () => null);
+  const [slow, lost] = [client.call("slow", { one: 1 }), client.call("lost", { two: 2 })];
+  await server.until(() => server.of("lost").length === 1);
+  server.replies.set("connect", () => ({ result: { value: "reconnection successful", seq: 5, sessionId: "SID" } }));
+  server.cut();
+  await happened("reconnected");
+  assert.deepEqual(server.of("connect")[0]?.params, { sessionId: "SID", seq: 3 });
+  // What the server kept: the answer to one of the two, and news.
+  const id = server.of("slow")[0]?.id;
+  server.sendRaw(JSON.stringify({ id, result: { sessionId: "SID", value: "kept" }, jsonrpc: "2.0", seq: 4 }));
+  assert.equal((await slow)["value"], "kept");
+  server.replies.set("lost", () => ({ result: { sessionId: "SID", value: "repeated" }, seq: 6 }));
+  server.sendRaw(JSON.stringify({ method: "news5", params: {}, jsonrpc: "2.0", seq: 5 }));
+  assert.equal((await lost)["value"], "repeated");
+  const [first, second, third] = server.of("lost");
+  assert.deepEqual(first, second);
+  assert.equal(third, undefined);
+  assert.equal(server.of("slow").length, 1);
+});
+
+test("a session that missed too much is not resumed", async () => {
+  const { happened } = await numbered();
+  server.replies.set("connect", () => ({ result: { value: "reconnection successful", seq: 900, lost: 600, sessionId: "SID" } }));
+  server.cut();
+  assert.deepEqual(await happened("reconnected"), { what: "reconnected", detail: false });
+});
+
+test("the next session counts from the beginning", async () => {
+  const { client, happened } = await numbered();
+  server.replies.set("connect", () => ({ error: { code: 40007, message: "reconnection error" } }));
+  server.cut();
+  await happened("reconnected");
+  server.replies.set("joinRoom", () => ({ result: { sessionId: "NEXT" }, seq: 1 }));
+  assert.deepEqual(await client.call("joinRoom"), { sessionId: "NEXT" });
+});

@@ -3,7 +3,8 @@
 import { icon } from "./icons.js";
 import { hueOf, initialsOf } from "./person.js";
 import { isBlack } from "./picture.js";
-import { describe, judge, readReport } from "./quality.js";
+import { describe } from "./quality.js";
+import { judge, readReport } from "./salono-client.js";
 
 /** Below this width (CSS pixels) buttons lose their words. */
 const SMALL = 260;
