@@ -10,8 +10,8 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 const [major, minor] = process.versions.node.split(".").map(Number);
-if (major < 20 || (major === 20 && minor < 14)) {
-  throw new Error(`these tests need Node.js 20.14 or later, this is ${process.versions.node}`);
+if (major < 20 || (major === 20 && minor < 19)) {
+  throw new Error(`these tests need Node.js 20.19 or later, this is ${process.versions.node}`);
 }
 
 const args = process.argv.slice(2);
