@@ -29,7 +29,11 @@ const ARROWS: &[(&str, &[&str])] = &[
         "room-sdk",
         &["room-core", "kurento-client", "kurento-model"],
     ),
-    ("room-server", &["room-sdk", "room-proto", "jsonrpc"]),
+    ("room-token", &[]),
+    (
+        "room-server",
+        &["room-sdk", "room-proto", "room-token", "jsonrpc"],
+    ),
     ("examples", &["kurento-client"]),
     ("sip-bridge", &["kurento-client", "examples"]),
     (
@@ -48,6 +52,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "room-server",
             "room-sdk",
+            "room-token",
             "kurento-server",
             "kurento-client",
             "kurento-core",
@@ -65,6 +70,7 @@ const PURE: &[&str] = &[
     "media-api",
     "kurento-model",
     "room-proto",
+    "room-token",
     "sdp",
     "rtp",
     "jsonrpc",
@@ -104,6 +110,7 @@ const SERDE: &[&str] = &[
     "media-gst",
     "kurento-model",
     "room-proto",
+    "room-token",
     "jsonrpc",
     "kurento-client",
     "room-server",

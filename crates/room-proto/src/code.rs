@@ -2,8 +2,8 @@
 
 /// Why a room request failed. The number on the wire is [`ErrorCode::number`].
 ///
-/// The hundreds tell the area: 1xx users, 2xx rooms, 3xx media, 8xx client-side transport. Numbers
-/// are fixed since version 6.2 of Kurento Room.
+/// The hundreds tell the area: 1xx users, 2xx rooms, 3xx media, 4xx permission, 8xx client-side
+/// transport. Numbers are fixed since version 6.2 of Kurento Room, which has none of 4xx.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum ErrorCode {
@@ -41,6 +41,17 @@ pub enum ErrorCode {
     MediaNotAWebEndpoint,
     /// 307: muting failed.
     MediaMute,
+    /// 401: the server lets nobody in without a token. Like all that begin with 4, Kurento Room has
+    /// no such code.
+    TokenMissing,
+    /// 402: the token is malformed, or not signed with a key that the server knows.
+    TokenInvalid,
+    /// 403: the token that the caller came in with does not allow this.
+    NotPermitted,
+    /// 404: the token has ended, or has not begun.
+    TokenExpired,
+    /// 405: the token is for another room or another user.
+    TokenMismatch,
     /// 801: a client could not build a request.
     TransportRequest,
     /// 802: a client could not read a reply.
@@ -53,7 +64,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, in ascending order of their numbers.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 26] = [
         Self::UserGeneric,
         Self::UserNotFound,
         Self::UserClosed,
@@ -71,6 +82,11 @@ impl ErrorCode {
         Self::MediaRtpEndpoint,
         Self::MediaNotAWebEndpoint,
         Self::MediaMute,
+        Self::TokenMissing,
+        Self::TokenInvalid,
+        Self::NotPermitted,
+        Self::TokenExpired,
+        Self::TokenMismatch,
         Self::TransportRequest,
         Self::TransportResponse,
         Self::TransportError,
@@ -98,6 +114,11 @@ impl ErrorCode {
             Self::MediaRtpEndpoint => 305,
             Self::MediaNotAWebEndpoint => 306,
             Self::MediaMute => 307,
+            Self::TokenMissing => 401,
+            Self::TokenInvalid => 402,
+            Self::NotPermitted => 403,
+            Self::TokenExpired => 404,
+            Self::TokenMismatch => 405,
             Self::TransportRequest => 801,
             Self::TransportResponse => 802,
             Self::TransportError => 803,
@@ -132,6 +153,11 @@ impl ErrorCode {
             Self::MediaRtpEndpoint => "MEDIA_RTP_ENDPOINT",
             Self::MediaNotAWebEndpoint => "MEDIA_NOT_A_WEB_ENDPOINT",
             Self::MediaMute => "MEDIA_MUTE",
+            Self::TokenMissing => "TOKEN_MISSING",
+            Self::TokenInvalid => "TOKEN_INVALID",
+            Self::NotPermitted => "NOT_PERMITTED",
+            Self::TokenExpired => "TOKEN_EXPIRED",
+            Self::TokenMismatch => "TOKEN_MISMATCH",
             Self::TransportRequest => "TRANSPORT_REQUEST",
             Self::TransportResponse => "TRANSPORT_RESPONSE",
             Self::TransportError => "TRANSPORT_ERROR",
@@ -159,7 +185,7 @@ mod tests {
             numbers,
             [
                 101, 102, 103, 104, 105, 201, 202, 203, 204, 205, 301, 302, 303, 304, 305, 306,
-                307, 801, 802, 803, 999
+                307, 401, 402, 403, 404, 405, 801, 802, 803, 999
             ]
         );
     }

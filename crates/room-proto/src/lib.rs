@@ -1,7 +1,8 @@
 //! Wire messages and error codes of the room protocol.
 //!
 //! The protocol is the one of Kurento Room: nine requests from a participant to the room server,
-//! ten events back, inside JSON-RPC 2.0 frames over a WebSocket. This crate knows the names and
+//! ten events back, inside JSON-RPC 2.0 frames over a WebSocket; and what this project adds, which
+//! a client gets only if it asks for it. This crate knows the names and
 //! shapes of *what is inside* the frames (`method`, `params`, `result`, error numbers) and nothing
 //! of the frames themselves, of sockets or of rooms.
 //!
@@ -22,12 +23,12 @@ mod request;
 pub use code::ErrorCode;
 pub use extract::{Params, ParamsError};
 pub use notification::{AudioLevel, Notification, NotificationError};
-pub use reply::{Peer, PeersReply, SdpAnswerReply, StreamInfo};
+pub use reply::{Grants, Peer, PeersReply, SdpAnswerReply, StreamInfo};
 pub use request::{
-    IceCandidate, JoinRoom, MAX_REPORTED_METHOD_CHARS, PublishVideo, ReceiveVideo, Request,
-    RequestError, SendMessage, SenderRef, VideoPreference,
+    IceCandidate, JoinRoom, MAX_REPORTED_METHOD_CHARS, MuteMedia, PublishVideo, ReceiveVideo,
+    Request, RequestError, RestartIce, SendMessage, SenderRef, VideoPreference,
 };
 
-/// The only stream id of version 1 of the protocol: each participant publishes at most one stream,
-/// called this.
+/// The only stream id that clients of Kurento Room know: there, each participant publishes at most
+/// one stream, called this.
 pub const STREAM_ID: &str = "webcam";

@@ -1,7 +1,10 @@
-//! The events of the room server: Kurento Room's ten, and two that clients ask for when they join.
+//! The events of the room server: Kurento Room's ten, and those that clients ask for when they join.
 //!
 //! Mind the key that names the user: `id` in joined and published, `name` in unpublished and left,
 //! `user` in chat.
+
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value};
@@ -31,6 +34,9 @@ pub enum Notification {
     ParticipantUnpublished {
         /// Its name; `name` on the wire.
         user: String,
+        /// What it does not publish any more; absent for receivers that do not know of several
+        /// streams.
+        streams: Option<Vec<StreamInfo>>,
     },
     /// Somebody left, was evicted or lost its connection. To those who remain.
     ParticipantLeft {
@@ -59,6 +65,8 @@ pub enum Notification {
         sdp_mid: String,
         /// The candidate line (RFC 8839).
         candidate: String,
+        /// Which of that user's streams; absent for the one that everybody has.
+        stream: Option<String>,
     },
     /// Something failed in the media server.
     MediaError {
@@ -88,6 +96,29 @@ pub enum Notification {
         temporal_layer: u8,
         /// Lines of the picture, where known.
         height: Option<u16>,
+    },
+    /// What of a stream is muted for everybody changed, or is some when one joins. To those who asked
+    /// for it when they joined.
+    MediaMuted {
+        /// Whose stream; `id` on the wire.
+        user: String,
+        /// Which of its streams.
+        stream: String,
+        /// Whether its sound is muted.
+        audio: bool,
+        /// Whether its pictures are.
+        video: bool,
+    },
+    /// The room was locked or unlocked. To those who asked for it when they joined.
+    RoomLocked {
+        /// Whether nobody can join.
+        locked: bool,
+    },
+    /// The receiver is to publish again: the media server was lost and replaced. To a publisher that
+    /// asked for it when it joined.
+    Republish {
+        /// What it published.
+        streams: Vec<StreamInfo>,
     },
     /// The server closed the room. To everybody who was in it; nobody gets `participantLeft` then.
     RoomClosed {
@@ -138,6 +169,9 @@ impl Notification {
             Self::ActiveSpeakerChanged { .. } => "activeSpeakerChanged",
             Self::AudioLevels { .. } => "audioLevels",
             Self::VideoLayerChanged { .. } => "videoLayerChanged",
+            Self::MediaMuted { .. } => "mediaMuted",
+            Self::RoomLocked { .. } => "roomLocked",
+            Self::Republish { .. } => "republish",
             Self::RoomClosed { .. } => "roomClosed",
             Self::Custom(_) => "custonNotification",
         }
@@ -159,6 +193,10 @@ impl Notification {
             },
             "participantUnpublished" => Self::ParticipantUnpublished {
                 user: params.string("name")?,
+                streams: match params.value("streams") {
+                    Some(_) => Some(list(&params, "streams", "an array of streams")?),
+                    None => None,
+                },
             },
             "participantLeft" => Self::ParticipantLeft {
                 user: params.string("name")?,
@@ -174,6 +212,10 @@ impl Notification {
                 sdp_m_line_index: params.int("sdpMLineIndex")?,
                 sdp_mid: params.string("sdpMid")?,
                 candidate: params.string("candidate")?,
+                stream: match params.value("stream") {
+                    Some(_) => Some(params.string("stream")?),
+                    None => None,
+                },
             },
             "mediaError" => Self::MediaError {
                 error: params.string("error")?,
@@ -196,6 +238,18 @@ impl Notification {
                     Some(_) => Some(number(&params, "height")?),
                     None => None,
                 },
+            },
+            "mediaMuted" => Self::MediaMuted {
+                user: params.string("id")?,
+                stream: params.string("stream")?,
+                audio: params.bool("audio")?,
+                video: params.bool("video")?,
+            },
+            "roomLocked" => Self::RoomLocked {
+                locked: params.bool("locked")?,
+            },
+            "republish" => Self::Republish {
+                streams: list(&params, "streams", "an array of streams")?,
             },
             "roomClosed" => Self::RoomClosed {
                 room: params.string("room")?,
@@ -235,9 +289,13 @@ impl Serialize for Notification {
                 map.serialize_entry("id", user)?;
                 map.serialize_entry("streams", streams)?;
             }
-            Self::ParticipantUnpublished { user } | Self::ParticipantLeft { user } => {
+            Self::ParticipantUnpublished { user, streams } => {
                 map.serialize_entry("name", user)?;
+                if let Some(streams) = streams {
+                    map.serialize_entry("streams", streams)?;
+                }
             }
+            Self::ParticipantLeft { user } => map.serialize_entry("name", user)?,
             Self::ParticipantEvicted => {}
             Self::SendMessage {
                 room,
@@ -253,11 +311,15 @@ impl Serialize for Notification {
                 sdp_m_line_index,
                 sdp_mid,
                 candidate,
+                stream,
             } => {
                 map.serialize_entry("endpointName", endpoint)?;
                 map.serialize_entry("sdpMLineIndex", sdp_m_line_index)?;
                 map.serialize_entry("sdpMid", sdp_mid)?;
                 map.serialize_entry("candidate", candidate)?;
+                if let Some(stream) = stream {
+                    map.serialize_entry("stream", stream)?;
+                }
             }
             Self::MediaError { error } => map.serialize_entry("error", error)?,
             Self::ActiveSpeakerChanged { speaker } => {
@@ -282,6 +344,19 @@ impl Serialize for Notification {
                     map.serialize_entry("height", height)?;
                 }
             }
+            Self::MediaMuted {
+                user,
+                stream,
+                audio,
+                video,
+            } => {
+                map.serialize_entry("id", user)?;
+                map.serialize_entry("stream", stream)?;
+                map.serialize_entry("audio", audio)?;
+                map.serialize_entry("video", video)?;
+            }
+            Self::RoomLocked { locked } => map.serialize_entry("locked", locked)?,
+            Self::Republish { streams } => map.serialize_entry("streams", streams)?,
             Self::RoomClosed { room } => map.serialize_entry("room", room)?,
             Self::Custom(members) => {
                 for (name, value) in members.iter().filter(|(_, value)| !value.is_null()) {
@@ -290,154 +365,5 @@ impl Serialize for Notification {
             }
         }
         map.end()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::{AudioLevel, Notification, NotificationError};
-    use crate::reply::StreamInfo;
-
-    fn all() -> Vec<(Notification, &'static str, &'static str)> {
-        vec![
-            (
-                Notification::ParticipantJoined { user: "a".into() },
-                "participantJoined",
-                r#"{"id":"a"}"#,
-            ),
-            (
-                Notification::ParticipantPublished {
-                    user: "a".into(),
-                    streams: vec![StreamInfo::webcam()],
-                },
-                "participantPublished",
-                r#"{"id":"a","streams":[{"id":"webcam"}]}"#,
-            ),
-            (
-                Notification::ParticipantUnpublished { user: "a".into() },
-                "participantUnpublished",
-                r#"{"name":"a"}"#,
-            ),
-            (
-                Notification::ParticipantLeft { user: "a".into() },
-                "participantLeft",
-                r#"{"name":"a"}"#,
-            ),
-            (Notification::ParticipantEvicted, "participantEvicted", "{}"),
-            (
-                Notification::SendMessage {
-                    room: "r".into(),
-                    user: "a".into(),
-                    message: "<b>&'=\"é".into(),
-                },
-                "sendMessage",
-                r#"{"room":"r","user":"a","message":"<b>&'=\"é"}"#,
-            ),
-            (
-                Notification::IceCandidate {
-                    endpoint: "a".into(),
-                    sdp_m_line_index: 1,
-                    sdp_mid: "video".into(),
-                    candidate: "candidate:1".into(),
-                },
-                "iceCandidate",
-                r#"{"endpointName":"a","sdpMLineIndex":1,"sdpMid":"video","candidate":"candidate:1"}"#,
-            ),
-            (
-                Notification::MediaError {
-                    error: "X: y(errCode=1)".into(),
-                },
-                "mediaError",
-                r#"{"error":"X: y(errCode=1)"}"#,
-            ),
-            (
-                Notification::ActiveSpeakerChanged {
-                    speaker: Some(("a".into(), "webcam".into())),
-                },
-                "activeSpeakerChanged",
-                r#"{"id":"a","stream":"webcam"}"#,
-            ),
-            (
-                Notification::ActiveSpeakerChanged { speaker: None },
-                "activeSpeakerChanged",
-                "{}",
-            ),
-            (
-                Notification::AudioLevels {
-                    levels: vec![AudioLevel {
-                        user: "a".into(),
-                        stream: "webcam".into(),
-                        level: -30,
-                    }],
-                },
-                "audioLevels",
-                r#"{"levels":[{"id":"a","stream":"webcam","level":-30}]}"#,
-            ),
-            (
-                Notification::VideoLayerChanged {
-                    user: "a".into(),
-                    stream: "webcam".into(),
-                    spatial_layer: 1,
-                    temporal_layer: 2,
-                    height: Some(360),
-                },
-                "videoLayerChanged",
-                r#"{"id":"a","stream":"webcam","spatialLayer":1,"temporalLayer":2,"height":360}"#,
-            ),
-            (
-                Notification::VideoLayerChanged {
-                    user: "a".into(),
-                    stream: "webcam".into(),
-                    spatial_layer: 0,
-                    temporal_layer: 0,
-                    height: None,
-                },
-                "videoLayerChanged",
-                r#"{"id":"a","stream":"webcam","spatialLayer":0,"temporalLayer":0}"#,
-            ),
-            (
-                Notification::RoomClosed { room: "r".into() },
-                "roomClosed",
-                r#"{"room":"r"}"#,
-            ),
-            (
-                Notification::Custom(
-                    json!({ "MarkerFilterState": 1 })
-                        .as_object()
-                        .cloned()
-                        .unwrap(),
-                ),
-                "custonNotification",
-                r#"{"MarkerFilterState":1}"#,
-            ),
-        ]
-    }
-
-    #[test]
-    fn every_event_has_its_exact_name_and_members() {
-        for (event, method, params) in all() {
-            assert_eq!(event.method(), method);
-            assert_eq!(serde_json::to_string(&event).unwrap(), params);
-        }
-    }
-
-    #[test]
-    fn every_event_is_understood_again() {
-        for (event, method, params) in all() {
-            let params: Value = serde_json::from_str(params).unwrap();
-            assert_eq!(Notification::parse(method, Some(&params)), Ok(event));
-        }
-        assert_eq!(
-            Notification::parse("other", None),
-            Err(NotificationError::UnknownMethod)
-        );
-    }
-
-    #[test]
-    fn null_is_never_written() {
-        let event = Notification::Custom(json!({ "a": null }).as_object().cloned().unwrap());
-        assert_eq!(serde_json::to_string(&event).unwrap(), "{}");
     }
 }

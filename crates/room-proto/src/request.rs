@@ -1,12 +1,21 @@
-//! The nine requests of a participant, and one that Kurento Room does not have.
+//! The nine requests of a participant, and those that Kurento Room does not have.
 //!
 //! [`Request::parse`] reads parameters in the order in which the reference server reads them, so
 //! that a request with several faults is refused for the same one.
 
-use serde::Serialize;
+mod parameters;
+#[cfg(test)]
+mod tests;
+
 use serde_json::{Map, Value};
 
 use crate::extract::{Params, ParamsError};
+use parameters::{flag, stream, text};
+
+pub use parameters::{
+    IceCandidate, JoinRoom, MuteMedia, PublishVideo, ReceiveVideo, RestartIce, SendMessage,
+    SenderRef, VideoPreference,
+};
 
 /// How much of an unknown method's name an error message repeats, in characters.
 pub const MAX_REPORTED_METHOD_CHARS: usize = 64;
@@ -26,8 +35,8 @@ pub enum Request {
     LeaveRoom,
     /// `publishVideo`: send one's media to the room.
     PublishVideo(PublishVideo),
-    /// `unpublishVideo`: stop sending it.
-    UnpublishVideo,
+    /// `unpublishVideo`: stop sending it. Names the stream.
+    UnpublishVideo(String),
     /// `receiveVideoFrom`: get somebody's media.
     ReceiveVideoFrom(ReceiveVideo),
     /// `unsubscribeFromVideo`: stop getting it.
@@ -38,104 +47,19 @@ pub enum Request {
     SendMessage(SendMessage),
     /// `customRequest`: whatever the application agreed on with its clients.
     CustomRequest(Map<String, Value>),
-    /// `setVideoPreferences`: how large one shows the streams of others. Not one of Kurento Room's:
-    /// its server does not answer it.
+    /// `setVideoPreferences`: how large one shows the streams of others. Like all that follow, it is
+    /// not one of Kurento Room's: its server does not answer it.
     SetVideoPreferences(Vec<VideoPreference>),
-}
-
-/// Parameters of `joinRoom`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct JoinRoom {
-    /// Which room.
-    pub room: String,
-    /// The name to appear under, unique in the room.
-    pub user: String,
-    /// Whether the publisher endpoint shall have data channels; false when left out.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub data_channels: bool,
-    /// Whether the participant wants `activeSpeakerChanged`; false when left out. Not one of Kurento
-    /// Room's: its server ignores it, and its clients, which may not take events that they do not
-    /// know, never send it.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub active_speaker: bool,
-    /// Whether the participant wants `audioLevels`; false when left out. As `active_speaker`.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub audio_levels: bool,
-    /// Whether the participant wants `videoLayerChanged`; false when left out. As `active_speaker`.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub video_layers: bool,
-}
-
-/// Parameters of `publishVideo`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PublishVideo {
-    /// The browser's offer.
-    pub sdp_offer: String,
-    /// Whether the server sends the media back to its publisher too. Required.
-    pub do_loopback: bool,
-}
-
-/// Parameters of `receiveVideoFrom`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ReceiveVideo {
-    /// Whose stream.
-    pub sender: SenderRef,
-    /// The browser's offer to receive.
-    pub sdp_offer: String,
-}
-
-/// Parameters of `onIceCandidate`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct IceCandidate {
-    /// A bare user name: the caller's own for its publisher, another one's for the subscription to
-    /// that user.
-    pub endpoint_name: String,
-    /// The candidate line (RFC 8839).
-    pub candidate: String,
-    /// The m-line it belongs to, by `mid`.
-    pub sdp_mid: String,
-    /// The m-line it belongs to, by position.
-    pub sdp_m_line_index: i32,
-}
-
-/// Parameters of `sendMessage`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SendMessage {
-    /// The sender's own name.
-    pub user_message: String,
-    /// The sender's own room.
-    pub room_message: String,
-    /// The text. It is data, never markup.
-    pub message: String,
-}
-
-/// How a participant shows a stream of somebody else; one entry of `setVideoPreferences`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VideoPreference {
-    /// Whose stream.
-    pub sender: SenderRef,
-    /// Lines of the picture that are enough; 0, also when left out, for as many as there are.
-    pub height: u16,
-    /// Streams with greater numbers come first where not everything fits; 0 when left out.
-    pub priority: u8,
-}
-
-/// A stream named as `<user>_<stream>`.
-///
-/// The split is at the *last* underscore: user names may hold underscores, stream ids do not. (The
-/// reference server splits at the first one, which makes such users unreachable.)
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SenderRef {
-    /// Who publishes.
-    pub user: String,
-    /// Which of its streams; not looked at in version 1, where there is only one.
-    pub stream: String,
+    /// `restartIce`: go on with a stream over another network.
+    RestartIce(RestartIce),
+    /// `muteMedia`: silence somebody's stream for everybody, or let it be heard and seen again.
+    MuteMedia(MuteMedia),
+    /// `evictParticipant`: take the user of this name out of the room.
+    EvictParticipant(String),
+    /// `closeRoom`: end the room with everybody in it.
+    CloseRoom,
+    /// `lockRoom`: let nobody in any more, or everybody again.
+    LockRoom(bool),
 }
 
 /// Why a request cannot be carried out as it stands.
@@ -167,9 +91,15 @@ impl Request {
                     room: params.string("room")?,
                     user: params.string("user")?,
                     data_channels: params.optional_bool("dataChannels")?.unwrap_or(false),
-                    active_speaker: asks_for(&params, "activeSpeaker"),
-                    audio_levels: asks_for(&params, "audioLevels"),
-                    video_layers: asks_for(&params, "videoLayers"),
+                    active_speaker: flag(&params, "activeSpeaker"),
+                    audio_levels: flag(&params, "audioLevels"),
+                    video_layers: flag(&params, "videoLayers"),
+                    streams: flag(&params, "streams"),
+                    moderation: flag(&params, "moderation"),
+                    recovery: flag(&params, "recovery"),
+                    resume: flag(&params, "resume"),
+                    resume_token: text(&params, "resumeToken"),
+                    token: text(&params, "token"),
                 }))
             }
             "leaveRoom" => Params::new(params)
@@ -180,11 +110,10 @@ impl Request {
                 Ok(Self::PublishVideo(PublishVideo {
                     sdp_offer: params.string("sdpOffer")?,
                     do_loopback: params.bool("doLoopback")?,
+                    stream: stream(&params),
                 }))
             }
-            "unpublishVideo" => Params::new(params)
-                .map(|_| Self::UnpublishVideo)
-                .map_err(Into::into),
+            "unpublishVideo" => Ok(Self::UnpublishVideo(stream(&Params::new(params)?))),
             "receiveVideoFrom" => {
                 let params = Params::new(params)?;
                 Ok(Self::ReceiveVideoFrom(ReceiveVideo {
@@ -203,6 +132,7 @@ impl Request {
                     candidate: params.string("candidate")?,
                     sdp_mid: params.string("sdpMid")?,
                     sdp_m_line_index: params.int("sdpMLineIndex")?,
+                    stream: stream(&params),
                 }))
             }
             "sendMessage" => {
@@ -222,6 +152,33 @@ impl Request {
                     .collect::<Result<_, _>>()
                     .map(Self::SetVideoPreferences)
             }
+            "restartIce" => {
+                let params = Params::new(params)?;
+                Ok(Self::RestartIce(RestartIce {
+                    sdp_offer: params.string("sdpOffer")?,
+                    sender: match params.value("sender") {
+                        Some(_) => Some(SenderRef::parse(&params.string("sender")?)?),
+                        None => None,
+                    },
+                    stream: stream(&params),
+                }))
+            }
+            "muteMedia" => {
+                let params = Params::new(params)?;
+                Ok(Self::MuteMedia(MuteMedia {
+                    sender: SenderRef::parse(&params.string("sender")?)?,
+                    audio: params.optional_bool("audio")?,
+                    video: params.optional_bool("video")?,
+                }))
+            }
+            "evictParticipant" => {
+                let user = Params::new(params)?.string("user")?;
+                Ok(Self::EvictParticipant(user))
+            }
+            "closeRoom" => Params::new(params)
+                .map(|_| Self::CloseRoom)
+                .map_err(Into::into),
+            "lockRoom" => Ok(Self::LockRoom(Params::new(params)?.bool("locked")?)),
             "customRequest" => Ok(Self::CustomRequest(Params::new(params)?.to_map())),
             unknown => Err(RequestError::UnknownMethod(
                 unknown.chars().take(MAX_REPORTED_METHOD_CHARS).collect(),
@@ -236,13 +193,18 @@ impl Request {
             Self::JoinRoom(_) => "joinRoom",
             Self::LeaveRoom => "leaveRoom",
             Self::PublishVideo(_) => "publishVideo",
-            Self::UnpublishVideo => "unpublishVideo",
+            Self::UnpublishVideo(_) => "unpublishVideo",
             Self::ReceiveVideoFrom(_) => "receiveVideoFrom",
             Self::UnsubscribeFromVideo(_) => "unsubscribeFromVideo",
             Self::OnIceCandidate(_) => "onIceCandidate",
             Self::SendMessage(_) => "sendMessage",
             Self::CustomRequest(_) => "customRequest",
             Self::SetVideoPreferences(_) => "setVideoPreferences",
+            Self::RestartIce(_) => "restartIce",
+            Self::MuteMedia(_) => "muteMedia",
+            Self::EvictParticipant(_) => "evictParticipant",
+            Self::CloseRoom => "closeRoom",
+            Self::LockRoom(_) => "lockRoom",
         }
     }
 
@@ -258,63 +220,22 @@ impl Request {
             Self::UnsubscribeFromVideo(sender) => Ok(serde_json::json!({ "sender": sender })),
             Self::CustomRequest(members) => Ok(Value::Object(members.clone())),
             Self::SetVideoPreferences(entries) => Ok(serde_json::json!({ "preferences": entries })),
-            Self::LeaveRoom | Self::UnpublishVideo => Ok(Value::Object(Map::new())),
+            Self::RestartIce(restart) => serde_json::to_value(restart),
+            Self::MuteMedia(mute) => serde_json::to_value(mute),
+            Self::EvictParticipant(user) => Ok(serde_json::json!({ "user": user })),
+            Self::LockRoom(locked) => Ok(serde_json::json!({ "locked": locked })),
+            Self::UnpublishVideo(stream) if stream != crate::STREAM_ID => {
+                Ok(serde_json::json!({ "stream": stream }))
+            }
+            Self::LeaveRoom | Self::UnpublishVideo(_) | Self::CloseRoom => {
+                Ok(Value::Object(Map::new()))
+            }
         };
         match value {
             Ok(Value::Object(members)) => members,
             // Structs of strings, booleans and integers always become objects.
             Ok(_) | Err(_) => Map::new(),
         }
-    }
-}
-
-/// A member that only our own clients send: whatever others put there, it is no fault of theirs.
-fn asks_for(params: &Params<'_>, name: &'static str) -> bool {
-    params.optional_bool(name).ok().flatten().unwrap_or(false)
-}
-
-impl VideoPreference {
-    /// Numbers beyond what there can be count as the nearest that can.
-    fn parse(params: Params<'_>) -> Result<Self, RequestError> {
-        let number = |name: &'static str, most: i32| match params.value(name) {
-            None => Ok(0),
-            Some(_) => params.int(name).map(|number| number.clamp(0, most)),
-        };
-        Ok(Self {
-            sender: SenderRef::parse(&params.string("sender")?)?,
-            height: number("height", u16::MAX.into())?
-                .try_into()
-                .unwrap_or(u16::MAX),
-            priority: number("priority", u8::MAX.into())?
-                .try_into()
-                .unwrap_or(u8::MAX),
-        })
-    }
-}
-
-impl SenderRef {
-    /// Splits `<user>_<stream>` at the last underscore.
-    ///
-    /// # Errors
-    /// [`RequestError::Sender`] when there is no underscore.
-    pub fn parse(text: &str) -> Result<Self, RequestError> {
-        let (user, stream) = text.rsplit_once('_').ok_or(RequestError::Sender)?;
-        Ok(Self {
-            user: user.to_owned(),
-            stream: stream.to_owned(),
-        })
-    }
-}
-
-impl std::fmt::Display for SenderRef {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}_{}", self.user, self.stream)
-    }
-}
-
-impl Serialize for SenderRef {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }
 
@@ -326,168 +247,5 @@ impl RequestError {
             Self::UnknownMethod(_) => METHOD_NOT_FOUND,
             Self::Params(_) | Self::Sender => NOT_UNDERSTOOD,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::{
-        IceCandidate, JoinRoom, MAX_REPORTED_METHOD_CHARS, ParamsError, PublishVideo, ReceiveVideo,
-        Request, RequestError, SendMessage, SenderRef, VideoPreference,
-    };
-
-    fn all() -> Vec<Request> {
-        let sender = SenderRef {
-            user: "ann".into(),
-            stream: "webcam".into(),
-        };
-        vec![
-            Request::JoinRoom(JoinRoom {
-                room: "r".into(),
-                user: "ann".into(),
-                data_channels: true,
-                active_speaker: true,
-                audio_levels: true,
-                video_layers: true,
-            }),
-            Request::LeaveRoom,
-            Request::PublishVideo(PublishVideo {
-                sdp_offer: "v=0".into(),
-                do_loopback: false,
-            }),
-            Request::UnpublishVideo,
-            Request::ReceiveVideoFrom(ReceiveVideo {
-                sender: sender.clone(),
-                sdp_offer: "v=0".into(),
-            }),
-            Request::UnsubscribeFromVideo(sender.clone()),
-            Request::OnIceCandidate(IceCandidate {
-                endpoint_name: "ann".into(),
-                candidate: "candidate:1".into(),
-                sdp_mid: "0".into(),
-                sdp_m_line_index: 0,
-            }),
-            Request::SendMessage(SendMessage {
-                user_message: "ann".into(),
-                room_message: "r".into(),
-                message: "hi".into(),
-            }),
-            Request::CustomRequest(json!({ "hat": true }).as_object().cloned().unwrap()),
-            Request::SetVideoPreferences(vec![VideoPreference {
-                sender,
-                height: 180,
-                priority: 2,
-            }]),
-        ]
-    }
-
-    #[test]
-    fn every_request_reads_back_what_it_writes() {
-        for request in all() {
-            let params = serde_json::Value::Object(request.params());
-            assert_eq!(Request::parse(request.method(), Some(&params)), Ok(request));
-        }
-    }
-
-    #[test]
-    fn every_required_parameter_is_reported_in_the_order_of_extraction() {
-        let order: [(&str, &[&'static str]); 5] = [
-            ("joinRoom", &["room", "user"]),
-            ("publishVideo", &["sdpOffer", "doLoopback"]),
-            ("receiveVideoFrom", &["sender", "sdpOffer"]),
-            (
-                "onIceCandidate",
-                &["endpointName", "candidate", "sdpMid", "sdpMLineIndex"],
-            ),
-            ("sendMessage", &["userMessage", "roomMessage", "message"]),
-        ];
-        for (method, names) in order {
-            let mut params = json!({});
-            for name in names {
-                let error = Request::parse(method, Some(&params)).unwrap_err();
-                assert_eq!(error, ParamsError::Missing(name).into(), "{method}");
-                assert_eq!(error.code(), -1);
-                params[name] = json!(if *name == "sender" { "a_webcam" } else { "1" });
-            }
-            Request::parse(method, Some(&params)).unwrap();
-            assert!(Request::parse(method, None).is_err());
-        }
-    }
-
-    #[test]
-    fn preferences_are_read_leniently_but_not_without_a_sender() {
-        let read = |preferences: serde_json::Value| {
-            let params = json!({ "preferences": preferences });
-            let request = Request::parse("setVideoPreferences", Some(&params))?;
-            let Request::SetVideoPreferences(entries) = request else {
-                panic!("{request:?}");
-            };
-            Ok(entries)
-        };
-        assert_eq!(read(json!([])), Ok(Vec::new()));
-        let numbers = |entry| read(json!([entry])).map(|read| (read[0].height, read[0].priority));
-        assert_eq!(numbers(json!({ "sender": "a_webcam" })), Ok((0, 0)));
-        let text = json!({ "sender": "a_webcam", "height": "360", "priority": 1.5 });
-        assert_eq!(numbers(text), Ok((360, 1)));
-        let far = json!({ "sender": "a_webcam", "height": 70_000, "priority": -1 });
-        assert_eq!(numbers(far), Ok((u16::MAX, 0)));
-        assert_eq!(numbers(json!({ "sender": "a" })), Err(RequestError::Sender));
-        let missing = ParamsError::Missing("sender");
-        assert_eq!(numbers(json!({ "height": 1 })), Err(missing.into()));
-        assert_eq!(numbers(json!(5)), Err(ParamsError::NotAnObject.into()));
-        let none = Request::parse("setVideoPreferences", None);
-        assert_eq!(none, Err(ParamsError::Missing("preferences").into()));
-        assert!(read(json!({})).is_err());
-    }
-
-    #[test]
-    fn requests_without_parameters_accept_their_absence() {
-        assert_eq!(Request::parse("leaveRoom", None), Ok(Request::LeaveRoom));
-        assert_eq!(
-            Request::parse("unpublishVideo", None),
-            Ok(Request::UnpublishVideo)
-        );
-    }
-
-    #[test]
-    fn unknown_parameters_are_ignored() {
-        let params = json!({ "token": "x", "user": "a", "room": "r" });
-        assert!(Request::parse("joinRoom", Some(&params)).is_ok());
-    }
-
-    #[test]
-    fn a_sender_splits_at_its_last_underscore() {
-        let sender = SenderRef::parse("mary_ann_webcam").unwrap();
-        assert_eq!(
-            (sender.user.as_str(), sender.stream.as_str()),
-            ("mary_ann", "webcam")
-        );
-        assert_eq!(SenderRef::parse("ann"), Err(RequestError::Sender));
-        assert_eq!(RequestError::Sender.code(), -1);
-    }
-
-    #[test]
-    fn an_unknown_method_is_named_but_not_at_any_length() {
-        let error = Request::parse(&"m".repeat(10_000), Some(&json!([]))).unwrap_err();
-        assert_eq!(error.code(), -32601);
-        assert_eq!(
-            error,
-            RequestError::UnknownMethod("m".repeat(MAX_REPORTED_METHOD_CHARS))
-        );
-    }
-
-    #[test]
-    fn an_android_client_may_send_the_m_line_index_as_text() {
-        let params = json!({
-            "endpointName": "ann", "candidate": "candidate:1", "sdpMid": "video", "sdpMLineIndex": "1"
-        });
-        let Ok(Request::OnIceCandidate(candidate)) =
-            Request::parse("onIceCandidate", Some(&params))
-        else {
-            panic!("not understood");
-        };
-        assert_eq!(candidate.sdp_m_line_index, 1);
     }
 }

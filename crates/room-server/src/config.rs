@@ -5,6 +5,7 @@ use std::time::Duration;
 use salono_jsonrpc::room;
 use salono_room_sdk::ManagerConfig;
 
+use crate::access::Access;
 use crate::policy::Policy;
 use crate::web::DEFAULT_CONTENT_SECURITY_POLICY;
 
@@ -34,6 +35,8 @@ pub struct RoomServerConfig {
     pub policy: Policy,
     /// Rooms, participants per room, candidates, and what else the room SDK limits.
     pub rooms: ManagerConfig,
+    /// What clients must show to enter a room. Default nothing.
+    pub access: Access,
     /// Which web pages may open the WebSocket.
     pub origins: OriginPolicy,
     /// Whether `POST /close?room=NAME` closes a room. It knows no authentication, so leave it off
@@ -64,6 +67,7 @@ impl Default for RoomServerConfig {
             sessions: room::Config::default(),
             policy: Policy::default(),
             rooms: ManagerConfig::default(),
+            access: Access::default(),
             origins: OriginPolicy::Any,
             allow_close: false,
             client: ClientConfig::default(),

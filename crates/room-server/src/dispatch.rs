@@ -1,16 +1,19 @@
 //! Carrying out room requests.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use salono_jsonrpc::room::envelope::Failure;
 use salono_jsonrpc::room::{CODE_NOT_UNDERSTOOD, RequestId, SessionId};
-use salono_room_proto::{ErrorCode, Request};
+use salono_room_proto::{ErrorCode, Request, RequestError};
 use salono_room_sdk::{
     IceCandidate, Join, Listens, ParticipantId, ParticipantRequest, Publish, VideoPreference,
 };
 use serde_json::{Map, Value};
 
+use crate::access;
 use crate::exchange::Job;
+use crate::members::Member;
 use crate::server::Shared;
 
 /// Starts a job on a task of its own. A session has one request running at a time, so jobs of one
@@ -34,6 +37,7 @@ pub(crate) fn start(server: &Arc<Shared>, job: Job) {
         Job::Evict { session } => {
             tokio::spawn(async move {
                 let participant = ParticipantId::from(session.as_str());
+                server.members.forget(&session);
                 server.custom.left(&participant);
                 if let Err(error) = server.manager.evict_participant(&participant).await {
                     // Most sessions that end are in no room. The message would name the session in
@@ -71,9 +75,10 @@ impl Running {
             }
         };
         self.server.counters.request(Some(&request));
-        if let Err(violation) = self.server.config.policy.check(&request) {
-            let failure = Failure::refused(violation.code.number(), violation.message);
-            return self.refuse(&failure);
+        let grants = self.server.members.grants(&self.session);
+        let checked = self.server.config.policy.check(&request);
+        if let Err(violation) = checked.and_then(|()| access::check(&request, grants)) {
+            return self.refuse(&violation.failure());
         }
         let manager = &self.server.manager;
         let participant = ParticipantId::from(self.session.as_str());
@@ -84,6 +89,13 @@ impl Running {
                     let failure =
                         Failure::refused(ErrorCode::Generic.number(), "the user name is empty");
                     return self.refuse(&failure);
+                }
+                match self.server.config.access.admit(&join, SystemTime::now()) {
+                    Ok(admission) => {
+                        let member = Member { admission };
+                        self.server.members.expect(&self.session, member);
+                    }
+                    Err(violation) => return self.refuse(&violation.failure()),
                 }
                 let join = Join {
                     room: join.room,
@@ -98,10 +110,12 @@ impl Running {
                     },
                 };
                 manager.join_room(&asked, join).await;
+                self.server.members.settle(&self.session);
             }
             Request::LeaveRoom => {
                 if manager.room_manager().room_name(&participant).is_ok() {
                     manager.leave_room(&asked).await;
+                    self.server.members.forget(&self.session);
                     self.server.custom.left(&participant);
                 } else {
                     // Nothing to leave is as good as left; the socket stays open.
@@ -112,7 +126,7 @@ impl Running {
                 let publish = Publish::offer(publish.sdp_offer).with_loopback(publish.do_loopback);
                 manager.publish_media(&asked, publish).await;
             }
-            Request::UnpublishVideo => manager.unpublish_media(&asked).await,
+            Request::UnpublishVideo(_) => manager.unpublish_media(&asked).await,
             Request::ReceiveVideoFrom(receive) => {
                 manager
                     .subscribe(&asked, &receive.sender.user, receive.sdp_offer)
@@ -151,9 +165,17 @@ impl Running {
                 let preferences = preferences.collect();
                 manager.set_video_preferences(&asked, preferences).await;
             }
+            Request::RestartIce(_)
+            | Request::MuteMedia(_)
+            | Request::EvictParticipant(_)
+            | Request::CloseRoom
+            | Request::LockRoom(_) => {
+                let error = RequestError::UnknownMethod(method.to_owned());
+                self.refuse(&Failure::rejected(error.code(), error.to_string()));
+            }
             Request::CustomRequest(params) => {
                 let custom = &self.server.custom;
-                match custom.request(manager, &participant, &params).await {
+                match custom.request(manager, &participant, grants, &params).await {
                     Ok(answer) => self.respond(answer),
                     Err(why) => self.refuse(&Failure::rejected(CODE_NOT_UNDERSTOOD, why)),
                 }

@@ -24,10 +24,12 @@
 //! # Ok(()) }
 //! ```
 
+mod access;
 mod config;
 mod custom;
 mod dispatch;
 mod exchange;
+mod members;
 mod metrics;
 mod notifier;
 mod outbox;
@@ -36,10 +38,12 @@ mod server;
 mod socket;
 mod web;
 
+pub use access::{Access, KeySource};
 pub use config::{ClientConfig, OriginPolicy, RoomServerConfig};
 pub use custom::{CustomRequests, NoCustomRequests};
 pub use metrics::RoomServerMetrics;
 pub use policy::Policy;
 pub use salono_jsonrpc::room::Config as SessionConfig;
+pub use salono_room_token::{Grants, KeySet};
 pub use server::RoomServer;
 pub use web::{DEFAULT_CONTENT_SECURITY_POLICY, StaticFile, StaticFiles, router};

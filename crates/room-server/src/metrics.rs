@@ -43,7 +43,7 @@ pub(crate) struct Counters {
 
 const UNKNOWN: &str = "unknown";
 
-const METHODS: [&str; 11] = [
+const METHODS: [&str; 16] = [
     "joinRoom",
     "leaveRoom",
     "publishVideo",
@@ -54,6 +54,11 @@ const METHODS: [&str; 11] = [
     "sendMessage",
     "customRequest",
     "setVideoPreferences",
+    "restartIce",
+    "muteMedia",
+    "evictParticipant",
+    "closeRoom",
+    "lockRoom",
     UNKNOWN,
 ];
 

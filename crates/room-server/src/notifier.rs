@@ -19,6 +19,19 @@ impl Notifier {
         Self(server)
     }
 
+    /// Only a join is answered with a list; who joined may be told more.
+    fn with_greeting(&self, session: &SessionId, result: Value) -> Value {
+        let (Value::Array(_), Some(server)) = (&result, self.0.upgrade()) else {
+            return result;
+        };
+        let mut greeting = server.members.joined(session);
+        if greeting.is_empty() {
+            return result;
+        }
+        greeting.insert("value".into(), result);
+        Value::Object(greeting)
+    }
+
     fn drive<R>(&self, change: impl FnOnce(&mut Hub, std::time::Instant) -> R) {
         if let Some(server) = self.0.upgrade() {
             server.drive(change);
@@ -29,6 +42,7 @@ impl Notifier {
 impl UserNotificationService for Notifier {
     fn send_response(&self, request: &ParticipantRequest, result: Value) {
         if let Some((session, id)) = address(request) {
+            let result = self.with_greeting(&session, result);
             self.drive(|hub, _| hub.respond(&session, id, &result));
         }
     }

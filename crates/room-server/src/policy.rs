@@ -3,7 +3,11 @@
 //! They are data and are passed on as they are; what shows them must show them as text. Only what
 //! no honest client sends is refused: control characters in names, and texts beyond their length.
 
+use salono_jsonrpc::room::envelope::Failure;
 use salono_room_proto::{ErrorCode, Request};
+
+/// Longest id of a stream, in characters.
+const MAX_STREAM_CHARS: usize = 64;
 
 /// Caps on the texts that clients send.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +21,8 @@ pub struct Policy {
     pub max_sdp_bytes: usize,
     /// Longest ICE candidate or `mid`, in bytes; a longer one fails with code 999. Default 2048.
     pub max_candidate_bytes: usize,
+    /// Longest token or resume token, in bytes; a longer one fails with code 402. Default 8192.
+    pub max_token_bytes: usize,
     /// Most streams in one request that says how they are shown; more fail with code 999.
     /// Default 1000.
     pub max_preferences: usize,
@@ -29,6 +35,7 @@ impl Default for Policy {
             max_message_chars: 8192,
             max_sdp_bytes: 256 << 10,
             max_candidate_bytes: 2048,
+            max_token_bytes: 8192,
             max_preferences: 1000,
         }
     }
@@ -41,15 +48,37 @@ pub(crate) struct Violation {
     pub(crate) message: String,
 }
 
+impl Violation {
+    /// As the client hears of it.
+    pub(crate) fn failure(self) -> Failure {
+        Failure::refused(self.code.number(), self.message)
+    }
+}
+
 impl Policy {
     /// Checks every text in a request.
     pub(crate) fn check(&self, request: &Request) -> Result<(), Violation> {
         match request {
             Request::JoinRoom(join) => {
                 self.name("room", &join.room)?;
-                self.name("user", &join.user)
+                self.name("user", &join.user)?;
+                self.token(join.token.as_deref())?;
+                self.token(join.resume_token.as_deref())
             }
-            Request::PublishVideo(publish) => self.sdp(&publish.sdp_offer),
+            Request::PublishVideo(publish) => {
+                self.stream(&publish.stream)?;
+                self.sdp(&publish.sdp_offer)
+            }
+            Request::UnpublishVideo(stream) => self.stream(stream),
+            Request::RestartIce(restart) => {
+                if let Some(sender) = &restart.sender {
+                    self.name("sender", &sender.user)?;
+                }
+                self.stream(&restart.stream)?;
+                self.sdp(&restart.sdp_offer)
+            }
+            Request::MuteMedia(mute) => self.name("sender", &mute.sender.user),
+            Request::EvictParticipant(user) => self.name("user", user),
             Request::ReceiveVideoFrom(receive) => {
                 self.name("sender", &receive.sender.user)?;
                 self.sdp(&receive.sdp_offer)
@@ -58,7 +87,8 @@ impl Policy {
             Request::OnIceCandidate(candidate) => {
                 self.name("endpointName", &candidate.endpoint_name)?;
                 self.candidate("candidate", &candidate.candidate)?;
-                self.candidate("sdpMid", &candidate.sdp_mid)
+                self.candidate("sdpMid", &candidate.sdp_mid)?;
+                self.stream(&candidate.stream)
             }
             Request::SendMessage(message) => {
                 if message
@@ -86,7 +116,10 @@ impl Policy {
             Request::SetVideoPreferences(entries) => entries
                 .iter()
                 .try_for_each(|entry| self.name("sender", &entry.sender.user)),
-            Request::LeaveRoom | Request::UnpublishVideo | Request::CustomRequest(_) => Ok(()),
+            Request::LeaveRoom
+            | Request::CloseRoom
+            | Request::LockRoom(_)
+            | Request::CustomRequest(_) => Ok(()),
         }
     }
 
@@ -101,6 +134,32 @@ impl Policy {
             return Err(Violation {
                 code: ErrorCode::Generic,
                 message: format!("{what} contains control characters"),
+            });
+        }
+        Ok(())
+    }
+
+    /// Ids of streams end up in `<user>_<stream>`, which is split at the last underscore.
+    fn stream(&self, stream: &str) -> Result<(), Violation> {
+        let is_fit = (1..=MAX_STREAM_CHARS).contains(&stream.chars().count())
+            && !stream.chars().any(|c| c == '_' || c.is_control());
+        if is_fit {
+            return Ok(());
+        }
+        Err(Violation {
+            code: ErrorCode::Generic,
+            message: format!(
+                "a stream's id has 1 to {MAX_STREAM_CHARS} characters, without underscores and \
+                 control characters"
+            ),
+        })
+    }
+
+    fn token(&self, token: Option<&str>) -> Result<(), Violation> {
+        if token.is_some_and(|token| token.len() > self.max_token_bytes) {
+            return Err(Violation {
+                code: ErrorCode::TokenInvalid,
+                message: format!("the token is longer than {} bytes", self.max_token_bytes),
             });
         }
         Ok(())

@@ -17,6 +17,7 @@ use crate::config::RoomServerConfig;
 use crate::custom::{CustomRequests, NoCustomRequests};
 use crate::dispatch;
 use crate::exchange::{Exchange, Job};
+use crate::members::Members;
 use crate::metrics::{Counters, RoomServerMetrics};
 use crate::notifier::Notifier;
 use crate::socket;
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) manager: NotificationRoomManager,
     pub(crate) custom: Arc<dyn CustomRequests>,
     pub(crate) counters: Counters,
+    pub(crate) members: Members,
     closing: AtomicBool,
     /// How many sockets are being served, those included that the exchange has forgotten.
     serving: watch::Sender<usize>,
@@ -80,6 +82,7 @@ impl RoomServer {
                 custom,
                 exchange: Arc::new(Exchange::new(hub)),
                 counters: Counters::default(),
+                members: Members::default(),
                 closing: AtomicBool::new(false),
                 serving: watch::Sender::new(0),
                 _alive: alive,
@@ -100,7 +103,7 @@ impl RoomServer {
     where
         S: Stream<Item = Result<Message, axum::Error>> + Sink<Message> + Send,
     {
-        socket::serve(Arc::clone(&self.shared), socket).await;
+        socket::serve(Arc::clone(&self.shared), socket, None).await;
     }
 
     /// The rooms, for listings and for what only the server's side may do: evict, close, mute.

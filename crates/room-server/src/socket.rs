@@ -6,7 +6,8 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message};
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use salono_jsonrpc::Limits;
-use salono_jsonrpc::room::{SocketId, parse};
+use salono_jsonrpc::room::{Incoming, SocketId, parse};
+use serde_json::Value;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite;
 
@@ -26,8 +27,9 @@ mod close_code {
 /// A socket without a sign of life for this many keep-alive pings is gone.
 const KEEPALIVES_MISSED: u32 = 3;
 
-/// Serves a socket until it ends.
-pub(crate) async fn serve<S>(server: Arc<Shared>, socket: S)
+/// Serves a socket until it ends. `token` came with its URL, for clients that cannot say it when
+/// they join.
+pub(crate) async fn serve<S>(server: Arc<Shared>, socket: S, token: Option<String>)
 where
     S: Stream<Item = Result<Message, axum::Error>> + Sink<Message> + Send,
 {
@@ -48,7 +50,7 @@ where
     // One patience for what is queued, one for the peer's answer.
     let patience = 2 * server.config.close_patience;
     tokio::select! {
-        () = converse(&server, id, sink, stream, pickup) => {}
+        () = converse(&server, id, sink, stream, pickup, token) => {}
         () = ends.overdue(patience) => {}
     }
     server.drive(|hub, now| hub.handle_close(id, now));
@@ -62,9 +64,10 @@ async fn converse(
     sink: impl Sink<Message> + Unpin,
     stream: impl Stream<Item = Result<Message, axum::Error>> + Unpin,
     pickup: Pickup,
+    token: Option<String>,
 ) {
     let patience = server.config.close_patience;
-    let reading = read(server, id, stream);
+    let reading = read(server, id, stream, token);
     let writing = write(sink, pickup);
     tokio::pin!(reading, writing);
     tokio::select! {
@@ -93,6 +96,7 @@ async fn read(
     server: &Arc<Shared>,
     id: SocketId,
     mut stream: impl Stream<Item = Result<Message, axum::Error>> + Unpin,
+    token: Option<String>,
 ) -> Ended {
     let limits = Limits {
         max_bytes: server.config.max_frame_bytes,
@@ -114,7 +118,12 @@ async fn read(
         keepalive.heard();
         match received {
             Some(Ok(Message::Text(text))) => match parse(text.as_str(), &limits) {
-                Ok(frame) => server.drive(|hub, now| hub.handle_frame(id, frame, now)),
+                Ok(mut frame) => {
+                    if let Some(token) = &token {
+                        provide_token(&mut frame, token);
+                    }
+                    server.drive(|hub, now| hub.handle_frame(id, frame, now));
+                }
                 Err(error) => {
                     count(&server.counters.unusable_frames);
                     tracing::debug!(socket = %id, %error, "frame ignored");
@@ -142,6 +151,16 @@ async fn read(
                 return ended_by(error);
             }
         }
+    }
+}
+
+/// A join that brings no token has the one of its socket.
+fn provide_token(frame: &mut Incoming, token: &str) {
+    if let Incoming::Call(call) = frame
+        && call.method == "joinRoom"
+        && let Some(Value::Object(params)) = &mut call.params
+    {
+        params.entry("token").or_insert_with(|| token.into());
     }
 }
 

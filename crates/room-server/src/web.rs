@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -57,6 +57,7 @@ pub fn router(server: &RoomServer, pages: StaticFiles) -> Router {
 /// Upgrades to the WebSocket that rooms are spoken over.
 async fn room(
     State(server): State<Arc<Shared>>,
+    Query(query): Query<RoomQuery>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -79,5 +80,13 @@ async fn room(
     upgrade
         .max_message_size(limit)
         .max_frame_size(limit)
-        .on_upgrade(move |socket| socket::serve(server, socket))
+        .on_upgrade(move |socket| socket::serve(server, socket, query.token))
+}
+
+/// What the URL of the WebSocket may say; everything else in it is ignored.
+#[derive(serde::Deserialize)]
+struct RoomQuery {
+    /// For clients that cannot add members to requests.
+    #[serde(default)]
+    token: Option<String>,
 }

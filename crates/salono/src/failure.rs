@@ -66,6 +66,14 @@ pub(crate) enum Failure {
         /// Why.
         why: String,
     },
+    /// A file of keys for tokens cannot be used.
+    #[error("{}: {why}", path.display())]
+    Keys {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// The certificates of relays cannot be read.
     #[error("media.relay_roots: {}: {error}", path.display())]
     RelayRoots {
@@ -105,6 +113,14 @@ impl Failure {
     /// Of `room.kms_certificates`.
     pub(crate) fn certificates(path: &Path, why: &impl ToString) -> Self {
         Self::Certificates {
+            path: path.to_owned(),
+            why: why.to_string(),
+        }
+    }
+
+    /// Of keys for tokens.
+    pub(crate) fn keys(path: &Path, why: &impl ToString) -> Self {
+        Self::Keys {
             path: path.to_owned(),
             why: why.to_string(),
         }

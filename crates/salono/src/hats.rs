@@ -12,7 +12,7 @@ use salono_kurento_client::{Client, FaceOverlayFilter, MediaPipeline};
 use salono_room_sdk::{
     MediaType, NotificationRoomManager, ParticipantId, RoomError, RoomErrorCode,
 };
-use salono_room_server::CustomRequests;
+use salono_room_server::{CustomRequests, Grants};
 use serde_json::{Map, Value};
 
 use crate::config::Room;
@@ -130,6 +130,7 @@ impl CustomRequests for Hats {
         &'a self,
         manager: &'a NotificationRoomManager,
         participant: &'a ParticipantId,
+        _grants: Grants,
         params: &'a Map<String, Value>,
     ) -> BoxFuture<'a, Result<Map<String, Value>, String>> {
         Box::pin(async move {

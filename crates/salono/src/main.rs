@@ -20,6 +20,8 @@ mod rooms;
 mod runtime;
 mod signalling;
 mod tls;
+mod token_keys;
+mod watched;
 mod web;
 
 use std::process::ExitCode;
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Room(args) => commands::room::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Config(args) => commands::config::run(&args),
+        Command::Token(args) => commands::token::run(&args),
         Command::Bench(args) => commands::bench::run(&args),
     };
     result.unwrap_or_else(|failure| {

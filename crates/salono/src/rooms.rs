@@ -13,15 +13,20 @@ use tokio::sync::Mutex;
 
 use crate::config::{Room, Web};
 use crate::failure::Failure;
+use crate::token_keys;
 
 /// Settings of the room server.
-pub(crate) fn server_config(room: &Room, web: &Web) -> RoomServerConfig {
+///
+/// # Errors
+/// When keys of tokens cannot be used.
+pub(crate) fn server_config(room: &Room, web: &Web) -> Result<RoomServerConfig, Failure> {
     let mut config = RoomServerConfig {
         max_frame_bytes: room.max_frame_bytes,
         max_json_depth: room.max_json_depth,
         max_outbound_frames: room.max_outbound_frames,
         max_outbound_bytes: room.max_outbound_bytes,
         keepalive: (room.keepalive_s > 0).then(|| Duration::from_secs(room.keepalive_s)),
+        access: token_keys::access(room)?,
         allow_close: room.allow_close,
         update_speaker_interval_ms: room.update_speaker_interval_ms,
         threshold_speaker_db: room.threshold_speaker_db,
@@ -51,7 +56,7 @@ pub(crate) fn server_config(room: &Room, web: &Web) -> RoomServerConfig {
         .client
         .filter_request_param
         .clone_from(&room.filter_request_param);
-    config
+    Ok(config)
 }
 
 /// Media servers by URL. Rooms take turns on them; one that cannot be reached is passed over.

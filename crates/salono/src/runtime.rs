@@ -17,7 +17,7 @@ use tracing_subscriber::{EnvFilter, Registry, fmt, registry};
 use crate::config::{Loaded, Log, LogFormat};
 use crate::failure::Failure;
 use crate::logfile::LogFiles;
-use crate::tls;
+use crate::watched;
 
 /// Threads of the control plane. Media has threads of its own.
 const WORKERS: usize = 2;
@@ -67,14 +67,14 @@ impl EndSignals {
 }
 
 /// Tells the service manager that the server serves, if one waits to hear it (`Type=notify`). From now
-/// on SIGHUP makes the server read renewed certificates at once.
+/// on SIGHUP makes the server read replaced certificates and keys at once.
 pub(crate) fn serving() -> Result<(), Failure> {
     let mut hangup =
         signal(SignalKind::hangup()).map_err(Failure::system("cannot watch for signals"))?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            tracing::info!("certificates are looked at with the next connections");
-            tls::look_again();
+            tracing::info!("certificates and keys are looked at with the next connections");
+            watched::look_again();
         }
     });
     notify(&[NotifyState::Ready]);

@@ -26,8 +26,6 @@ mod pem;
 mod pkcs8;
 mod renewal;
 
-pub(crate) use renewal::look_again;
-
 /// Life of a self-signed certificate. Some systems refuse certificates of more than 398 days.
 const LIFE: Duration = Duration::from_secs(397 * 86_400);
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::client::{Heard, TestClient};
-use crate::support::{listen, listen_with, start};
+use crate::support::{access, listen, listen_with, start, token};
 use axum::extract::ws;
 use salono_room_server::{OriginPolicy, RoomServerConfig, SessionConfig, StaticFile, StaticFiles};
 use serde_json::{Value, json};
@@ -238,6 +238,25 @@ async fn rooms_beyond_the_limits_are_refused_with_their_codes() {
         let reply: Value = serde_json::from_str(&bob.hear_text("join").await).unwrap();
         assert_eq!(reply["error"]["code"], code, "{reply}");
     }
+}
+
+#[tokio::test]
+async fn a_token_may_come_in_the_url_of_the_socket_and_the_one_of_the_request_counts() {
+    let (server, _kurento) = start(RoomServerConfig {
+        access: access(false),
+        ..RoomServerConfig::default()
+    });
+    let address = listen(&server).await;
+    let for_all = token(&json!({ "room": "*", "role": "subscriber" }));
+    let mut ann = TestClient::connect_to(&format!("ws://{address}/room?x=1&token={for_all}")).await;
+    let reply = join(&mut ann, "r", "ann").await;
+    assert_eq!(reply["result"]["role"], "subscriber");
+    let mut bob = TestClient::connect_to(&format!("ws://{address}/room?token={for_all}")).await;
+    let elsewhere = token(&json!({ "room": "s" }));
+    let params = json!({ "room": "r", "user": "bob", "token": elsewhere });
+    bob.send(&request(1, "joinRoom", params)).await;
+    let reply: Value = serde_json::from_str(&bob.hear_text("join").await).unwrap();
+    assert_eq!(reply["error"]["code"], 405);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::support::transcript::{Replay, Way};
-use crate::support::{listen, start};
+use crate::support::{access, listen, start};
 use salono_room_server::RoomServerConfig;
 
 fn transcripts() -> Vec<(String, String)> {
@@ -28,6 +28,17 @@ fn needs_virtual_time(text: &str) -> bool {
     text.lines().any(|line| line.starts_with("T+"))
 }
 
+/// What the transcript says of its server.
+fn config(text: &str) -> RoomServerConfig {
+    let mut config = RoomServerConfig::default();
+    if text.lines().any(|line| line == "S! tokens") {
+        config.access = access(false);
+    } else if text.lines().any(|line| line == "S! tokens or open") {
+        config.access = access(true);
+    }
+    config
+}
+
 #[test]
 fn every_transcript_holds_in_virtual_time() {
     for (name, text) in transcripts() {
@@ -38,7 +49,7 @@ fn every_transcript_holds_in_virtual_time() {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let (server, kurento) = start(RoomServerConfig::default());
+            let (server, kurento) = start(config(&text));
             Replay::new(server, kurento, Way::Within)
                 .run(&name, &text)
                 .await;
@@ -57,7 +68,7 @@ fn every_transcript_without_waiting_holds_over_real_sockets() {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let (server, kurento) = start(RoomServerConfig::default());
+            let (server, kurento) = start(config(&text));
             let address = listen(&server).await;
             Replay::new(server, kurento, Way::Tcp(address))
                 .run(&name, &text)

@@ -4,9 +4,11 @@ mod kurento;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use figment::value::Value;
+use salono_room_token::{Algorithm, Role};
 
 use crate::config::{self, Listen, LogFormat, Setting, Source};
 
@@ -69,6 +71,14 @@ pub(crate) enum Command {
         salono config --import /etc/kurento/kurento.conf.json\n  \
         salono config --markdown         the reference, as in docs/config.md")]
     Config(ConfigArgs),
+    /// Make tokens that let participants into rooms, and the keys that sign them
+    #[command(after_help = "Examples:\n  \
+        salono token --new-key eddsa --key-file rooms.json      a key; name it in room.token_keys\n  \
+        salono token --key-file rooms.json --room daily --identity ann\n  \
+        salono token --key-file rooms.json --room '*' --role moderator --grant record --ttl 12h\n  \
+        salono token --key-file rooms.json --public > rooms.pub.json   what servers need\n\n\
+        A token goes into joinRoom as the member `token`, or into the WebSocket's URL as ?token=.")]
+    Token(TokenArgs),
     /// Measure this program on this machine
     #[command(after_help = "Examples:\n  \
         salono bench startup\n  \
@@ -223,6 +233,76 @@ pub(crate) struct ConfigArgs {
     /// Print the reference of all keys instead
     #[arg(long)]
     pub(crate) markdown: bool,
+}
+
+/// Of `salono token`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("product").required(true).args(["room", "new_key", "public"]))]
+pub(crate) struct TokenArgs {
+    /// Key to sign with: a JSON Web Key (Set), PEM, or a secret
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: PathBuf,
+    /// Name of the key, where the file has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) kid: Option<String>,
+    /// Room that the token is for; * for every room
+    #[arg(long, value_name = "NAME")]
+    pub(crate) room: Option<String>,
+    /// User name that its bearer must have [default: any]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) identity: Option<String>,
+    /// What the bearer is there: moderator, publisher or subscriber
+    #[arg(long, value_name = "ROLE", default_value_t)]
+    pub(crate) role: Role,
+    /// What it may do beside what its role says (repeatable)
+    #[arg(long, value_name = "GRANT", value_delimiter = ',')]
+    pub(crate) grant: Vec<Grant>,
+    /// What it may not do, whatever its role says (repeatable)
+    #[arg(long, value_name = "GRANT", value_delimiter = ',')]
+    pub(crate) deny: Vec<Grant>,
+    /// How long the token lets in, as 90s, 30m, 12h or 7d
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = crate::commands::token::duration)]
+    pub(crate) ttl: Duration,
+    /// Make a key instead, and write it to the file, which must not exist
+    #[arg(long, value_name = "ALGORITHM", conflicts_with_all = ["room", "public"])]
+    pub(crate) new_key: Option<KeyAlgorithm>,
+    /// Print the public halves of the file's keys instead
+    #[arg(long, conflicts_with = "room")]
+    pub(crate) public: bool,
+}
+
+/// What `--grant` and `--deny` can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Grant {
+    /// Send media
+    Publish,
+    /// Receive media
+    Subscribe,
+    /// Mute and evict others, lock and close the room
+    Moderate,
+    /// Have the room recorded
+    Record,
+}
+
+/// What `--new-key` can make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum KeyAlgorithm {
+    /// A secret that servers and applications share
+    Hs256,
+    /// ECDSA on P-256
+    Es256,
+    /// Ed25519
+    Eddsa,
+}
+
+impl From<KeyAlgorithm> for Algorithm {
+    fn from(algorithm: KeyAlgorithm) -> Self {
+        match algorithm {
+            KeyAlgorithm::Hs256 => Self::Hs256,
+            KeyAlgorithm::Es256 => Self::Es256,
+            KeyAlgorithm::Eddsa => Self::EdDsa,
+        }
+    }
 }
 
 /// Of `salono bench`.

@@ -6,3 +6,4 @@ pub(crate) mod doctor;
 pub(crate) mod media;
 pub(crate) mod room;
 pub(crate) mod serve;
+pub(crate) mod token;

@@ -35,7 +35,7 @@ async fn serve(config: &Config, args: &RoomArgs) -> Result<ExitCode, Failure> {
     let remote = Arc::new(RemoteServers::new(&config.room)?);
     let provider = Arc::clone(&remote);
     let hats = Arc::new(Hats::new(&config.room));
-    let settings = rooms::server_config(&config.room, &config.web);
+    let settings = rooms::server_config(&config.room, &config.web)?;
     let server = RoomServer::start_with(settings, provider, hats);
     let sources = Sources {
         rooms: Some(server.clone()),

@@ -32,13 +32,14 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
 
 async fn serve(config: &Config, args: &ServeArgs) -> Result<ExitCode, Failure> {
     let signals = EndSignals::new()?;
+    let settings = rooms::server_config(&config.room, &config.web)?;
     let web = WebListeners::bind(&config.web)?;
     let signalling = Signalling::open(config)?;
     let (kurento, kurento_tls) = (signalling.plain(), signalling.secure());
     let media = MediaServer::start(config, signalling)?;
     let addresses = media.addresses();
     let server = RoomServer::start_with(
-        rooms::server_config(&config.room, &config.web),
+        settings,
         Arc::new(FixedKurento::new(media.client().await?)),
         Arc::new(Hats::new(&config.room)),
     );

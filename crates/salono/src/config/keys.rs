@@ -355,6 +355,14 @@ pub(crate) const KEYS: &[Key] = &[
         "Milliseconds that a media server of `room.kms` may take for an answer.",
     ),
     key(
+        "room.token_keys",
+        "Files with the keys that tokens of participants are signed with: a JSON Web Key (Set), PEM, or a secret of 32 bytes or more; public halves are enough. With at least one, joining takes a token. Files that are replaced are read again within seconds, or at once after SIGHUP. `salono token` makes keys and tokens.",
+    ),
+    key(
+        "room.open",
+        "Whether participants may also join without a token, as clients of Kurento Room do; they send and receive, but do not moderate. Unset, it is so where `room.token_keys` is empty. `false` without keys is refused at the start, since nobody could join.",
+    ),
+    key(
         "room.allow_close",
         "Whether `POST /close?room=NAME` closes a room. It knows no authentication.",
     ),

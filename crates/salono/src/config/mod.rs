@@ -206,6 +206,10 @@ pub(crate) struct Room {
     pub(crate) kms_certificates: Option<PathBuf>,
     /// Patience with one of their answers.
     pub(crate) kms_request_timeout_ms: u64,
+    /// Files with the keys of tokens.
+    pub(crate) token_keys: Vec<PathBuf>,
+    /// Whether one may join without a token; unset, where there are no keys.
+    pub(crate) open: Option<bool>,
     /// Whether `POST /close` closes rooms.
     pub(crate) allow_close: bool,
     /// How long a client may be away.
@@ -343,6 +347,8 @@ impl Default for Config {
                 kms: vec!["ws://127.0.0.1:8888/kurento".to_owned()],
                 kms_certificates: None,
                 kms_request_timeout_ms: 20_000,
+                token_keys: Vec::new(),
+                open: None,
                 allow_close: rooms.allow_close,
                 reconnection_grace_ms: millis(rooms.sessions.reconnection_grace),
                 keepalive_s: rooms.keepalive.map_or(0, |pause| pause.as_secs()),

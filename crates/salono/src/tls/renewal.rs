@@ -1,100 +1,47 @@
 //! Certificates that are renewed while the server runs.
 //!
-//! Programs that renew certificates replace the files. Every few seconds, when somebody connects, the
-//! files are looked at; when they have changed, the next handshake shows the new certificate. One that
-//! cannot be used is complained of and the last good one stays.
+//! Programs that renew certificates replace the files; the next handshake shows the new certificate.
 
 use std::fmt;
-use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::time::Instant;
 
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::{TlsError, pem};
-
-/// How often files are looked at, unless somebody asks.
-const INTERVAL: Duration = Duration::from_secs(5);
-
-/// Counts how often somebody asked.
-static ASKED: AtomicU64 = AtomicU64::new(0);
-
-/// The next handshakes look at the files, whenever these were looked at last.
-pub(crate) fn look_again() {
-    ASKED.fetch_add(1, Ordering::Relaxed);
-}
-
-/// What a file looked like: when it was written, and how long it is.
-type Stamp = Option<(SystemTime, u64)>;
+use crate::watched::Watched;
 
 /// A certificate by its files.
 pub(super) struct Renewing {
-    chain: PathBuf,
-    key: PathBuf,
+    /// Chain and key.
+    files: Watched<CertifiedKey>,
     password: String,
-    shown: Mutex<Shown>,
-}
-
-/// What handshakes show now.
-struct Shown {
-    certificate: Arc<CertifiedKey>,
-    /// Of what was read last, good or not.
-    stamps: [Stamp; 2],
-    looked: Instant,
-    asked: u64,
 }
 
 impl Renewing {
     /// Reads the files for the first time.
     pub(super) fn read(chain: PathBuf, key: PathBuf, password: String) -> Result<Self, TlsError> {
-        let stamps = [stamp(&chain), stamp(&key)];
-        let certificate = Arc::new(pem::certified_key(&chain, &key, &password)?);
-        let shown = Mutex::new(Shown {
-            certificate,
-            stamps,
-            looked: Instant::now(),
-            asked: ASKED.load(Ordering::Relaxed),
-        });
-        Ok(Self {
-            chain,
-            key,
-            password,
-            shown,
-        })
+        let files = Watched::read(vec![chain, key], |paths| certified(paths, &password))?;
+        Ok(Self { files, password })
     }
 
     fn certificate(&self, now: Instant) -> Arc<CertifiedKey> {
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked = ASKED.load(Ordering::Relaxed);
-        if asked == shown.asked && now.saturating_duration_since(shown.looked) < INTERVAL {
-            return Arc::clone(&shown.certificate);
-        }
-        (shown.asked, shown.looked) = (asked, now);
-        let stamps = [stamp(&self.chain), stamp(&self.key)];
-        if stamps != shown.stamps {
-            shown.stamps = stamps;
-            match pem::certified_key(&self.chain, &self.key, &self.password) {
-                Ok(certificate) => {
-                    shown.certificate = Arc::new(certificate);
-                    tracing::info!(path = %self.chain.display(), "renewed certificate read");
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the renewed certificate cannot be used, the former one stays");
-                }
-            }
-        }
-        Arc::clone(&shown.certificate)
+        self.files
+            .get(now, |paths| certified(paths, &self.password))
     }
+}
+
+fn certified(paths: &[PathBuf], password: &str) -> Result<CertifiedKey, TlsError> {
+    pem::certified_key(&paths[0], &paths[1], password)
 }
 
 impl fmt::Debug for Renewing {
     // Passwords and keys stay out of logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Renewing")
-            .field("chain", &self.chain)
+            .field("files", &self.files.paths())
             .finish_non_exhaustive()
     }
 }
@@ -105,14 +52,12 @@ impl ResolvesServerCert for Renewing {
     }
 }
 
-fn stamp(path: &PathBuf) -> Stamp {
-    let about = fs::metadata(path).ok()?;
-    Some((about.modified().ok()?, about.len()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::watched::{INTERVAL, look_again};
 
     struct Folder(PathBuf);
 

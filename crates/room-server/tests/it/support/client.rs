@@ -37,7 +37,11 @@ type Outgoing = Pin<Box<dyn Sink<Message, Error = ()> + Send>>;
 impl TestClient {
     /// Over TCP.
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let url = format!("ws://{address}/room");
+        Self::connect_to(&format!("ws://{address}/room")).await
+    }
+
+    /// Over TCP, to a URL.
+    pub(crate) async fn connect_to(url: &str) -> Self {
         let (socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
         let (sink, stream) = socket.split();
         Self::start(

@@ -7,7 +7,9 @@ pub(crate) mod transcript;
 use std::sync::Arc;
 
 use salono_room_sdk::FixedKurento;
-use salono_room_server::{RoomServer, RoomServerConfig};
+use salono_room_server::{Access, RoomServer, RoomServerConfig};
+use salono_room_token::{Claims, Key, KeySet, sign};
+use serde_json::{Value, json};
 
 use kurento::FakeKurento;
 
@@ -16,6 +18,30 @@ pub(crate) fn start(config: RoomServerConfig) -> (RoomServer, FakeKurento) {
     let (kurento, client) = FakeKurento::start();
     let server = RoomServer::start(config, Arc::new(FixedKurento::new(client)));
     (server, kurento)
+}
+
+/// A server that lets nobody in without a token, or everybody who has none as well.
+pub(crate) fn access(or_open: bool) -> Access {
+    Access::Tokens {
+        keys: Arc::new(Arc::new(keys())),
+        or_open,
+    }
+}
+
+fn keys() -> KeySet {
+    KeySet::parse("what the servers of these tests know", "tests").unwrap()
+}
+
+/// A token with these claims, which never ends unless they say so.
+pub(crate) fn token(claims: &Value) -> String {
+    let mut whole = json!({ "exp": 4_000_000_000_u64 });
+    for (name, value) in claims.as_object().unwrap() {
+        whole[name] = value.clone();
+    }
+    let claims: Claims = serde_json::from_value(whole).unwrap();
+    let keys = keys();
+    let key: &Key = keys.signer(None).unwrap();
+    sign(&claims, key).unwrap()
 }
 
 /// Puts a room server behind a listener on the loopback interface.

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::client::{Heard, TestClient};
 use super::kurento::FakeKurento;
+use super::token;
 
 /// How clients reach the server.
 pub(crate) enum Way {
@@ -60,7 +61,14 @@ impl Replay {
                     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
                 }
                 ("K", "!") => self.kurento.order(rest).await,
-                ("S", "!") => self.act(rest, &place).await,
+                ("S", "!") => match rest.strip_prefix("token ") {
+                    Some(rest) => {
+                        let (name, claims) = rest.split_once(' ').unwrap();
+                        let claims = serde_json::from_str(claims).unwrap();
+                        self.variables.insert(name.to_owned(), token(&claims));
+                    }
+                    None => self.act(rest, &place).await,
+                },
                 (client, ">") => {
                     let text = self.substitute(rest);
                     self.client(client).await.send(&text).await;
@@ -151,6 +159,8 @@ impl Replay {
             "sessions" => {
                 assert_eq!(self.server.snapshot().sessions.to_string(), rest, "{place}");
             }
+            // Heeded when the server started.
+            "tokens" => {}
             "shutdown" => self.server.shutdown().await,
             other => panic!("{place}: no such act: {other}"),
         }
