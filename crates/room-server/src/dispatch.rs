@@ -7,13 +7,15 @@ use salono_jsonrpc::room::envelope::Failure;
 use salono_jsonrpc::room::{CODE_NOT_UNDERSTOOD, RequestId, SessionId};
 use salono_room_proto::{ErrorCode, Request, RequestError};
 use salono_room_sdk::{
-    IceCandidate, Join, Listens, ParticipantId, ParticipantRequest, Publish, VideoPreference,
+    IceCandidate, Join, Listens, ParticipantId, ParticipantRequest, Publish, RoomError,
+    VideoPreference,
 };
 use serde_json::{Map, Value};
 
 use crate::access;
 use crate::exchange::Job;
 use crate::members::Member;
+use crate::moderation;
 use crate::server::Shared;
 
 /// Starts a job on a task of its own. A session has one request running at a time, so jobs of one
@@ -106,7 +108,8 @@ impl Running {
                         active_speaker: join.active_speaker,
                         levels: join.audio_levels,
                         layers: join.video_layers,
-                        ..Listens::default()
+                        moderation: join.moderation,
+                        recovery: join.recovery,
                     },
                 };
                 manager.join_room(&asked, join).await;
@@ -165,11 +168,25 @@ impl Running {
                 let preferences = preferences.collect();
                 manager.set_video_preferences(&asked, preferences).await;
             }
-            Request::RestartIce(_)
-            | Request::MuteMedia(_)
-            | Request::EvictParticipant(_)
-            | Request::CloseRoom
-            | Request::LockRoom(_) => {
+            Request::MuteMedia(mute) => {
+                self.conclude(moderation::mute(manager, &participant, &mute).await);
+            }
+            Request::EvictParticipant(user) => {
+                let evicted = moderation::evict(manager, &participant, &user).await;
+                if let Ok(evicted) = &evicted {
+                    let session = SessionId::from(evicted.as_str());
+                    self.server.members.forget(&session);
+                    self.server.custom.left(evicted);
+                }
+                self.conclude(evicted.map(drop));
+            }
+            Request::CloseRoom => {
+                self.conclude(moderation::close(manager, &participant).await);
+            }
+            Request::LockRoom(locked) => {
+                self.conclude(moderation::lock(manager, &participant, locked).await);
+            }
+            Request::RestartIce(_) => {
                 let error = RequestError::UnknownMethod(method.to_owned());
                 self.refuse(&Failure::rejected(error.code(), error.to_string()));
             }
@@ -180,6 +197,14 @@ impl Running {
                     Err(why) => self.refuse(&Failure::rejected(CODE_NOT_UNDERSTOOD, why)),
                 }
             }
+        }
+    }
+
+    /// Answers a request that has nothing to say but whether it succeeded.
+    fn conclude(&self, result: Result<(), RoomError>) {
+        match result {
+            Ok(()) => self.respond_empty(),
+            Err(error) => self.refuse(&Failure::refused(error.code.number(), error.message)),
         }
     }
 

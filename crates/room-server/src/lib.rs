@@ -31,6 +31,7 @@ mod dispatch;
 mod exchange;
 mod members;
 mod metrics;
+mod moderation;
 mod notifier;
 mod outbox;
 mod policy;
