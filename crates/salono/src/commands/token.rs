@@ -136,10 +136,10 @@ mod tests {
             let key = self.0.join("key.json");
             let words = ["salono", "token", "--key-file", key.to_str().unwrap()];
             let words = words.into_iter().chain(line.split_whitespace());
-            match Cli::parse_from(words).command {
-                Command::Token(args) => args,
-                _ => panic!("not token"),
-            }
+            let Command::Token(args) = Cli::parse_from(words).command else {
+                panic!("not token");
+            };
+            args
         }
     }
 
