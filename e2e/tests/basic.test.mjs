@@ -66,7 +66,7 @@ describe("the basic page", () => {
     await page.fill("#name", "Ana");
     await page.fill("#roomName", "garden");
     await page.click("#joinBtn");
-    await page.locator("#console li").waitFor();
+    await page.locator("#console p").waitFor();
     assert.ok(await page.locator("#joinBtn").isEnabled());
     browsers.assertQuiet();
   });

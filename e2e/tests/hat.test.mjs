@@ -43,15 +43,15 @@ describe("hat", () => {
         return isRight(share) || Promise.reject(new Error(`${share} of the upper half is red`));
       });
     await seen("without a hat", (share) => share < 0.001);
-    await ana.page.click("#buttonHat");
+    await ana.page.click("#filterButton");
     await seen("with a hat", (share) => share > 0.01);
-    await ana.page.click("#buttonHat[aria-pressed=true]");
+    await ana.page.click("#filterButton[data-pressed=true]");
     await seen("without the hat", (share) => share < 0.001);
 
-    await ana.page.click("#buttonHat[aria-pressed=false]");
+    await ana.page.click("#filterButton[data-pressed=false]");
     await seen("with a hat again", (share) => share > 0.01);
     await ana.page.click("#buttonDisconnect");
-    await ana.page.locator("#buttonHat[aria-pressed=false]:disabled").waitFor();
+    await ana.page.locator("#filterButton[data-pressed=false]:disabled").waitFor();
     await ana.page.click("#buttonDisconnect[data-offer=publish]");
     await ben.perceives("Ana");
     await seen("as she is", (share) => share < 0.001);

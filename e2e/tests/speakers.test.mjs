@@ -5,40 +5,9 @@ import { afterEach, describe, test } from "node:test";
 
 import { Browsers } from "../support/browser.mjs";
 import { Person } from "../support/demo.mjs";
+import { replaceMicrophone, speak } from "../support/microphone.mjs";
 import { Server } from "../support/server.mjs";
 import { until } from "../support/wait.mjs";
-
-/** Puts a tone that can be switched on and off in place of the microphone; runs in the page. */
-function replaceMicrophone() {
-  const devices = navigator.mediaDevices;
-  const real = devices.getUserMedia.bind(devices);
-  devices.getUserMedia = async (constraints) => {
-    const media = await real(constraints);
-    for (const track of media.getAudioTracks()) {
-      media.removeTrack(track);
-      track.stop();
-    }
-    const context = new AudioContext();
-    await context.resume();
-    const tone = new OscillatorNode(context, { frequency: 440 });
-    const gain = new GainNode(context, { gain: 0 });
-    const microphone = context.createMediaStreamDestination();
-    tone.connect(gain).connect(microphone);
-    tone.start();
-    media.addTrack(microphone.stream.getAudioTracks()[0]);
-    // Syllables: a steady tone is noise.
-    let speaks = false;
-    let sounds = false;
-    setInterval(() => {
-      sounds = speaks && !sounds;
-      gain.gain.value = sounds ? 0.5 : 0;
-    }, 120);
-    window.speak = (on) => {
-      speaks = on;
-    };
-    return media;
-  };
-}
 
 describe("speakers", () => {
   let server;
@@ -75,8 +44,6 @@ describe("speakers", () => {
       return seen === JSON.stringify(expected) || Promise.reject(new Error(seen));
     });
   }
-
-  const speak = (who, on) => who.page.evaluate((on) => window.speak(on), on);
 
   test("the page that beeps is marked as the speaker on every page, until it is quiet", async () => {
     await start();

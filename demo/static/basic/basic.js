@@ -69,7 +69,7 @@ function fail(error) {
 }
 
 function say(text) {
-  const line = document.createElement("li");
+  const line = document.createElement("p");
   line.textContent = text;
   byId("console").append(line);
 }

@@ -4,7 +4,10 @@ import { KurentoRoom } from "./salono-client.js";
 import { Chat } from "./chat.js";
 import { Controls } from "./controls.js";
 import { ask, dismiss } from "./dialog.js";
-import { explainDevices, messageOf } from "./errors.js";
+import { messageOf } from "./errors.js";
+import { leaveFullscreen } from "./fullscreen.js";
+import { Own } from "./own.js";
+import { loadSettings } from "./settings.js";
 import { clearNotice, setConnection, setNotice } from "./status.js";
 import { Stage } from "./stage.js";
 import { Tile } from "./tile.js";
@@ -26,14 +29,15 @@ export class Call {
   #user;
   #roomName;
   #ended;
-  #stream = null;
+  #settings = null;
   #stage = null;
   #chat = null;
   #controls = null;
   #own = null;
-  #audioOn = true;
-  #hatOn = false;
-  #videoOn = true;
+  /** Whether whoever speaks becomes the large tile. */
+  #follows = false;
+  /** Whether the server itself tells who speaks. */
+  #isTold = false;
   #unwatched = new Set();
   #retries = new Map();
   #timers = new Set();
@@ -58,17 +62,19 @@ export class Call {
    */
   async enter(progress) {
     progress("Connecting to the server…");
-    this.kurento = await connect();
+    [this.kurento, this.#settings] = await Promise.all([connect(), loadSettings()]);
     this.room = this.kurento.Room({
       room: this.#roomName,
       user: this.#user,
       subscribeToStreams: false,
+      updateSpeakerInterval: this.#settings.updateSpeakerInterval,
+      thresholdSpeaker: this.#settings.thresholdSpeaker,
       activeSpeaker: true,
       videoLayers: true,
     });
-    this.#stream = this.kurento.Stream(this.room, { id: "webcam", simulcast: true });
+    this.#own = new Own(this.kurento, this.room, this.#settings);
     progress("Waiting for your camera and microphone. Please allow both.");
-    if (!(await this.#openDevices("Enter without"))) {
+    if (!(await this.#own.openDevices("Enter without"))) {
       this.kurento.close();
       return false;
     }
@@ -89,45 +95,13 @@ export class Call {
     // Places depend on the size of a stage that can be seen.
     this.#stage.select(null);
     setConnection("connected");
-    this.#publish();
+    this.#own.publish();
+    this.#offerDisconnect();
   }
 
   /** Says goodbye to the server while the page goes away. */
   goodbye() {
     this.kurento?.close();
-  }
-
-  async #openDevices(without) {
-    for (;;) {
-      const error = await this.#initStream();
-      if (error === null) {
-        return true;
-      }
-      const choice = await ask(explainDevices(error), [
-        { label: "Try again", value: "again" },
-        { label: without, value: "without" },
-        { label: "Cancel", value: "cancel" },
-      ]);
-      if (choice !== "again") {
-        return choice === "without";
-      }
-    }
-  }
-
-  /** Resolves to null, or to the reason why there is neither camera nor microphone. */
-  #initStream() {
-    const stream = this.#stream;
-    return new Promise((resolve) => {
-      const settle = (error) => {
-        stream.removeEventListener("access-accepted", accepted);
-        stream.removeEventListener("access-denied", settle);
-        resolve(error);
-      };
-      const accepted = () => settle(null);
-      stream.addEventListener("access-accepted", accepted);
-      stream.addEventListener("access-denied", settle);
-      stream.init();
-    });
   }
 
   #join() {
@@ -147,16 +121,18 @@ export class Call {
     this.#stage = new Stage(() => this.#offerDisconnect(), resized);
     this.#chat = new Chat(this.#user, (text) => this.kurento.sendMessage(this.#roomName, this.#user, text));
     this.#controls = new Controls({
-      audio: () => this.#toggleAudio(),
-      video: () => this.#toggleVideo(),
+      audio: () => this.#own.toggleAudio(),
+      video: () => this.#own.toggleVideo(),
       disconnect: () => this.#disconnect(),
-      hat: () => this.#toggleHat(),
+      filter: () => this.#own.toggleFilter(),
+      follow: () => this.#follow(!this.#follows),
       leave: () => this.#leave(),
     });
-    this.#controls.setAudio(true);
-    this.#controls.setVideo(true);
-    this.#own = new Tile(this.#user, true, this.#tileActions(this.#user, () => void this.#republish()));
-    this.#stage.add(this.#own);
+    this.#controls.setFilterKind(this.#settings.filterRequestParam);
+    this.#controls.shareRoom(this.#roomName, this.#stage.inviteButton);
+    this.#follow(false);
+    const actions = this.#tileActions(this.#user, () => void this.#republish());
+    this.#own.draw(this.#user, this.#stage, this.#controls, actions);
     this.#count();
   }
 
@@ -182,11 +158,20 @@ export class Call {
     on("stream-added", ({ stream }) => this.#watch(stream));
     on("stream-removed", ({ stream }) => this.#forget(stream));
     on("stream-subscribed", ({ stream }) => this.#tileOf(stream)?.setState("connected"));
-    on("stream-published", () => this.#own.setState("here"));
+    on("stream-published", () => this.#own.tile.setState("here"));
     on("stream-connection", ({ stream, state }) => this.#connectionChanged(stream, state));
     on("stream-speaking", ({ participantId }) => this.#stage.showing(participantId)?.setSpeaking(true));
     on("stream-stopped-speaking", ({ participantId }) => this.#stage.showing(participantId)?.setSpeaking(false));
-    on("active-speaker", ({ participant }) => this.#stage.setSpeaker(participant?.getID() ?? null));
+    on("active-speaker", ({ participant }) => {
+      this.#isTold = true;
+      this.#stage.setSpeaker(participant?.getID() ?? null);
+      this.#speaks(participant?.getID());
+    });
+    on("update-main-speaker", ({ participantId }) => {
+      if (!this.#isTold) {
+        this.#speaks(this.#stage.showing(participantId)?.name);
+      }
+    });
     on("video-layer", (layer) => this.#stage.get(layer.participant.getID())?.setLayer(layer));
     on("newMessage", ({ user, message }) => this.#chat.add(user, message));
     on("error-media", ({ error, stream }) => this.#mediaFailed(error, stream));
@@ -214,6 +199,8 @@ export class Call {
       select: () => {
         const tile = this.#stage.get(name);
         this.#stage.select(this.#stage.main === tile ? null : tile);
+        // Whoever chooses for himself wants no other choice.
+        this.#follow(false);
       },
       stop: () => this.#unwatch(name),
       again,
@@ -306,8 +293,11 @@ export class Call {
       this.kurento.disconnectParticipant(stream);
     }
     if (tile === undefined || attempt >= MAX_RETRIES) {
-      if (tile !== undefined) {
-        this.#clear(tile, stream.isLocal() ? "absent" : "failed");
+      if (stream.isLocal()) {
+        this.#own.notPublished();
+        this.#offerDisconnect();
+      } else if (tile !== undefined) {
+        this.#clear(tile, "failed");
       }
       return;
     }
@@ -328,65 +318,45 @@ export class Call {
     }
     const name = stream.getParticipant().getID();
     const tile = this.#stage.get(name);
-    if (tile !== undefined) {
-      this.#clear(tile, stream.isLocal() ? "absent" : "failed");
+    if (stream.isLocal()) {
+      this.#own.notPublished();
+    } else if (tile !== undefined) {
+      this.#clear(tile, "failed");
     }
     const what = stream.isLocal() ? "You could not be published" : `${name} could not be received`;
     setNotice(`${what}: ${messageOf(error)}`, { label: "Dismiss", run: clearNotice });
-    if (stream.isLocal()) {
-      this.#controls.setDevices({ audio: false, video: false });
-    }
     // The server may hold its half of the connection: give it back, or the next attempt is refused.
     this.kurento.disconnectParticipant(stream);
-  }
-
-  #publish() {
-    const media = this.#stream.getWrStream();
-    if (media === null) {
-      this.#controls.setDevices({ audio: false, video: false });
-      this.#own.setState("absent");
-      this.#offerDisconnect();
-      return;
-    }
-    this.#stream.publish();
-    this.#own.attach(this.#stream);
-    this.#own.setState("here");
-    this.#controls.setDevices({
-      audio: media.getAudioTracks().length > 0,
-      video: media.getVideoTracks().length > 0,
-    });
-    this.#applyMute();
     this.#offerDisconnect();
   }
 
   async #republish() {
-    if (this.#stream.isActive()) {
-      return;
-    }
-    this.#own.setState("connecting");
-    if (await this.#openDevices("Stay without")) {
-      if (!this.#over) {
-        this.#publish();
-      }
-    } else if (!this.#over) {
-      this.#own.setState("absent");
+    await this.#own.republish();
+    if (!this.#over) {
+      this.#offerDisconnect();
     }
   }
 
-  #unpublish() {
-    this.kurento.disconnectParticipant(this.#stream);
-    this.#clear(this.#own, "absent");
-    this.#controls.setDevices({ audio: false, video: false });
-    // It went with what was published.
-    this.#showHat(false);
+  /** Makes whoever speaks the large tile from now on, or no longer. */
+  #follow(on) {
+    this.#follows = on;
+    this.#controls.setFollow(on);
+  }
+
+  #speaks(name) {
+    const tile = this.#stage.get(name);
+    if (this.#follows && tile !== undefined && !tile.own && tile !== this.#stage.main) {
+      this.#stage.select(tile);
+    }
   }
 
   /** Acts on the large tile, or on ourselves when all are alike. */
   #disconnect() {
-    const tile = this.#stage.main ?? this.#own;
+    const tile = this.#stage.main ?? this.#own.tile;
     if (tile.own) {
-      if (this.#stream.isActive()) {
-        this.#unpublish();
+      if (this.#own.published) {
+        this.#own.unpublish();
+        this.#offerDisconnect();
       } else {
         void this.#republish();
       }
@@ -398,59 +368,16 @@ export class Call {
   }
 
   #offerDisconnect() {
-    const tile = this.#stage.main ?? this.#own;
+    const tile = this.#stage.main ?? this.#own.tile;
     if (tile === null) {
       return;
     }
     if (tile.own) {
-      this.#controls.setDisconnect(this.#stream.isActive() ? "unpublish" : "publish");
+      this.#controls.setDisconnect(this.#own.published ? "unpublish" : "publish");
     } else {
       // Somebody who publishes nothing cannot be watched.
       this.#controls.setDisconnect(tile.stream === null ? "watch" : "stop", this.#streamOf(tile.name) !== undefined);
     }
-  }
-
-  #toggleAudio() {
-    this.#audioOn = !this.#audioOn;
-    this.#applyMute();
-  }
-
-  #toggleVideo() {
-    this.#videoOn = !this.#videoOn;
-    this.#applyMute();
-  }
-
-  /** The server puts a hat on our face, in what others see of us. */
-  #toggleHat() {
-    const on = !this.#hatOn;
-    this.kurento.sendCustomRequest({ hat: on }, (error) => {
-      if (this.#over) {
-        return;
-      }
-      if (error) {
-        setNotice(`No hat: ${messageOf(error)}`, { label: "Dismiss", run: clearNotice });
-        return;
-      }
-      this.#showHat(on);
-    });
-  }
-
-  #showHat(on) {
-    this.#hatOn = on;
-    this.#controls.setHat(on);
-  }
-
-  #applyMute() {
-    const peer = this.#stream.getWebRtcPeer();
-    if (peer !== null) {
-      peer.audioEnabled = this.#audioOn;
-      peer.videoEnabled = this.#videoOn;
-    }
-    this.#own.setMuted(!this.#audioOn);
-    this.#own.hidden = !this.#videoOn;
-    this.#own.refresh();
-    this.#controls.setAudio(this.#audioOn);
-    this.#controls.setVideo(this.#videoOn);
   }
 
   #count() {
@@ -489,12 +416,14 @@ export class Call {
       clearTimeout(timer);
     }
     this.kurento.close(forced);
+    this.#own.close();
     this.#controls.close();
   }
 
   #end(again) {
     this.#stage.close();
     this.#chat.close();
+    leaveFullscreen();
     clearNotice();
     view.hidden = true;
     document.title = "Salono";
@@ -507,7 +436,9 @@ function connect() {
   const uri = new URL("room", document.baseURI);
   uri.protocol = uri.protocol === "https:" ? "wss:" : "ws:";
   uri.hash = "";
-  uri.search = "";
+  // Servers that want a token take it from here.
+  const token = new URLSearchParams(location.search).get("token");
+  uri.search = token === null ? "" : `token=${encodeURIComponent(token)}`;
   return new Promise((resolve, reject) => {
     KurentoRoom(uri.href, (error, kurento) => {
       if (error === null) {

@@ -11,6 +11,7 @@ const form = document.getElementById("chatForm");
 const input = document.getElementById("chatInput");
 const toggle = document.getElementById("buttonChat");
 const badge = document.getElementById("chatUnread");
+const badgeCount = document.getElementById("chatUnreadCount");
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
@@ -50,7 +51,7 @@ export class Chat {
   /** Adds a message of `user`. */
   add(user, text) {
     const own = user === this.#user;
-    const item = document.createElement("li");
+    const item = document.createElement("div");
     item.className = own ? "message message-own" : "message";
     item.dataset.testid = "chat-message";
     const head = document.createElement("div");
@@ -76,7 +77,7 @@ export class Chat {
 
   /** Adds a line that nobody said. */
   note(text) {
-    const item = document.createElement("li");
+    const item = document.createElement("div");
     item.className = "message-system";
     item.textContent = text;
     this.#append(item);
@@ -118,7 +119,6 @@ export class Chat {
   #setUnread(count) {
     this.#unread = count;
     badge.hidden = count === 0;
-    badge.textContent = count > 99 ? "99+" : String(count);
-    toggle.setAttribute("aria-label", count === 0 ? "Chat" : `Chat, ${count} unread`);
+    badgeCount.textContent = count > 99 ? "99+" : String(count);
   }
 }

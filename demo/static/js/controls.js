@@ -1,11 +1,13 @@
-/** The buttons below the stage. */
+/** The buttons below and above the stage. */
 
 import { setIcon } from "./icons.js";
+import { shareWith } from "./share.js";
 
 const volume = document.getElementById("buttonVolume");
 const videocam = document.getElementById("buttonVideocam");
 const disconnect = document.getElementById("buttonDisconnect");
-const hat = document.getElementById("buttonHat");
+const filter = document.getElementById("filterButton");
+const follow = document.getElementById("buttonMainSpeaker");
 const leave = document.getElementById("buttonLeaveRoom");
 const copyLink = document.getElementById("buttonCopyLink");
 
@@ -20,15 +22,25 @@ const OFFERS = {
 export class Controls {
   #listeners = new AbortController();
 
-  /** @param {{audio: () => void, video: () => void, disconnect: () => void, hat: () => void, leave: () => void}} actions */
+  /** What the filter is called. */
+  #filterName = "Hat";
+
+  /**
+   * @param {Record<"audio" | "video" | "disconnect" | "filter" | "follow" | "leave", () => void>} actions
+   */
   constructor(actions) {
     const { signal } = this.#listeners;
-    volume.addEventListener("click", actions.audio, { signal });
-    videocam.addEventListener("click", actions.video, { signal });
-    disconnect.addEventListener("click", actions.disconnect, { signal });
-    hat.addEventListener("click", actions.hat, { signal });
-    leave.addEventListener("click", actions.leave, { signal });
-    copyLink.addEventListener("click", () => void copy(), { signal });
+    const buttons = { audio: volume, video: videocam, disconnect, filter, follow, leave };
+    for (const [action, button] of Object.entries(buttons)) {
+      button.addEventListener("click", () => actions[action](), { signal });
+    }
+  }
+
+  /** Hands out the link of a room with the button of the head, and with another one. */
+  shareRoom(room, button) {
+    for (const one of [copyLink, button]) {
+      shareWith(one, () => room, this.#listeners.signal);
+    }
   }
 
   /** Shows whether the microphone is on. */
@@ -41,16 +53,27 @@ export class Controls {
     toggle(videocam, !on, on ? "camera" : "camera-off", on ? "Camera off" : "Camera on");
   }
 
-  /** Shows whether others see us with a hat on. */
-  setHat(on) {
-    toggle(hat, on, "hat", on ? "Hat off" : "Hat");
+  /** Says what the filter of this server is: `hat` or `marker`. */
+  setFilterKind(kind) {
+    this.#filterName = kind === "marker" ? "Marker" : "Hat";
+    this.setFilter(false);
+  }
+
+  /** Shows whether others see us filtered. */
+  setFilter(on) {
+    toggle(filter, on, "hat", on ? `${this.#filterName} off` : this.#filterName);
+  }
+
+  /** Shows whether whoever speaks becomes the large tile. */
+  setFollow(on) {
+    follow.setAttribute("aria-pressed", String(on));
   }
 
   /** Says which of our devices are there to be turned off. */
   setDevices({ audio, video }) {
     volume.disabled = !audio;
     videocam.disabled = !video;
-    hat.disabled = !video;
+    filter.disabled = !video;
   }
 
   /**
@@ -60,7 +83,7 @@ export class Controls {
   setDisconnect(offer, possible = true) {
     const [label, sign] = OFFERS[offer];
     disconnect.disabled = !possible;
-    disconnect.querySelector(".control-label").textContent = label;
+    name(disconnect, label);
     disconnect.dataset.offer = offer;
     setIcon(disconnect, sign);
   }
@@ -71,21 +94,15 @@ export class Controls {
   }
 }
 
+/** The label says what the button does next, so it is no pressed button to those who hear the page. */
 function toggle(button, pressed, sign, label) {
-  button.setAttribute("aria-pressed", String(pressed));
-  button.querySelector(".control-label").textContent = label;
+  button.dataset.pressed = String(pressed);
+  name(button, label);
   setIcon(button, sign);
 }
 
-async function copy() {
-  const words = copyLink.querySelector("span");
-  try {
-    await navigator.clipboard.writeText(location.href);
-    words.textContent = "Copied";
-  } catch {
-    words.textContent = "Copy it from the address bar";
-  }
-  setTimeout(() => {
-    words.textContent = "Copy link";
-  }, 2500);
+/** The label may be too long for the screen: then only the sign is shown, and this on demand. */
+function name(button, label) {
+  button.querySelector(".control-label").textContent = label;
+  button.title = label;
 }

@@ -7,6 +7,11 @@ const ROOM_CLOSED = 203;
 /** The server could not make the room. */
 const ROOM_CANNOT_BE_CREATED = 204;
 
+/** The room is locked. */
+const ROOM_LOCKED = 205;
+/** Tokens: none, none of this server's, too late, for another room or name. */
+const TOKEN = [401, 402, 404, 405];
+
 /** Explains why a room could not be entered. */
 export function explainJoin(error, user, room) {
   switch (error?.code) {
@@ -27,6 +32,21 @@ export function explainJoin(error, user, room) {
         title: "The room could not be opened",
         text: `The server did not open the room ${room}.`,
         hint: "It may be busy, or your name may not be allowed to open rooms. Try again in a moment.",
+      };
+    case ROOM_LOCKED:
+      return {
+        title: "The room is locked",
+        text: `Nobody else may enter the room ${room} for now.`,
+        hint: "Ask somebody who is in it to let you in.",
+      };
+    case TOKEN[0]:
+    case TOKEN[1]:
+    case TOKEN[2]:
+    case TOKEN[3]:
+      return {
+        title: "You need an invitation",
+        text: `This server lets in whoever has a valid link for the room ${room} and this name.`,
+        hint: "Ask whoever invited you for a new link.",
       };
     default:
       return {

@@ -3,6 +3,7 @@
 import { Call } from "./call.js";
 import { ask, dismiss } from "./dialog.js";
 import { explainJoin } from "./errors.js";
+import { initFullscreen } from "./fullscreen.js";
 import { hideLogin, initLogin, setProgress, setRoom, showLogin } from "./login.js";
 
 const ROOM_LINK = /^#\/rooms\/(.+)$/;
@@ -67,6 +68,7 @@ function followAddress() {
   }
 }
 
+initFullscreen();
 initLogin((user, room) => void enter(user, room));
 showLogin();
 followAddress();

@@ -1,5 +1,6 @@
 /** All tiles of a call and their places. */
 
+import { icon } from "./icons.js";
 import { arrange } from "./layout.js";
 import { Sizes } from "./sizes.js";
 
@@ -14,8 +15,10 @@ export class Stage {
   #timer;
   #observer = new ResizeObserver(() => this.#layout());
   #sizes;
-  #invite = document.createElement("p");
+  #invite = document.createElement("div");
   #changed;
+  /** Hands out the link while nobody else is here. */
+  inviteButton = document.createElement("button");
 
   /**
    * @param {() => void} changed called when another tile, or none, became the large one
@@ -25,8 +28,7 @@ export class Stage {
   constructor(changed, resized) {
     this.#changed = changed;
     this.#sizes = new Sizes(resized);
-    this.#invite.className = "invite";
-    this.#invite.textContent = "Nobody else is here yet. Send them the link of this room.";
+    this.#buildInvite();
     stage.replaceChildren(this.#invite);
     this.#observer.observe(stage);
     this.#timer = setInterval(() => {
@@ -44,14 +46,14 @@ export class Stage {
     return this.#main;
   }
 
-  /** People on the stage. */
+  /** People on the stage: whoever has two tiles is one of them. */
   get size() {
-    return this.#tiles.size;
+    return new Set([...this.#tiles.values()].map(({ name }) => name)).size;
   }
 
   /** Adds a tile at the end. */
   add(tile) {
-    this.#tiles.set(tile.name, tile);
+    this.#tiles.set(tile.key, tile);
     stage.append(tile.element);
     this.#sizes.watch(tile);
     this.#layout();
@@ -67,13 +69,13 @@ export class Stage {
     return [...this.#tiles.values()].find((tile) => tile.stream?.getGlobalID() === globalId);
   }
 
-  /** Takes a person off the stage. */
-  remove(name) {
-    const tile = this.#tiles.get(name);
+  /** Takes a tile off the stage. */
+  remove(key) {
+    const tile = this.#tiles.get(key);
     if (tile === undefined) {
       return;
     }
-    this.#tiles.delete(name);
+    this.#tiles.delete(key);
     this.#sizes.forget(tile);
     tile.element.remove();
     if (this.#main === tile) {
@@ -94,7 +96,7 @@ export class Stage {
   /** Marks the person of this name as the one who speaks; null: nobody does. */
   setSpeaker(name) {
     for (const tile of this.#tiles.values()) {
-      tile.setActive(tile.name === name);
+      tile.setActive(tile.key === name);
     }
   }
 
@@ -114,9 +116,21 @@ export class Stage {
     stage.replaceChildren();
   }
 
+  #buildInvite() {
+    this.#invite.className = "invite";
+    const words = document.createElement("p");
+    words.textContent = "Nobody else is here yet.";
+    const label = document.createElement("span");
+    label.textContent = "Copy the link of this room";
+    this.inviteButton.type = "button";
+    this.inviteButton.className = "button button-primary";
+    this.inviteButton.append(icon("link"), label);
+    this.#invite.append(words, this.inviteButton);
+  }
+
   #layout() {
     const tiles = [...this.#tiles.values()];
-    this.#invite.hidden = tiles.length > 1;
+    this.#invite.hidden = this.size > 1;
     const main = this.#main === null ? -1 : tiles.indexOf(this.#main);
     const places = arrange(tiles.length, stage.clientWidth, stage.clientHeight, main);
     tiles.forEach((tile, index) => tile.place(places[index]));

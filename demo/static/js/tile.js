@@ -7,20 +7,23 @@ import { describe } from "./quality.js";
 import { judge, readReport } from "./salono-client.js";
 
 /** Below this width (CSS pixels) buttons lose their words. */
-const SMALL = 260;
+const SMALL = 380;
 
 export class Tile {
   /** The tile itself. */
   element = document.createElement("article");
+  /** What the stage knows the tile by: the user name, or a symbol for a second tile of ours. */
+  key;
   /** User name. */
   name;
   /** True for our own tile. */
   own;
   /** The stream on show, or null. */
   stream = null;
-  /** True while camera of our own is off. */
-  hidden = false;
+  /** True while our own camera is off. */
+  #hidden = false;
   #title;
+  #nameTag = document.createElement("span");
   #face = document.createElement("div");
   #note = document.createElement("p");
   #again = document.createElement("button");
@@ -42,10 +45,11 @@ export class Tile {
    * @param {{select: () => void, stop: () => void, again: () => void, blocked: () => void}} actions
    */
   constructor(name, own, actions) {
+    this.key = name;
     this.name = name;
     this.own = own;
     this.element.id = `person-${name}`;
-    this.element.className = own ? "tile tile-own" : "tile";
+    this.element.className = own ? "tile tile-mirror" : "tile";
     this.element.dataset.testid = "tile";
     this.element.dataset.user = name;
     this.#title = own ? `${name} (you)` : name;
@@ -135,6 +139,29 @@ export class Tile {
     this.#micOff.toggleAttribute("hidden", !muted);
   }
 
+  /** Says whether our own camera is off. */
+  setHidden(hidden) {
+    this.#hidden = hidden;
+    this.refresh();
+  }
+
+  /** Our own picture comes back from the server, as others see it: it is no mirror. */
+  setReturned(returned) {
+    this.element.classList.toggle("tile-mirror", this.own && !returned);
+    if (returned) {
+      this.#rename(`${this.name} (you, from the server)`);
+    }
+  }
+
+  /** Makes it the second tile of ours, with the picture as the camera has it. */
+  setLocal() {
+    this.key = Symbol(this.name);
+    delete this.element.dataset.user;
+    this.element.id = "localStream";
+    this.element.dataset.testid = "local-tile";
+    this.#rename(`${this.name} (you, local)`);
+  }
+
   /** Marks the tile as the large one. */
   setMain(main) {
     this.element.classList.toggle("tile-main", main);
@@ -167,11 +194,11 @@ export class Tile {
   /** Looks at how well the picture comes. */
   async measure() {
     const peer = this.stream?.getWebRtcPeer();
-    if (this.own || !peer) {
+    if (!peer) {
       return;
     }
     const { stream } = this;
-    const now = readReport((await peer.peerConnection.getStats()).values());
+    const now = readReport((await peer.peerConnection.getStats()).values(), this.own ? "sent" : "received");
     if (this.stream !== stream) {
       return;
     }
@@ -186,8 +213,14 @@ export class Tile {
     }
   }
 
+  #rename(title) {
+    this.#title = title;
+    this.#nameTag.textContent = title;
+    this.element.setAttribute("aria-label", title);
+  }
+
   #picture() {
-    if (this.stream === null || this.hidden) {
+    if (this.stream === null || this.#hidden) {
       return "off";
     }
     if (!this.#connected) {
@@ -226,16 +259,15 @@ export class Tile {
       }
     });
 
-    const name = document.createElement("span");
-    name.className = "tile-name";
-    name.textContent = this.#title;
+    this.#nameTag.className = "tile-name";
+    this.#nameTag.textContent = this.#title;
     this.#tag.className = "tile-tag";
     this.#micOff.setAttribute("hidden", "");
     this.#quality.className = "tile-quality";
     this.#quality.dataset.testid = "quality";
     this.#quality.setAttribute("role", "img");
     this.#quality.hidden = true;
-    this.#tag.append(name, this.#quality, this.#micOff);
+    this.#tag.append(this.#nameTag, this.#quality, this.#micOff);
 
     const row = document.createElement("div");
     row.className = "tile-actions";
