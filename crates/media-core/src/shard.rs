@@ -1,8 +1,8 @@
 //! The shard: one owner of pipelines, endpoints and tracks, driven from outside.
 //!
 //! **Contract.** Hand in commands, datagrams and time with the `handle_*` calls; after a batch call
-//! [`Shard::flush`] once, then take everything out with [`Shard::poll_event`] and
-//! [`Shard::egress`] and sleep until [`Shard::poll_timeout`]. Time never goes backwards. Nothing
+//! [`Shard::flush`], then take everything out with [`Shard::poll_event`] and [`Shard::egress`], again
+//! for as long as the egress was full ([`Egress::is_full`]), and sleep until [`Shard::poll_timeout`]. Time never goes backwards. Nothing
 //! handed in may make a shard panic; what cannot be used is counted and dropped.
 
 mod commands;
@@ -37,6 +37,10 @@ use salono_media_api::{ElementEvent, ElementKey, Event, MediaKind, PipelineKey, 
 use slotmap::SlotMap;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
+
+/// Peers that are woken at once. Reports of all peers are due at the same moments, and packets shall not wait for
+/// thousands of them.
+const MOST_ALARMS: usize = 32;
 
 /// An element's place: its pipeline and, for endpoints, its peer.
 #[derive(Debug, Clone, Copy)]
@@ -166,13 +170,17 @@ impl Shard {
 
     /// Wakes everything whose time has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some((at, slot)) = self.timers.pop(now) {
+        let mut rung = 0;
+        while rung < MOST_ALARMS
+            && let Some((at, slot)) = self.timers.pop(now)
+        {
             let Some(peer) = self.peers.get_mut(slot) else {
                 continue;
             };
             if !peer.alarm.ring(at) {
                 continue;
             }
+            rung += 1;
             peer.endpoint.handle_timeout(now);
             let (router, egress) = (&mut self.router, &mut self.egress);
             peer.send_feedback(router, egress, &mut self.metrics, self.clock, now);

@@ -5,6 +5,7 @@
 //! also tell the generation of the place, so readiness that was reported for a closed socket is
 //! never taken for that of the next owner of its id.
 
+mod aside;
 mod by_socket;
 mod framing;
 mod ice_tcp;
@@ -19,6 +20,7 @@ mod slots;
 use crate::lookup::{Inbox, Lookup};
 use crate::os::{Poller, Ready};
 use crate::udp::{Received, Receiver, Sender, SocketOptions, UdpSocket};
+use aside::{ASIDE, Asides};
 use by_socket::BySocket;
 use ice_tcp::{ACCEPTED, Accepted, Listener};
 use media::MediaSocket;
@@ -63,6 +65,8 @@ pub(crate) struct Network {
     sockets: Slots<Socket>,
     /// Number of sockets that the shard was started with.
     fixed: usize,
+    /// Where receivers' feedback comes in.
+    asides: Asides,
     /// Connections of the listeners.
     accepted: Slots<Accepted>,
     /// Finds free ports.
@@ -192,6 +196,7 @@ impl Network {
             sockets: Slots::new(MAX_SOCKETS),
             fixed: parts.udp.len() + parts.ice_tcp.len(),
             accepted: Slots::new(MAX_ACCEPTED),
+            asides: Asides::default(),
             ports: Ports::default(),
             options: SocketOptions {
                 buffer_bytes: parts.options.buffer_bytes.min(SESSION_BUFFER_BYTES),
@@ -218,7 +223,8 @@ impl Network {
         };
         network.poller.add(&*network.inbox, ANSWERS)?;
         for socket in parts.udp {
-            network.add(Socket::Udp(socket))?;
+            let id = network.add(Socket::Udp(socket))?;
+            network.add_aside(id)?;
         }
         for listener in parts.ice_tcp {
             network.add(Socket::IceTcp(Listener::new(listener)))?;
@@ -261,6 +267,9 @@ impl Network {
         now: Instant,
         mut handle: impl FnMut(Heard<'_>),
     ) -> Served {
+        if token == ASIDE {
+            return self.expect_feedback(now);
+        }
         if token & OWN != 0 {
             return self.take_answers();
         }

@@ -8,6 +8,7 @@
 
 #![expect(unsafe_code, reason = "system calls")]
 
+mod aside;
 mod receive;
 mod send;
 mod sockaddr;

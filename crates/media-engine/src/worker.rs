@@ -25,10 +25,13 @@ use std::time::{Duration, Instant};
 /// Receive batches of one socket in one pass.
 const BATCHES: usize = 4;
 
+/// Batches of feedback in one pass.
+const FEEDBACK_BATCHES: usize = 8;
+
 /// Commands of one pass; a session description takes around 100 µs.
 const COMMANDS: usize = 32;
 
-/// Flushes after one batch, when the egress cannot take all at once.
+/// Flushes after one batch, when sockets and names are asked for again and again.
 const FLUSHES: usize = 64;
 
 /// How often metrics are published while there is something new.
@@ -234,6 +237,7 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
                 }
             }
         }
+        self.serve_feedback();
         let mut worked = self.take_commands(began);
         worked |= self.serve_processors(began);
         self.serve_links();
@@ -269,6 +273,27 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
                 Heard::Event(event) => core.handle_network(event, now),
             });
             if served.worked {
+                self.flush(now);
+            }
+            if !served.more {
+                return;
+            }
+        }
+    }
+
+    /// Takes in what receivers tell of arrivals, if it is time to.
+    fn serve_feedback(&mut self) {
+        for _ in 0..FEEDBACK_BATCHES {
+            let now = Instant::now();
+            let core = &mut self.core;
+            let served = self.network.serve_feedback(now, |heard| match heard {
+                Heard::Datagram(socket, remote, bytes) => {
+                    core.handle_datagram(socket, remote, bytes, now);
+                }
+                Heard::Event(event) => core.handle_network(event, now),
+            });
+            if served.worked {
+                self.dirty = true;
                 self.flush(now);
             }
             if !served.more {
@@ -402,17 +427,21 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
     /// Lets the core forward and sends what it has for the peers.
     fn flush(&mut self, now: Instant) {
         self.serve_network(now);
-        for _ in 0..FLUSHES {
+        let mut flushes = 0;
+        while flushes < FLUSHES {
             self.core.flush(now);
             // Others can begin while this thread is in the system's calls.
             self.send_links();
-            let tight = self.core.egress().is_tight();
+            let is_full = self.core.egress().is_full();
             if !self.core.egress().is_empty() {
                 self.network.send(self.core.egress());
             }
-            if !self.serve_network(now) && !tight {
+            let served = self.serve_network(now);
+            if !served && !is_full {
                 return;
             }
+            // What did not fit is bounded by what came in.
+            flushes += usize::from(!is_full);
         }
     }
 
@@ -432,7 +461,11 @@ impl<C: Core, M: FnMut(Instant) -> io::Result<C>> Worker<C, M> {
         if self.desk.has_news() || self.network.has_broken() {
             return Some(Duration::ZERO);
         }
-        let timer = [self.deadline, self.network.poll_timeout()];
+        let timer = [
+            self.deadline,
+            self.network.poll_timeout(),
+            self.network.feedback_due(),
+        ];
         let timer = timer.into_iter().flatten().min();
         let timer = timer.map(|deadline| deadline.saturating_duration_since(now));
         let events = self.outbox.is_waiting().then_some(RETRY_EVENTS_AFTER);

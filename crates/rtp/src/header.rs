@@ -12,7 +12,7 @@
 
 mod write;
 
-pub use write::{ExtensionWriter, Fields, Form, WriteError};
+pub use write::{ExtensionWriter, Fields, Form, ShortBlock, WriteError};
 
 use crate::wire;
 

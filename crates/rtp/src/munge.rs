@@ -64,31 +64,32 @@ struct Last {
     at: Instant,
 }
 
-/// One outgoing stream.
+/// One outgoing stream. What each packet touches comes first.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Munger {
-    codec: Codec,
-    clock_rate: u32,
     /// The source that is or shall be forwarded.
     ssrc: Option<u32>,
     /// Whether its first packet is still to come.
     is_pending: bool,
+    codec: Codec,
+    /// Of the source, from what comes next on.
+    part: Part,
     /// The current run; `None` before the first packet.
     run: Option<Run>,
-    /// First packet of the source since the switch.
-    floor: ExtSeq,
     /// Newest packet of the source.
     newest: ExtSeq,
     /// Bit `n`: packet `newest − n` was forwarded or skipped.
     seen: u128,
-    /// Numbers for the first packet, later those of the newest.
-    first: (ExtSeq, u32),
     last: Option<Last>,
-    earlier: Earlier,
+    /// First packet of the source since the switch.
+    floor: ExtSeq,
+    clock_rate: u32,
     /// The picture that was left out last.
     left_out: Option<u16>,
-    /// Of the source, from what comes next on.
-    part: Part,
+    /// Numbers for the first packet, later those of the newest.
+    first: (ExtSeq, u32),
+    earlier: Earlier,
     /// The timestamp that the clocks of the sources give the next first packet.
     aligned: Option<u32>,
     /// How many ticks the current source is ahead of its clock, because numbers never go back.
@@ -135,10 +136,33 @@ impl Munger {
     ///
     /// # Errors
     /// The reason why it must not be forwarded.
+    #[inline]
     pub fn forward(&mut self, packet: &Input<'_>, now: Instant) -> Result<Outgoing, Drop> {
         if self.ssrc != Some(packet.ssrc) {
             return Err(Drop::OtherSource);
         }
+        // What comes next of the source whose turn it is: nearly all packets are that.
+        if let Some(run) = &self.run
+            && !self.is_pending
+            && packet.seq == self.newest.next()
+            && packet.seq >= run.source_start
+            && run.offsets.part == self.part
+        {
+            let out_seq = run.map(packet.seq);
+            let out = run
+                .offsets
+                .apply(out_seq, packet.timestamp, packet.descriptor);
+            self.seen = (self.seen << 1) | 1;
+            self.newest = packet.seq;
+            self.note(&out, now);
+            return Ok(out);
+        }
+        self.forward_any(packet, now)
+    }
+
+    /// As [`forward`](Self::forward), for packets that are out of the ordinary.
+    #[inline(never)]
+    fn forward_any(&mut self, packet: &Input<'_>, now: Instant) -> Result<Outgoing, Drop> {
         let mut run = match self.run {
             Some(run) if !self.is_pending => run,
             Some(_) | None => self.begin(packet, now)?,

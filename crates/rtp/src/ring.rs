@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 use crate::header::{Header, ParseError};
 use crate::seq::ExtSeq;
 
+/// Bytes that a packet can be padded with where it lies, see [`PacketRing::set_padding`].
+pub const MAX_PADDING: usize = 8;
+
 /// Sizes of a [`PacketRing`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
@@ -62,6 +65,7 @@ struct Slot {
     position: u64,
     /// Where that is in the arena, so that nobody has to divide for it. Growth leaves what survives it in place.
     start: usize,
+    /// Bytes without padding, for which there is room behind them.
     len: usize,
     padding: u8,
 }
@@ -91,24 +95,33 @@ pub struct PacketRef<'a> {
     pub arrival: Instant,
     /// Bytes of padding that it goes out with, see [`PacketRing::set_padding`].
     pub padding: u8,
-    /// Header and payload.
+    /// Header, payload and padding.
     bytes: &'a [u8],
+    /// Bytes of header and payload.
+    len: usize,
 }
 
 impl<'a> PacketRef<'a> {
     /// Header and payload, without padding.
-    pub const fn bytes(&self) -> &'a [u8] {
-        self.bytes
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes.get(..self.len).unwrap_or(self.bytes)
     }
 
     /// The payload.
+    #[inline]
     pub fn payload(&self) -> &'a [u8] {
+        self.bytes.get(self.header.len()..self.len).unwrap_or(&[])
+    }
+
+    /// The payload and the padding that it goes out with.
+    #[inline]
+    pub fn padded_payload(&self) -> &'a [u8] {
         self.bytes.get(self.header.len()..).unwrap_or(&[])
     }
 
     /// The header extension elements.
     pub fn extensions(&self) -> crate::header::Extensions<'a> {
-        self.header.extensions(self.bytes)
+        self.header.extensions(self.bytes())
     }
 }
 
@@ -168,7 +181,7 @@ impl PacketRing {
                 self.grow_index();
             }
         }
-        let position = self.reserve(len, now)?;
+        let position = self.reserve(len.saturating_add(MAX_PADDING), now)?;
         let start = self.place(position);
         self.arena
             .get_mut(start..start.saturating_add(len))
@@ -199,13 +212,25 @@ impl PacketRing {
         self.view(slot)
     }
 
-    /// Says how many bytes of padding a packet goes out with, now and when it is sent again.
+    /// Says how many bytes of padding a packet goes out with, now and when it is sent again: [`MAX_PADDING`] at most.
+    /// They are put behind its payload, so that nobody has to copy it for them.
     pub fn set_padding(&mut self, seq: ExtSeq, padding: u8) {
         let at = self.index(seq);
-        if let Some(Some(slot)) = self.slots.get_mut(at)
-            && slot.seq == seq
-        {
+        let lived = self.slot(seq).filter(|slot| self.is_live(slot));
+        if lived.is_none_or(|slot| slot.seq != seq) || usize::from(padding) > MAX_PADDING {
+            return;
+        }
+        if let Some(Some(slot)) = self.slots.get_mut(at) {
             slot.padding = padding;
+            let start = slot.start.saturating_add(slot.len);
+            let end = start.saturating_add(usize::from(padding));
+            if let Some(room) = self.arena.get_mut(start..end)
+                && let Some((count, zeros)) = room.split_last_mut()
+            {
+                // RFC 3550 §5.1: the last byte counts those to be ignored.
+                zeros.fill(0);
+                *count = padding;
+            }
         }
     }
 
@@ -326,6 +351,7 @@ impl PacketRing {
 
     fn view(&self, slot: &Slot) -> Option<PacketRef<'_>> {
         let end = slot.start.saturating_add(slot.len);
+        let end = end.saturating_add(usize::from(slot.padding));
         let bytes = self.arena.get(slot.start..end)?;
         Some(PacketRef {
             seq: slot.seq,
@@ -333,6 +359,7 @@ impl PacketRing {
             arrival: slot.arrival,
             padding: slot.padding,
             bytes,
+            len: slot.len,
         })
     }
 }
@@ -431,6 +458,27 @@ mod tests {
             )
             .unwrap();
         assert_eq!(stored.payload().len(), 6);
+    }
+
+    #[test]
+    fn padding_lies_behind_the_payload_and_touches_no_other_packet() {
+        let now = crate::virtual_time::origin();
+        let mut ring = PacketRing::new(Config::VIDEO);
+        for seq in 0..3 {
+            push(&mut ring, seq, 100, now).unwrap();
+        }
+        ring.set_padding(ExtSeq::new(1), MAX_PADDING as u8);
+        ring.set_padding(ExtSeq::new(2), MAX_PADDING as u8 + 1);
+        for seq in 0..3 {
+            let stored = ring.get(ExtSeq::new(seq)).unwrap();
+            assert_eq!(stored.bytes(), packet(seq, 100));
+            let padding = stored.padded_payload().strip_prefix(stored.payload());
+            let expected: &[u8] = match seq {
+                1 => &[0, 0, 0, 0, 0, 0, 0, 8],
+                _ => &[],
+            };
+            assert_eq!(padding, Some(expected));
+        }
     }
 
     proptest! {

@@ -187,8 +187,14 @@ fn forward_batch(shard: &mut Shard, from: SocketAddr, batch: &mut [Vec<u8>], now
     for datagram in batch {
         shard.handle_datagram(SocketId(0), from, datagram, now);
     }
-    shard.flush(now);
-    shard.egress().clear();
+    loop {
+        shard.flush(now);
+        let is_full = shard.egress().is_full();
+        shard.egress().clear();
+        if !is_full {
+            return;
+        }
+    }
 }
 
 /// Connects everybody and lets the publisher send; returns the packets that were forwarded while it counted.

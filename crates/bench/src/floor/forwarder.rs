@@ -202,7 +202,7 @@ impl Forwarder {
                         key.seal(out, packet.index)
                     });
                 }
-                if egress.is_tight() {
+                if egress.is_full() {
                     flush(sender, socket, egress);
                 }
             }

@@ -78,6 +78,8 @@ pub(crate) struct Inbound {
     forwarded: Option<ExtSeq>,
     gathering: Gathering,
     links: Vec<OutSlot>,
+    /// How far the fresh packets have come, if there was no room for all receivers.
+    batch: Option<Batch>,
     keyframe_wanted: bool,
     last_packet: Option<Instant>,
     report: Option<CapturePoint>,
@@ -106,6 +108,17 @@ pub(crate) struct Inbound {
     dependencies: Dependencies,
     /// Of a mirror: what is known of the source.
     original: Option<Original>,
+}
+
+/// Fresh packets that some receivers have got and others have not.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Batch {
+    /// How many of the fresh packets, from the first on.
+    pub(crate) packets: usize,
+    /// How many of the receivers have got them, from the first on.
+    pub(crate) served: usize,
+    /// One of these needs a keyframe.
+    pub(crate) wants_keyframe: bool,
 }
 
 /// Feedback that we sent to the publisher.
@@ -179,6 +192,7 @@ impl Inbound {
             forwarded: None,
             gathering: Gathering::default(),
             links: Vec::new(),
+            batch: None,
             keyframe_wanted: false,
             last_packet: None,
             report: None,
@@ -321,7 +335,21 @@ impl Inbound {
     }
 
     pub(crate) fn unlink(&mut self, out: OutSlot) {
+        let at = self.links.iter().position(|link| *link == out);
+        if let (Some(at), Some(batch)) = (at, &mut self.batch) {
+            batch.served -= usize::from(at < batch.served);
+        }
         self.links.retain(|link| *link != out);
+    }
+
+    /// How far the fresh packets have come, if they are on their way already.
+    pub(crate) fn take_batch(&mut self) -> Option<Batch> {
+        self.batch.take()
+    }
+
+    /// The others of the receivers get the packets later.
+    pub(crate) fn set_batch(&mut self, batch: Batch) {
+        self.batch = Some(batch);
     }
 
     pub(crate) fn fresh(&self) -> &[Fresh] {
@@ -344,7 +372,7 @@ impl Inbound {
     pub(crate) fn withhold(&mut self) {
         let newest = self.fresh.iter().map(|fresh| fresh.seq).max();
         self.withheld = self.withheld.max(newest);
-        self.clear_fresh();
+        self.clear_fresh(self.fresh.len());
     }
 
     /// The last packet that was withheld, once.
@@ -352,11 +380,17 @@ impl Inbound {
         self.withheld.take()
     }
 
-    pub(crate) fn clear_fresh(&mut self) {
-        let newest = self.fresh.iter().map(|fresh| fresh.seq).max();
+    /// The first `packets` of those that are fresh were forwarded. True when there are others.
+    pub(crate) fn clear_fresh(&mut self, packets: usize) -> bool {
+        let packets = packets.min(self.fresh.len());
+        let newest = self.fresh.drain(..packets).map(|fresh| fresh.seq).max();
         self.forwarded = self.forwarded.max(newest);
-        self.fresh.clear();
-        self.gathering.clear();
+        self.batch = None;
+        let is_done = self.fresh.is_empty();
+        if is_done {
+            self.gathering.clear();
+        }
+        !is_done
     }
 
     /// Until when fresh packets wait for the rest of their frame; `None` when they go now.

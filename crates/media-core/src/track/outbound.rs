@@ -18,7 +18,7 @@ use crate::sending::{
     Grant, Numbers, PacedQueue, Preference, Repairs, RetransmissionBudget, Sender, SenderSlot,
 };
 use crate::webrtc::Path;
-use header::{About, Dependency, number, pad, room, write_header};
+use header::{About, Dependency, mark_padded, number, pad, room, write_header};
 use layering::{Layering, Next, admit};
 use redundancy::Content;
 use salono_media_api::{Bitrate, MediaKind, ShardMetrics};
@@ -37,6 +37,9 @@ use std::time::{Duration, Instant};
 const NUMBERS_OF_VIDEO: usize = 512;
 const NUMBERS_OF_AUDIO: usize = 64;
 
+/// How often the meter of a bitrate is told, which cannot tell shorter times apart.
+const METERED_EVERY: Duration = Duration::from_millis(50);
+
 /// Where a stream goes and with which keys; absent until DTLS is done.
 #[derive(Clone)]
 pub(crate) struct Destination {
@@ -54,59 +57,66 @@ struct Mapping {
     pt: Option<(u8, Content)>,
 }
 
+/// What each packet touches comes first and lies together: with thousands of streams it is memory that forwarding
+/// waits for, and a line of cache that is touched for one field costs as much as for all that are in it.
+#[repr(C)]
 pub(crate) struct Outbound {
-    source: Option<TrackSlot>,
+    // What every packet needs.
     /// The track that packets are taken from: the source, or a layer of it.
     followed: Option<TrackSlot>,
-    /// The layer to go on with.
-    next: Option<Next>,
-    /// The newest packet that was sent ended a frame.
-    is_between_frames: bool,
-    layering: Option<Box<Layering>>,
-    destination: Option<Destination>,
     /// What it shares with the other streams to the peer.
     sender: Option<SenderSlot>,
     ssrc: u32,
-    munger: Munger,
-    mapping: Option<Mapping>,
+    /// The highest layer that may be sent; `None` pauses the stream.
+    ceiling: Option<Layer>,
+    kind: MediaKind,
+    /// The newest packet that was sent ended a frame.
+    is_between_frames: bool,
+    /// Packets go out; the first one of a while is news.
+    flowing: bool,
+    started: bool,
+    /// Somebody wants to know which layer is sent.
+    tells_layers: bool,
     extensions: Extensions,
+    destination: Option<Destination>,
+    layering: Option<Box<Layering>>,
+    mapping: Option<Mapping>,
+    munger: Munger,
     packets: u64,
     octets: u64,
     /// With headers and what SRTP adds, retransmissions included.
     wire_bytes: u64,
-    frames: FrameMeter,
-    /// Packets go out; the first one of a while is news.
-    flowing: bool,
-    started: bool,
+    budget: RetransmissionBudget,
+    /// Payload bytes that the meter does not know yet.
+    unmetered: usize,
+    last_sent: Option<Instant>,
+    /// When the meter was told last.
+    metered: Option<Instant>,
     latency: Latency,
-    // What forwarding does not touch.
-    owner: EndpointSlot,
-    kind: MediaKind,
-    codecs: Vec<NegotiatedCodec>,
-    rtx: Option<Rtx>,
     /// For retransmissions without a stream of their own.
     numbers: Option<Numbers>,
-    budget: RetransmissionBudget,
     /// Packets that wait for their turn.
     queue: PacedQueue,
+    /// The layer to go on with.
+    next: Option<Next>,
+    frames: FrameMeter,
+    meter: BitrateMeter,
+    // What forwarding does not touch.
+    source: Option<TrackSlot>,
+    owner: EndpointSlot,
+    codecs: Vec<NegotiatedCodec>,
+    rtx: Option<Rtx>,
     /// Where decoding started last: what is missing before is not sent again.
     floor: ExtSeq,
     repairs: Repairs,
     /// How far behind the newest packet the last padding was taken from.
     padding_at: u16,
     feedback: FeedbackCounters,
-    meter: BitrateMeter,
-    /// Payload bytes of this batch, for the meter.
-    unmetered: usize,
-    last_sent: Option<Instant>,
     fir_sequence: Option<u8>,
     send_bounds: (u64, u64),
     preference: Preference,
     grant: Grant,
-    /// The highest layer that may be sent; `None` pauses the stream.
-    ceiling: Option<Layer>,
-    /// Somebody wants to know which layer is sent, and what was told last.
-    tells_layers: bool,
+    /// What was told of the layer that is sent last.
     told: Option<(Layer, Option<u16>)>,
     /// A moment of the NTP clock and the timestamp of it, from before the source changed.
     anchor: Option<(i64, u32)>,
@@ -184,6 +194,7 @@ impl Outbound {
             feedback: FeedbackCounters::default(),
             meter: BitrateMeter::new(),
             unmetered: 0,
+            metered: None,
             last_sent: None,
             fir_sequence: None,
             send_bounds: (0, 0),
@@ -419,15 +430,16 @@ impl Outbound {
             ssrc: self.ssrc,
         };
         let (payload, padding) = match has_payload {
-            true => (payload, usize::from(fresh.padding)),
+            true => (payload, usize::from(packet.padding)),
             false => (&[][..], 0),
         };
-        let dependency = has_payload
-            .then(|| Dependency::of(self.extensions, fresh, (track, &packet), &out))
-            .flatten();
+        let dependency = if has_payload && self.extensions.dependency != 0 {
+            Dependency::of(self.extensions, fresh, (track, &packet), &out)
+        } else {
+            None
+        };
         // The first source of a stream usually goes on unchanged, and then needs no copy.
-        let rewrites = padding > 0
-            || content.changes()
+        let rewrites = content.changes()
             || (track.codec_kind().rewrites_payload() && changes(out.rewrite, &fresh.descriptor));
         let extensions = self.extensions;
         let number = number(extensions, sender, payload.len() + padding, now);
@@ -459,6 +471,10 @@ impl Outbound {
                     content.change(&mut buf[header..plain]);
                     let plain = pad(buf, plain, padding);
                     destination.sealer.seal_rtp(roc, header, buf, plain)
+                } else if padding > 0 {
+                    mark_padded(buf);
+                    let payload = packet.padded_payload();
+                    destination.sealer.seal_rtp_from(roc, header, payload, buf)
                 } else {
                     destination.sealer.seal_rtp_from(roc, header, payload, buf)
                 };
@@ -488,6 +504,7 @@ impl Outbound {
 
     /// Bits per second over the last second.
     pub(crate) fn bitrate(&mut self, now: Instant) -> u64 {
+        self.tell_meter(now);
         self.meter.bits_per_second(now)
     }
 
@@ -497,10 +514,22 @@ impl Outbound {
     }
 
     /// Counts what the packets of a batch need not each count.
+    #[inline]
     pub(crate) fn end_batch(&mut self, now: Instant) {
         if self.unmetered > 0 {
-            self.meter.add(std::mem::take(&mut self.unmetered), now);
             self.last_sent = Some(now);
+            let is_known = |at: Instant| now.saturating_duration_since(at) < METERED_EVERY;
+            if !self.metered.is_some_and(is_known) {
+                self.tell_meter(now);
+            }
+        }
+    }
+
+    fn tell_meter(&mut self, now: Instant) {
+        if self.unmetered > 0 {
+            self.metered = Some(now);
+            let sent = self.last_sent.unwrap_or(now);
+            self.meter.add(std::mem::take(&mut self.unmetered), sent);
         }
     }
 

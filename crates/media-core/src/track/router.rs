@@ -12,7 +12,7 @@ mod simulcast;
 mod starting;
 mod unused;
 
-use super::inbound::Inbound;
+use super::inbound::{Batch, Inbound};
 use super::outbound::Outbound;
 use crate::demux::EndpointSlot;
 use crate::egress::Egress;
@@ -307,7 +307,8 @@ impl Router {
         self.gathered_at
     }
 
-    /// Sends every fresh packet to every receiver, but for parts of frames whose rest is about to come.
+    /// Sends every fresh packet to every receiver, but for parts of frames whose rest is about to come. Stops
+    /// when it is time to send; the next call goes on where this one stopped.
     pub(crate) fn forward(
         &mut self,
         egress: &mut Egress,
@@ -318,90 +319,145 @@ impl Router {
             self.gather(now);
         }
         while let Some(slot) = self.dirty.pop() {
-            let Some(track) = self.tracks.get_mut(slot) else {
+            let Some(batch) = self.begin_batch(slot, now) else {
                 continue;
             };
-            track.note_latency(now);
-            track.level();
-            // Other shards decide for themselves what they withhold.
-            if let Some(mirrored) = self.mirrored.get(slot)
-                && mirrored.is_copied
-            {
-                let copy = self.pool.copy(track, mirrored.spatial);
-                self.copies.push((slot, copy));
-            }
-            if let Some(membership) = track.membership() {
-                let levels = track.fresh().iter().map(|fresh| fresh.audio_level);
-                if !self.detectors.hear(membership, levels, now) {
-                    track.withhold();
-                    continue;
-                }
-            }
-            if let Some(last) = track.take_withheld() {
-                for link in track.links() {
-                    if let Some(out) = self.outs.get_mut(*link) {
-                        out.resume(track.ssrc(), last);
+            match self.forward_batch(slot, batch, egress, metrics, now) {
+                None => self.end_batch(slot, batch.packets, now),
+                Some(rest) => {
+                    if let Some(track) = self.tracks.get_mut(slot) {
+                        track.set_batch(rest);
                     }
-                }
-            }
-            let layer_of = track.layer_of();
-            let mut wants_keyframe = false;
-            for link in track.links() {
-                let Some(out) = self.outs.get_mut(*link) else {
-                    continue;
-                };
-                if layer_of.is_some() && out.followed() != Some(slot) {
-                    wants_keyframe |= out.look_for_start(track, now);
-                } else {
-                    let mut sender = out.sender().and_then(|slot| self.senders.get_mut(slot));
-                    for fresh in track.fresh() {
-                        if out.leaves_at(fresh) {
-                            break;
-                        }
-                        let sender = sender.as_deref_mut();
-                        let source = (slot, &*track);
-                        wants_keyframe |= out.forward(fresh, source, sender, egress, metrics, now);
-                    }
-                }
-                if out.is_waiting() {
-                    self.waiting.push(out.owner());
-                }
-                out.end_batch(now);
-                if out.is_ready_to_switch(now) {
-                    self.switching.push(*link);
-                }
-                if out.take_started() {
-                    self.started.push(*link);
-                }
-                if out.tells_layers() {
-                    self.changed.push(*link);
-                }
-            }
-            track.clear_fresh();
-            let is_resized = track.take_heights_changed();
-            wants_keyframe |= track.take_lost_structure();
-            let has_spatial = track.top_spatial() > 0;
-            if track.take_recoded() {
-                self.recoded.push(slot);
-            }
-            if wants_keyframe {
-                self.want_keyframe(slot);
-            }
-            match layer_of {
-                Some(source) => self.look_after(source, now),
-                None => {
-                    if is_resized {
-                        self.choose_all(slot);
-                    }
-                    if has_spatial {
-                        self.review_use(slot, now);
-                    }
+                    self.dirty.push(slot);
+                    break;
                 }
             }
         }
         self.dirty.append(&mut self.gathering);
         while let Some(out) = self.switching.pop() {
             self.switch_layer(out, egress, metrics, now);
+        }
+    }
+
+    /// The fresh packets of a track, from the first receiver on or from where they have come to; `None` when nobody
+    /// gets them.
+    fn begin_batch(&mut self, slot: TrackSlot, now: Instant) -> Option<Batch> {
+        let track = self.tracks.get_mut(slot)?;
+        if let Some(batch) = track.take_batch() {
+            return Some(batch);
+        }
+        track.note_latency(now);
+        track.level();
+        // Other shards decide for themselves what they withhold.
+        if let Some(mirrored) = self.mirrored.get(slot)
+            && mirrored.is_copied
+        {
+            let copy = self.pool.copy(track, mirrored.spatial);
+            self.copies.push((slot, copy));
+        }
+        if let Some(membership) = track.membership() {
+            let levels = track.fresh().iter().map(|fresh| fresh.audio_level);
+            if !self.detectors.hear(membership, levels, now) {
+                track.withhold();
+                return None;
+            }
+        }
+        if let Some(last) = track.take_withheld() {
+            for link in track.links() {
+                if let Some(out) = self.outs.get_mut(*link) {
+                    out.resume(track.ssrc(), last);
+                }
+            }
+        }
+        Some(Batch {
+            packets: track.fresh().len(),
+            served: 0,
+            wants_keyframe: false,
+        })
+    }
+
+    /// Sends a batch to the receivers that have not got it yet. What is left of it when it is time to send.
+    fn forward_batch(
+        &mut self,
+        slot: TrackSlot,
+        mut batch: Batch,
+        egress: &mut Egress,
+        metrics: &mut ShardMetrics,
+        now: Instant,
+    ) -> Option<Batch> {
+        let track = self.tracks.get(slot)?;
+        let layer_of = track.layer_of();
+        let fresh = track.fresh();
+        let fresh = fresh.get(..batch.packets).unwrap_or(fresh);
+        for link in track.links().get(batch.served..).unwrap_or_default() {
+            if egress.is_full() {
+                return Some(batch);
+            }
+            batch.served += 1;
+            let Some(out) = self.outs.get_mut(*link) else {
+                continue;
+            };
+            if layer_of.is_some() && out.followed() != Some(slot) {
+                batch.wants_keyframe |= out.look_for_start(track, now);
+            } else {
+                let mut sender = out.sender().and_then(|slot| self.senders.get_mut(slot));
+                for fresh in fresh {
+                    if out.leaves_at(fresh) {
+                        break;
+                    }
+                    let (sender, source) = (sender.as_deref_mut(), (slot, track));
+                    batch.wants_keyframe |=
+                        out.forward(fresh, source, sender, egress, metrics, now);
+                }
+            }
+            if out.is_waiting() {
+                self.waiting.push(out.owner());
+            }
+            out.end_batch(now);
+            if out.is_ready_to_switch(now) {
+                self.switching.push(*link);
+            }
+            if out.take_started() {
+                self.started.push(*link);
+            }
+            if out.tells_layers() {
+                self.changed.push(*link);
+            }
+        }
+        if batch.wants_keyframe {
+            self.want_keyframe(slot);
+        }
+        None
+    }
+
+    /// All receivers have got the fresh packets of a track.
+    fn end_batch(&mut self, slot: TrackSlot, packets: usize, now: Instant) {
+        let Some(track) = self.tracks.get_mut(slot) else {
+            return;
+        };
+        if track.clear_fresh(packets) {
+            self.gathering.push(slot);
+        }
+        let layer_of = track.layer_of();
+        let is_resized = track.take_heights_changed();
+        let lost_structure = track.take_lost_structure();
+        let has_spatial = track.top_spatial() > 0;
+        if track.take_recoded() {
+            self.recoded.push(slot);
+        }
+        if lost_structure {
+            self.want_keyframe(slot);
+        }
+        match layer_of {
+            Some(source) => self.look_after(source, now),
+            None => {
+                if is_resized {
+                    self.choose_all(slot);
+                }
+                if has_spatial {
+                    self.review_use(slot, now);
+                }
+            }
         }
     }
 }

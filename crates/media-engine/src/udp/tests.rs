@@ -258,3 +258,42 @@ fn time_of_arrival_is_known_where_it_was_asked_for() {
         }
     }
 }
+
+#[test]
+fn congestion_feedback_alone_goes_to_the_socket_aside() {
+    for ip in loopbacks() {
+        let main = socket(ip, true, true);
+        let aside = main.open_aside(SocketOptions::default()).unwrap();
+        assert_eq!(aside.local_addr(), main.local_addr());
+        let peer = std::net::UdpSocket::bind((ip, 0)).unwrap();
+        let feedback: [&[u8]; 2] = [&[0x8f, 205, 0, 5, 1, 2], &[0xaf, 205]];
+        // Lost packets, a wish for a keyframe, a report, the format of feedback with another type, RTP, and scraps.
+        let others: [&[u8]; 8] = [
+            &[0x81, 205, 0, 3],
+            &[0x81, 206, 0, 2],
+            &[0x81, 201, 0, 7],
+            &[0x8f, 206, 0, 4],
+            &[0x8f, 77, 1, 1],
+            &[0x0f, 205],
+            &[0x8f],
+            &[],
+        ];
+        for datagram in feedback.iter().chain(&others) {
+            peer.send_to(datagram, main.local_addr()).unwrap();
+        }
+        let bytes = |of: Vec<(SocketAddr, Vec<u8>)>| of.into_iter().map(|(_, bytes)| bytes);
+        let received = bytes(receive_all(&main, others.len() - 1));
+        // Empty datagrams are nobody's.
+        assert!(
+            received.eq(others
+                .iter()
+                .filter(|it| !it.is_empty())
+                .map(|it| it.to_vec()))
+        );
+        let received = bytes(receive_all(&aside, feedback.len()));
+        assert!(received.eq(feedback.iter().map(|it| it.to_vec())));
+        // Whoever does not share is refused as ever.
+        let taken = std::net::UdpSocket::bind(main.local_addr()).unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+    }
+}

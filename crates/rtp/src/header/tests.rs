@@ -33,6 +33,36 @@ fn written_headers_read_back_with_their_extensions() {
     assert_eq!(header.extensions(&buf).find(14), Some(&[9; 16][..]));
 }
 
+proptest! {
+    #[test]
+    fn short_headers_are_those_that_elements_one_by_one_make(
+        word in 0u8..15, value in any::<u16>(), first in 0u8..15, second in 0u8..15, byte in any::<u8>(),
+        marker in any::<bool>(),
+    ) {
+        let fields = Fields { marker, ..fields() };
+        let mut buf = [0xFF; 64];
+        let mut writer = ExtensionWriter::new(&mut buf, &fields).unwrap();
+        for (id, value) in [(word, &value.to_be_bytes()[..]), (first, &[byte]), (second, &[7])] {
+            if id != 0 {
+                writer.push(id, value).unwrap();
+            }
+        }
+        let len = writer.finish();
+        let block = ShortBlock::default()
+            .with_word(word, value)
+            .with_byte(first, byte)
+            .with_byte(second, 7);
+        let mut short = [0xEE; Fields::SHORT_ROOM];
+        prop_assert_eq!(fields.write_short(&mut short, block), Some(len));
+        prop_assert_eq!(&short[..len], &buf[..len]);
+        // What finds no room, or cannot be named, changes nothing.
+        prop_assert_eq!(block.with_word(15, 1), block);
+        let full = block.with_word(1, 1).with_word(1, 1).with_byte(1, 1);
+        prop_assert_eq!(full.with_word(1, 1), full);
+        prop_assert_eq!(fields.write_short(&mut short[1..], block), None);
+    }
+}
+
 #[test]
 fn two_byte_extensions_are_read_with_empty_values_and_padding() {
     let mut packet = vec![0x90, 96, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0x10, 0x05, 0, 2];

@@ -74,6 +74,7 @@ impl Default for Offsets {
 
 impl Offsets {
     /// The outgoing numbers of a packet with `seq` as its outgoing sequence number.
+    #[inline]
     pub fn apply(self, seq: ExtSeq, timestamp: u32, descriptor: &Descriptor) -> Outgoing {
         let picture_id = descriptor
             .picture_id

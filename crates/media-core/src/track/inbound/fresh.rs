@@ -55,8 +55,6 @@ pub(crate) struct Fresh {
     pub(crate) is_empty: bool,
     pub(crate) audio_level: Option<u8>,
     pub(crate) orientation: Option<u8>,
-    /// Bytes of padding that it goes out with.
-    pub(crate) padding: u8,
     /// What its dependency descriptor says.
     pub(crate) dependency: Option<dependency::Frame>,
 }
@@ -78,7 +76,6 @@ impl Fresh {
             is_empty: payload.is_empty(),
             audio_level: byte(ids.audio_level),
             orientation: byte(ids.orientation),
-            padding: packet.padding,
             dependency: None,
         }
     }

@@ -8,9 +8,7 @@
 
 use super::Inbound;
 use salono_media_api::MediaKind;
-
-/// Bytes that a packet is padded with at most.
-const MOST: usize = 8;
+use salono_rtp::ring::MAX_PADDING;
 
 impl Inbound {
     /// Pads fresh packets that nobody has got yet.
@@ -31,16 +29,15 @@ impl Inbound {
                     break;
                 }
             }
-            for fresh in &mut self.fresh[from..from + count - 1] {
+            for fresh in &self.fresh[from..from + count - 1] {
                 let len = self
                     .ring
                     .get(fresh.seq)
                     .map(|packet| packet.payload().len());
                 let lacks = longest - len.unwrap_or(longest);
                 let is_new = self.forwarded.is_none_or(|newest| fresh.seq > newest);
-                if is_new && !fresh.is_empty && (1..=MOST).contains(&lacks) {
-                    fresh.padding = lacks as u8;
-                    self.ring.set_padding(fresh.seq, fresh.padding);
+                if is_new && !fresh.is_empty && (1..=MAX_PADDING).contains(&lacks) {
+                    self.ring.set_padding(fresh.seq, lacks as u8);
                 }
             }
             from += count;

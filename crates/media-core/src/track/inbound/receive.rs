@@ -39,7 +39,7 @@ impl Inbound {
             }
             self.report = None;
             self.keyframe = None;
-            self.clear_fresh();
+            self.clear_fresh(self.fresh.len());
             self.forwarded = None;
             self.withheld = None;
             self.remb_base = (0, 0);

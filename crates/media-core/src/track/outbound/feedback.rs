@@ -136,7 +136,7 @@ impl Outbound {
             pli_count: self.feedback.plis,
             nack_count: self.feedback.nacks,
             remb: self.feedback.remb,
-            bitrate: Bitrate::bps(self.meter.bits_per_second(now)),
+            bitrate: Bitrate::bps(self.bitrate(now)),
             frames: self.frames.total(),
             frames_per_second: self.frames.per_second(now),
             transport: None,

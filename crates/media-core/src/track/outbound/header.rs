@@ -2,7 +2,7 @@
 
 use super::{Extensions, Fresh, Inbound};
 use crate::sending::Sender;
-use salono_rtp::header::{ExtensionWriter, Fields, Form};
+use salono_rtp::header::{ExtensionWriter, Fields, Form, ShortBlock};
 use salono_rtp::layers::dependency::{self, Change, MAX_GROWTH};
 use salono_rtp::munge::Outgoing;
 use salono_rtp::ring::PacketRef;
@@ -76,6 +76,7 @@ pub(super) fn room(dependency: Option<&Dependency<'_>>) -> usize {
 }
 
 /// Header of a packet; `None` when it does not fit, which the caller's room rules out.
+#[inline]
 pub(super) fn write_header(
     buf: &mut [u8],
     fields: &Fields,
@@ -83,24 +84,41 @@ pub(super) fn write_header(
     number: Option<u16>,
     about: Option<About<'_>>,
 ) -> Option<usize> {
-    let Some(of) = about.and_then(|about| about.dependency) else {
-        return write(buf, fields, extensions, number, about, None);
-    };
-    let mut changed = [0; 255];
-    let len = of.change.write(of.value, &of.frame, &mut changed);
-    let descriptor = len.and_then(|len| changed.get(..len));
-    write(buf, fields, extensions, number, about, descriptor)
+    let dependency = about.and_then(|about| about.dependency);
+    let fresh = about.map(|about| about.fresh);
+    if dependency.is_some() || extensions.is_wide {
+        return write_long(buf, fields, extensions, number, fresh, dependency);
+    }
+    let mut block = ShortBlock::default();
+    if let Some(number) = number {
+        block = block.with_word(extensions.transport_cc, number);
+    }
+    if let Some(fresh) = fresh {
+        if let Some(level) = fresh.audio_level {
+            block = block.with_byte(extensions.audio_level, level);
+        }
+        if let Some(orientation) = fresh.orientation {
+            block = block.with_byte(extensions.orientation, orientation);
+        }
+    }
+    fields.write_short(buf, block)
 }
 
-#[inline]
-fn write(
+/// As [`write_header`], with a dependency descriptor or with identifiers that do not fit the one-byte form.
+#[inline(never)]
+fn write_long(
     buf: &mut [u8],
     fields: &Fields,
     extensions: Extensions,
     number: Option<u16>,
-    about: Option<About<'_>>,
-    descriptor: Option<&[u8]>,
+    fresh: Option<&Fresh>,
+    dependency: Option<&Dependency<'_>>,
 ) -> Option<usize> {
+    let mut changed = [0; 255];
+    let descriptor = dependency.and_then(|of| {
+        let len = of.change.write(of.value, &of.frame, &mut changed)?;
+        changed.get(..len)
+    });
     let is_wide = extensions.is_wide
         || descriptor.is_some_and(|value| !Form::OneByte.fits(extensions.dependency, value.len()));
     let form = if is_wide {
@@ -113,7 +131,6 @@ fn write(
         let value = number.to_be_bytes();
         writer.push(extensions.transport_cc, &value).ok()?;
     }
-    let fresh = about.map(|about| about.fresh);
     for (id, value) in [
         (extensions.audio_level, fresh.and_then(|it| it.audio_level)),
         (extensions.orientation, fresh.and_then(|it| it.orientation)),
@@ -133,10 +150,18 @@ fn write(
 pub(super) fn pad(buf: &mut [u8], plain: usize, padding: usize) -> usize {
     let end = plain + padding;
     if padding > 0 {
-        // RFC 3550 §5.1: the bit says that the last byte counts those to be ignored.
-        buf[0] |= 0x20;
+        mark_padded(buf);
         buf[plain..end].fill(0);
         buf[end - 1] = padding as u8;
     }
     end
+}
+
+/// Says of a packet, of which at least the header is there, that its last byte counts those to be ignored (RFC 3550
+/// §5.1).
+#[inline]
+pub(super) fn mark_padded(buf: &mut [u8]) {
+    if let Some(first) = buf.first_mut() {
+        *first |= 0x20;
+    }
 }

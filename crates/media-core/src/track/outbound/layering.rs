@@ -140,6 +140,7 @@ impl Layering {
 
 /// Whether a packet is for a receiver: `None` when it is left out, false when only its number is
 /// sent, since it would be missed.
+#[inline]
 pub(super) fn admit(
     layering: &mut Option<Box<Layering>>,
     munger: &mut Munger,
@@ -147,19 +148,41 @@ pub(super) fn admit(
     (track, knows_descriptors): (&Inbound, bool),
     timestamp: u32,
 ) -> Option<bool> {
-    let descriptor = &fresh.descriptor;
-    let is_layered = || {
-        let structure = fresh
-            .dependency
-            .and_then(|frame| track.structure(frame.epoch));
-        descriptor.spatial_layer.unwrap_or(0) > 0 || structure.is_some_and(|of| of.top() > 0)
-    };
     let layering = match layering {
         Some(layering) => layering,
         // Where upper layers are there, lower ones may be spared.
-        None if is_layered() => layering.get_or_insert_default(),
+        None if is_layered(fresh, track) => layering.get_or_insert_default(),
         None => return Some(true),
     };
+    admit_layer(
+        layering,
+        munger,
+        fresh,
+        (track, knows_descriptors),
+        timestamp,
+    )
+}
+
+/// Whether a packet is of a source that has layers within its stream.
+#[inline]
+fn is_layered(fresh: &Fresh, track: &Inbound) -> bool {
+    let structure = match &fresh.dependency {
+        Some(frame) => track.structure(frame.epoch),
+        None => None,
+    };
+    fresh.descriptor.spatial_layer.unwrap_or(0) > 0 || structure.is_some_and(|of| of.top() > 0)
+}
+
+/// As [`admit`], of a source that has or had layers.
+#[inline(never)]
+fn admit_layer(
+    layering: &mut Layering,
+    munger: &mut Munger,
+    fresh: &Fresh,
+    (track, knows_descriptors): (&Inbound, bool),
+    timestamp: u32,
+) -> Option<bool> {
+    let descriptor = &fresh.descriptor;
     if munger.is_pending() && !descriptor.is_keyframe_start {
         return Some(true);
     }

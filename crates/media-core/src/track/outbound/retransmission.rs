@@ -172,7 +172,7 @@ impl Outbound {
         // The identical packet has its padding.
         let padding = match is_blank || rtx.is_some() {
             true => 0,
-            false => usize::from(fresh.padding),
+            false => usize::from(packet.padding),
         };
         let is_affordable = match purpose {
             Purpose::Repair => {

@@ -63,6 +63,8 @@ pub struct Bounds {
 pub struct SendEstimator {
     /// When the first packet was sent.
     origin: Option<Instant>,
+    /// A moment, and how many microseconds after the first it is: packets of a batch share theirs.
+    moment: Option<(Instant, u64)>,
     history: History,
     groups: Groups,
     trend: Trend,
@@ -101,6 +103,7 @@ impl SendEstimator {
     pub fn new() -> Self {
         Self {
             origin: None,
+            moment: None,
             history: History::new(),
             groups: Groups::default(),
             trend: Trend::new(),
@@ -398,10 +401,20 @@ impl SendEstimator {
         unwrapped
     }
 
+    #[inline]
     fn micros(&mut self, now: Instant) -> u64 {
+        match self.moment {
+            Some((moment, micros)) if moment == now => micros,
+            Some(_) | None => self.micros_anew(now),
+        }
+    }
+
+    fn micros_anew(&mut self, now: Instant) -> u64 {
         let origin = *self.origin.get_or_insert(now);
         let since = now.saturating_duration_since(origin).as_micros();
-        u64::try_from(since).unwrap_or(u64::MAX)
+        let micros = u64::try_from(since).unwrap_or(u64::MAX);
+        self.moment = Some((now, micros));
+        micros
     }
 
     fn millis(&mut self, now: Instant) -> f64 {

@@ -1,6 +1,6 @@
 //! A `salono media` of its own, a client of it, and what it uses.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -31,8 +31,8 @@ pub(crate) struct Usage {
     pub(crate) resident_kib: u64,
     /// Threads.
     pub(crate) threads: u64,
-    /// UDP sockets.
-    pub(crate) udp_sockets: u64,
+    /// UDP addresses that sockets are bound to.
+    pub(crate) udp_addresses: u64,
     /// All descriptors.
     pub(crate) files: u64,
     /// Elements that the shards carry.
@@ -47,14 +47,14 @@ impl Usage {
         let Self {
             resident_kib,
             threads,
-            udp_sockets,
+            udp_addresses,
             files,
             elements,
             pipelines,
         } = self;
         *resident_kib = (*resident_kib).max(other.resident_kib);
         *threads = (*threads).max(other.threads);
-        *udp_sockets = (*udp_sockets).max(other.udp_sockets);
+        *udp_addresses = (*udp_addresses).max(other.udp_addresses);
         *files = (*files).max(other.files);
         *elements = (*elements).max(other.elements);
         *pipelines = (*pipelines).max(other.pipelines);
@@ -119,7 +119,7 @@ impl MediaProcess {
         })
     }
 
-    /// Shards, each with one address here and so one UDP socket.
+    /// Shards, each with one UDP address here.
     pub(super) fn shards(&self) -> u64 {
         self.shards
     }
@@ -160,7 +160,7 @@ impl MediaProcess {
         let process = PathBuf::from(format!("/proc/{id}"));
         let status = fs::read_to_string(process.join("status"))?;
         let udp = udp_inodes(&process)?;
-        let (mut files, mut udp_sockets) = (0, 0);
+        let (mut files, mut addresses) = (0, BTreeSet::new());
         for entry in fs::read_dir(process.join("fd"))? {
             files += 1;
             // A descriptor may be closed meanwhile.
@@ -171,12 +171,13 @@ impl MediaProcess {
             let inode = target
                 .strip_prefix("socket:[")
                 .and_then(|rest| rest.strip_suffix(']'));
-            udp_sockets += u64::from(inode.is_some_and(|inode| udp.contains(inode)));
+            // A shard may have two sockets on its address.
+            addresses.extend(inode.and_then(|inode| udp.get(inode)));
         }
         Ok(Usage {
             resident_kib: number(&status, "VmRSS:"),
             threads: number(&status, "Threads:"),
-            udp_sockets,
+            udp_addresses: addresses.len() as u64,
             files,
             elements: sum(&metrics, "salono_media_elements{"),
             pipelines: sum(&metrics, "salono_media_pipelines{"),
@@ -218,14 +219,17 @@ async fn wait_for(ports: &Path, child: &mut Child) -> io::Result<Value> {
     }
 }
 
-/// Inodes of all UDP sockets in the network namespace of a process (column 10 of proc_net_udp(5)).
-fn udp_inodes(process: &Path) -> io::Result<BTreeSet<String>> {
-    let mut inodes = BTreeSet::new();
+/// Local addresses of all UDP sockets in the network namespace of a process by their inodes (columns 2 and 10 of
+/// proc_net_udp(5)).
+fn udp_inodes(process: &Path) -> io::Result<BTreeMap<String, String>> {
+    let mut inodes = BTreeMap::new();
     for table in ["net/udp", "net/udp6"] {
         // There is none where IPv6 is switched off.
         let text = fs::read_to_string(process.join(table)).unwrap_or_default();
-        let column = |line: &str| line.split_whitespace().nth(9).map(str::to_owned);
-        inodes.extend(text.lines().skip(1).filter_map(column));
+        inodes.extend(text.lines().skip(1).filter_map(|line| {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            Some(((*columns.get(9)?).to_owned(), (*columns.get(1)?).to_owned()))
+        }));
     }
     Ok(inodes)
 }

@@ -57,10 +57,10 @@ impl LeakReport {
             findings.push(format!("{} threads, more than {most}", peak.threads));
         }
         for (when, usage) in [("at the peak", peak), ("at the end", after)] {
-            if usage.udp_sockets != *shards {
+            if usage.udp_addresses != *shards {
                 findings.push(format!(
-                    "{} UDP sockets {when} with {shards} shards",
-                    usage.udp_sockets
+                    "{} UDP addresses {when} with {shards} shards",
+                    usage.udp_addresses
                 ));
             }
         }
@@ -111,7 +111,7 @@ impl LeakReport {
         };
         row("resident, KiB", |usage| usage.resident_kib);
         row("threads", |usage| usage.threads);
-        row("UDP sockets", |usage| usage.udp_sockets);
+        row("UDP addresses", |usage| usage.udp_addresses);
         row("open files", |usage| usage.files);
         let grown = peak
             .resident_kib
@@ -137,7 +137,7 @@ mod tests {
         let usage = |resident_kib, elements| Usage {
             resident_kib,
             threads: 6,
-            udp_sockets: 2,
+            udp_addresses: 2,
             files: 20,
             elements,
             pipelines: elements.min(1),
@@ -170,8 +170,8 @@ mod tests {
         let spoil: [fn(&mut LeakReport); 7] = [
             |report| report.after.resident_kib = 22_001,
             |report| report.peak.threads = 100_000,
-            |report| report.peak.udp_sockets = 3,
-            |report| report.after.udp_sockets = 1,
+            |report| report.peak.udp_addresses = 3,
+            |report| report.after.udp_addresses = 1,
             |report| report.after.files = 21,
             |report| report.after.elements = 1,
             |report| report.after.pipelines = 1,
