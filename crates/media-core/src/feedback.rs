@@ -106,8 +106,10 @@ impl Feedback {
         self.twcc
             .iter()
             .enumerate()
-            .filter(|(transport, _)| can_send(*transport))
-            .filter_map(|(_, twcc)| twcc.as_ref()?.receiver.poll_timeout())
+            .filter_map(|(transport, twcc)| {
+                let due = twcc.as_ref()?.receiver.poll_timeout()?;
+                can_send(transport).then_some(due)
+            })
             .chain(self.next_report)
             .min()
     }

@@ -185,11 +185,13 @@ impl Peer {
         let can_send = |transport: usize| {
             self.endpoint.srtp(transport).is_some() && self.endpoint.rtcp_path(transport).is_some()
         };
+        // What is due is looked at first: mostly it is nothing.
         let tracks = self
             .lines
             .iter()
-            .filter(|line| can_send(line.transport))
-            .filter_map(|line| router.requests_due(line.inbound?))
+            .filter_map(|line| Some((line.transport, router.requests_due(line.inbound?)?)))
+            .filter(|(transport, _)| can_send(*transport))
+            .map(|(_, due)| due)
             .min();
         let feedback = self.feedback.poll_timeout(can_send);
         let senders = self.senders_timeout(can_send, router);

@@ -432,6 +432,7 @@ impl Munger {
     }
 
     /// Keeps the newest outgoing numbers, from which the next source goes on.
+    #[inline]
     fn note(&mut self, out: &Outgoing, now: Instant) {
         let number = picture(out.rewrite.picture_id, out.rewrite.frame_number);
         let Some(last) = &mut self.last else {

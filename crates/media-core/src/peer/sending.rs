@@ -224,17 +224,19 @@ impl Peer {
             .senders
             .iter()
             .enumerate()
-            .filter(|(transport, _)| can_send(*transport))
-            .filter_map(|(_, sender)| router.sender((*sender)?)?.poll_timeout())
+            .filter_map(|(transport, sender)| {
+                let due = router.sender((*sender)?)?.poll_timeout()?;
+                can_send(transport).then_some(due)
+            })
             .min();
         let paced = self
             .lines
             .iter()
-            .filter(|line| can_send(line.transport))
             .filter_map(|line| {
                 let out = router.out(line.outbound?)?;
                 let sender = out.sender().filter(|_| out.is_waiting())?;
-                router.sender(sender)?.paced_at()
+                let due = router.sender(sender)?.paced_at()?;
+                can_send(line.transport).then_some(due)
             })
             .min();
         [probes, paced].into_iter().flatten().min()

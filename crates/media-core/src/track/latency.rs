@@ -28,6 +28,13 @@ impl Latency {
     /// A packet that arrived at `arrival` has come so far now.
     #[inline]
     pub(crate) fn add(&mut self, arrival: Instant, now: Instant) {
+        if self.is_on() {
+            self.average_in(arrival, now);
+        }
+    }
+
+    #[cold]
+    fn average_in(&mut self, arrival: Instant, now: Instant) {
         self.0 = match self.0 {
             State::Off => return,
             State::Empty => State::Average(now.saturating_duration_since(arrival)),
@@ -37,6 +44,7 @@ impl Latency {
         };
     }
 
+    #[inline]
     pub(crate) fn is_on(&self) -> bool {
         !matches!(self.0, State::Off)
     }

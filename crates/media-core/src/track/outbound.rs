@@ -90,8 +90,8 @@ pub(crate) struct Outbound {
     /// Payload bytes that the meter does not know yet.
     unmetered: usize,
     last_sent: Option<Instant>,
-    /// When the meter was told last.
-    metered: Option<Instant>,
+    /// When the meter is told next.
+    meter_at: Option<Instant>,
     latency: Latency,
     /// For retransmissions without a stream of their own.
     numbers: Option<Numbers>,
@@ -194,7 +194,7 @@ impl Outbound {
             feedback: FeedbackCounters::default(),
             meter: BitrateMeter::new(),
             unmetered: 0,
-            metered: None,
+            meter_at: None,
             last_sent: None,
             fir_sequence: None,
             send_bounds: (0, 0),
@@ -518,8 +518,7 @@ impl Outbound {
     pub(crate) fn end_batch(&mut self, now: Instant) {
         if self.unmetered > 0 {
             self.last_sent = Some(now);
-            let is_known = |at: Instant| now.saturating_duration_since(at) < METERED_EVERY;
-            if !self.metered.is_some_and(is_known) {
+            if self.meter_at.is_none_or(|at| at <= now) {
                 self.tell_meter(now);
             }
         }
@@ -527,7 +526,7 @@ impl Outbound {
 
     fn tell_meter(&mut self, now: Instant) {
         if self.unmetered > 0 {
-            self.metered = Some(now);
+            self.meter_at = now.checked_add(METERED_EVERY);
             let sent = self.last_sent.unwrap_or(now);
             self.meter.add(std::mem::take(&mut self.unmetered), sent);
         }

@@ -14,6 +14,7 @@ use std::time::Instant;
 const MAX_HEADER: usize = 12 + 4 + 8;
 
 /// Counts a packet with the sending state; the number that it goes out with, if any.
+#[inline]
 pub(super) fn number(
     extensions: Extensions,
     sender: Option<&mut Sender>,

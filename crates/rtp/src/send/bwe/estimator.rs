@@ -146,6 +146,7 @@ impl SendEstimator {
     }
 
     /// Notes a packet of `bytes` on the wire; returns its transport-wide sequence number.
+    #[inline]
     pub fn sent(&mut self, bytes: usize, now: Instant) -> u16 {
         self.sent_bytes = self.sent_bytes.saturating_add(bytes as u64);
         let cluster = self.probes.sent(bytes);
