@@ -101,6 +101,20 @@ pub enum RoomEvent {
         /// Whether it is locked now.
         locked: bool,
     },
+    /// The media server is lost: nobody publishes or receives any more. The room goes on.
+    MediaLost {
+        /// Who published until now.
+        publishers: Vec<UserParticipant>,
+        /// Everybody in the room.
+        members: Vec<UserParticipant>,
+    },
+    /// There is another media server, on which nobody publishes yet.
+    MediaReplaced {
+        /// Who published on the lost one, is still in the room and has not begun to do so again.
+        publishers: Vec<LostPublisher>,
+        /// Everybody in the room.
+        members: Vec<UserParticipant>,
+    },
     /// The room is over; no command succeeds any more.
     Closed {
         /// Why.
@@ -108,6 +122,15 @@ pub enum RoomEvent {
         /// Who was in.
         members: Vec<UserParticipant>,
     },
+}
+
+/// Somebody whose media was lost with its media server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostPublisher {
+    /// Who, as it was when it published.
+    pub participant: UserParticipant,
+    /// It wants to be asked to publish again.
+    pub listens: bool,
 }
 
 /// Why a room ended.

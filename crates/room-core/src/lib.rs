@@ -18,6 +18,7 @@
 //! - Each object that the media server made for the room is released once: by name while the room
 //!   lives, with the pipeline when it ends. An object whose operation was given up is released when it
 //!   turns up.
+//! - The room can outlive its media server: what was there ends, members and what they asked for stay.
 //! - What clients can make the room hold is bounded by [`Limits`].
 
 mod adaptation;
@@ -33,6 +34,7 @@ mod moderation;
 mod operation;
 mod participant;
 mod publish;
+mod recovery;
 mod request;
 mod room;
 mod speakers;
@@ -43,6 +45,6 @@ pub use command::{
     ParticipantId, SdpType, SpeakerLevel, Ticket, UserParticipant, VideoLayer, VideoPreference,
 };
 pub use config::{Bandwidth, Limits, RoomConfig};
-pub use effect::{CloseReason, Effect, MediaFailure, Reply, RoomEvent, Token};
+pub use effect::{CloseReason, Effect, LostPublisher, MediaFailure, Reply, RoomEvent, Token};
 pub use error::{RoomError, RoomErrorCode};
 pub use room::Room;

@@ -63,15 +63,22 @@ impl Room {
         Ok(seen(id, participant))
     }
 
+    /// The object id of the pipeline, if there is one.
+    pub fn pipeline_object(&self) -> Option<&str> {
+        match &self.pipeline {
+            Pipeline::Ready(pipeline) => Some(pipeline),
+            Pipeline::Absent | Pipeline::Suspended | Pipeline::Creating { .. } => None,
+        }
+    }
+
     /// The object id of the pipeline, for a participant of the room. Error: 102.
     pub fn pipeline(&self, id: &ParticipantId) -> Result<String, RoomError> {
         self.member(id)?;
         match &self.pipeline {
             Pipeline::Ready(pipeline) => Ok(pipeline.clone()),
-            Pipeline::Absent | Pipeline::Creating { .. } => Err(RoomError::new(
-                RoomErrorCode::MediaGeneric,
-                "the room has no pipeline",
-            )),
+            Pipeline::Absent | Pipeline::Suspended | Pipeline::Creating { .. } => Err(
+                RoomError::new(RoomErrorCode::MediaGeneric, "the room has no pipeline"),
+            ),
         }
     }
 

@@ -28,7 +28,7 @@ impl Room {
         };
         match self.pipeline {
             Pipeline::Ready(_) => self.admit(join),
-            Pipeline::Creating { .. } => self.joins.push_back(join),
+            Pipeline::Suspended | Pipeline::Creating { .. } => self.joins.push_back(join),
             Pipeline::Absent => {
                 self.joins.push_back(join);
                 let token = self.request(request::create_pipeline(), AwaitedReply::Pipeline);
@@ -111,6 +111,7 @@ impl Room {
             "participant left"
         );
         self.cancel_operations(&mut participant, &left_error());
+        self.bereft.retain(|lost| lost.participant_id != *id);
         if last {
             // The pipeline takes everything with it.
             self.close(CloseReason::Empty);
@@ -167,6 +168,7 @@ impl Room {
                 self.objects.insert(pipeline.clone(), ObjectRole::Pipeline);
                 self.detached("subscribe Error", request::subscribe(&pipeline, "Error"));
                 self.pipeline = Pipeline::Ready(pipeline);
+                self.media_resumed();
                 while let Some(join) = self.joins.pop_front() {
                     self.admit(join);
                 }
@@ -188,9 +190,14 @@ impl Room {
     /// The joins that waited fail; the next join tries anew.
     pub(crate) fn pipeline_failed(&mut self, text: &str) {
         tracing::warn!(room = self.name, text, "room has no pipeline");
+        if !self.participants.is_empty() {
+            // This was to replace another one: there may be one elsewhere.
+            self.pipeline = Pipeline::Suspended;
+            return;
+        }
         self.pipeline = Pipeline::Absent;
         let joins = std::mem::take(&mut self.joins);
-        if self.participants.is_empty() && !self.explicit {
+        if !self.explicit {
             self.close(CloseReason::Empty);
         }
         for join in joins {

@@ -10,8 +10,9 @@ use crate::command::{Outcome, ParticipantId, Ticket};
 use crate::effect::Reply;
 use crate::error::{RoomError, RoomErrorCode};
 use crate::participant::{Negotiation, Operation, Participant, PublisherState, Running, Task};
+use crate::recovery::redo;
 use crate::request;
-use crate::room::{ReplyRole, Room, not_streaming, object_id};
+use crate::room::{Pipeline, ReplyRole, Room, not_streaming, object_id};
 
 /// How an operation went on.
 pub(crate) enum Started {
@@ -55,6 +56,10 @@ impl Room {
 
     /// Starts what can start. Ending one participant's operation may make another's ready.
     pub(crate) fn run_ready(&mut self, now: Instant) {
+        if !matches!(self.pipeline, Pipeline::Ready(_)) {
+            // It waits for the media server.
+            return;
+        }
         while let Some(id) = self.ready.pop_front() {
             while let Some(participant) = self.participants.get_mut(&id) {
                 if participant.running.is_some() {
@@ -76,6 +81,7 @@ impl Room {
             ticket,
             task: Task::Offer,
             deadline: now + self.config.limits.operation_timeout,
+            redo: redo(&operation),
             outstanding: 0,
             failure: None,
             endpoint: None,

@@ -110,7 +110,7 @@ pub(crate) struct Subscription {
 }
 
 /// What a participant asked for and waits for its turn.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Operation {
     Publish {
         sdp_type: SdpType,
@@ -156,6 +156,8 @@ pub(crate) struct Running {
     pub(crate) ticket: Ticket,
     pub(crate) task: Task,
     pub(crate) deadline: Instant,
+    /// How it begins anew if the media server is replaced.
+    pub(crate) redo: Option<Box<Operation>>,
     /// Replies still to come in this stage.
     pub(crate) outstanding: usize,
     /// The first thing that went wrong.

@@ -135,7 +135,10 @@ impl Room {
         running.task = Task::NegotiatePublisher { elements };
         let participant = self.member(id)?;
         let web = participant.web;
-        let links = participant.publisher.links(&objects, MediaSet::NONE);
+        // What was muted on a media server that is lost stays muted.
+        let links = participant
+            .publisher
+            .links(&objects, participant.publisher.muted);
         if web {
             let subscribe = request::subscribe(&objects.endpoint, "IceCandidateFound");
             self.request_for(id, &mut running, ReplyRole::Setup, subscribe);

@@ -36,6 +36,8 @@ pub struct Room {
     pub(crate) pipeline: Pipeline,
     /// In order of joining.
     pub(crate) participants: IndexMap<ParticipantId, Participant>,
+    /// Who published on a media server that is lost, and is to be asked to do so again.
+    pub(crate) bereft: Vec<UserParticipant>,
     /// Joins that wait for the pipeline, in order.
     pub(crate) joins: VecDeque<PendingJoin>,
     pub(crate) facts: Facts,
@@ -57,6 +59,8 @@ pub struct Room {
 pub(crate) enum Pipeline {
     /// Not asked for, or failed.
     Absent,
+    /// Lost with its media server, and there is no other yet.
+    Suspended,
     /// Asked for.
     Creating { token: Token, deadline: Instant },
     /// There, with its object id.
@@ -136,6 +140,7 @@ impl Room {
             locked: false,
             pipeline: Pipeline::Absent,
             participants: IndexMap::new(),
+            bereft: Vec::new(),
             joins: VecDeque::new(),
             facts: Facts::default(),
             speakers: Speakers::default(),
@@ -332,7 +337,7 @@ impl Room {
         self.effects.push_back(Effect::Event(event));
     }
 
-    /// The connection to the media server is gone for good, and with it everything there.
+    /// The connection to the media server is gone for good, and there is no other server.
     pub fn handle_media_lost(&mut self) {
         // No reply will come, and there is nothing left to release.
         self.replies.clear();
@@ -364,7 +369,7 @@ impl Room {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let pipeline = match self.pipeline {
             Pipeline::Creating { deadline, .. } => Some(deadline),
-            Pipeline::Absent | Pipeline::Ready(_) => None,
+            Pipeline::Absent | Pipeline::Suspended | Pipeline::Ready(_) => None,
         };
         let operation = self.deadlines.keys().next().map(|(deadline, _)| *deadline);
         pipeline.into_iter().chain(operation).min()

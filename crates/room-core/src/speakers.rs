@@ -28,6 +28,13 @@ pub(crate) struct Speakers {
     is_loud: bool,
 }
 
+impl Speakers {
+    /// Who speaks.
+    pub(crate) fn active(&self) -> Option<&ParticipantId> {
+        self.active.as_ref()
+    }
+}
+
 /// The detector of the pipeline.
 #[derive(Debug, Default)]
 enum Detector {
@@ -140,7 +147,7 @@ impl Room {
         Some(seen(id, self.participants.get(id)?))
     }
 
-    fn tell_active_speaker(&mut self, receivers: Vec<ParticipantId>) {
+    pub(crate) fn tell_active_speaker(&mut self, receivers: Vec<ParticipantId>) {
         if receivers.is_empty() {
             return;
         }

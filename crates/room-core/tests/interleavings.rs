@@ -29,6 +29,10 @@ enum Step {
     Wait,
     /// Everything that is under way comes to its end.
     Settle,
+    /// The media server is lost.
+    Lose,
+    /// There is another one.
+    Replace,
 }
 
 #[derive(Debug, Clone)]
@@ -79,6 +83,8 @@ fn step() -> impl Strategy<Value = Step> {
         16 => any_index().prop_map(Step::Arrive),
         1 => Just(Step::Wait),
         4 => Just(Step::Settle),
+        1 => Just(Step::Lose),
+        2 => Just(Step::Replace),
     ]
 }
 
@@ -95,12 +101,16 @@ struct World {
     answers: Vec<Answer>,
     /// Objects that the room had made.
     live: BTreeSet<String>,
+    /// Of each object that was made in a pipeline, which one.
+    pipelines: BTreeMap<String, String>,
     /// Objects that were made for it: the room's from the moment that it accepts them.
     elements: BTreeSet<String>,
     element_of: BTreeMap<Ticket, String>,
     /// The last element of each participant.
     last_element: BTreeMap<usize, String>,
     released: BTreeSet<String>,
+    /// Elements that ended with their media server.
+    lost: BTreeSet<String>,
     /// Whom each member knows, by what it was told.
     known: BTreeMap<usize, BTreeSet<String>>,
 }
@@ -128,10 +138,12 @@ impl World {
             to_execute: Vec::new(),
             answers: Vec::new(),
             live: BTreeSet::new(),
+            pipelines: BTreeMap::new(),
             elements: BTreeSet::new(),
             element_of: BTreeMap::new(),
             last_element: BTreeMap::new(),
             released: BTreeSet::new(),
+            lost: BTreeSet::new(),
             known: BTreeMap::new(),
         }
     }
@@ -305,12 +317,17 @@ impl World {
             Request::Release { object } => {
                 let pipeline = object.ends_with("MediaPipeline");
                 assert!(
-                    pipeline || alive(self, &object) || self.live.is_empty(),
+                    pipeline
+                        || alive(self, &object)
+                        || self.lost.contains(&object)
+                        || self.live.is_empty(),
                     "'{object}' is released once"
                 );
                 if pipeline {
                     assert!(self.live.contains(&object), "one release of the pipeline");
-                    self.live.clear();
+                    self.live.remove(&object);
+                    let pipelines = &self.pipelines;
+                    self.live.retain(|id| pipelines.get(id) != Some(&object));
                 } else {
                     self.live.remove(&object);
                     self.released.insert(object);
@@ -323,10 +340,16 @@ impl World {
                     .as_ref()
                     .and_then(|params| params.get("mediaPipeline"));
                 let parent = parent.and_then(Value::as_str).map(str::to_owned);
-                if parent.is_some_and(|parent| !self.live.contains(&parent)) {
+                if parent
+                    .as_ref()
+                    .is_some_and(|parent| !self.live.contains(parent))
+                {
                     Err(failure())
                 } else {
                     let id = self.object(&class);
+                    if let Some(parent) = parent {
+                        self.pipelines.insert(id.clone(), parent);
+                    }
                     self.live.insert(id.clone());
                     Ok(id.into())
                 }
@@ -377,11 +400,32 @@ impl World {
             Step::Execute(_) | Step::Refuse(_) | Step::Arrive(_) => {}
             Step::Wait => self.wait(),
             Step::Settle => self.settle(),
+            Step::Lose => self.lose(),
+            Step::Replace => self.replace(),
         }
     }
 
+    /// Everything on the media server is gone, and nothing that was asked of it is answered.
+    fn lose(&mut self) {
+        self.to_execute.clear();
+        self.answers.clear();
+        self.live.clear();
+        self.lost.append(&mut self.elements.clone());
+        self.released.append(&mut self.elements.clone());
+        self.room.suspend_media();
+        assert!(self.room.publishers().is_empty());
+        assert!(self.room.subscribers().is_empty());
+        self.drain();
+    }
+
+    fn replace(&mut self) {
+        self.room.resume_media(self.now);
+        self.drain();
+    }
+
     fn settle(&mut self) {
-        while !self.to_execute.is_empty() || !self.answers.is_empty() {
+        while self.room.is_suspended() || !self.to_execute.is_empty() || !self.answers.is_empty() {
+            self.replace();
             while !self.to_execute.is_empty() {
                 self.execute(0, false);
             }

@@ -178,6 +178,8 @@ impl Scene {
                 | RoomEvent::VideoLayerChanged { .. }
                 | RoomEvent::MediaMuted { .. }
                 | RoomEvent::LockChanged { .. }
+                | RoomEvent::MediaLost { .. }
+                | RoomEvent::MediaReplaced { .. }
                 | RoomEvent::Closed { .. } => None,
             })
             .collect()

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use salono_kurento_model::{Map, Value};
 use salono_room_core::{
-    IceCandidate, MutedMedia, ParticipantId, RoomError, SpeakerLevel, UserParticipant, VideoLayer,
+    IceCandidate, LostPublisher, MutedMedia, ParticipantId, RoomError, SpeakerLevel,
+    UserParticipant, VideoLayer,
 };
 
 use crate::handler::{
@@ -14,6 +15,11 @@ use crate::request::ParticipantRequest;
 
 /// The only stream a user has, as Kurento Room's clients call it.
 const STREAM_ID: &str = "webcam";
+
+/// What a publisher is told that cannot be asked to publish again. The number is Kurento's for an
+/// object that is there no more.
+const MEDIA_SERVER_LOST: &str =
+    "MEDIA_SERVER_LOST: the media server was replaced, publish again(errCode=40101)";
 
 /// Answers requests and notifies participants as Kurento Room does.
 ///
@@ -94,6 +100,30 @@ impl RoomHandler for DefaultNotificationRoomHandler {
         for participant in participants {
             self.service
                 .send_notification(participant, "mediaError", params.clone());
+        }
+    }
+
+    fn on_media_lost(&self, _: &str, publishers: &[UserParticipant], members: &[UserParticipant]) {
+        for publisher in publishers {
+            let others = members
+                .iter()
+                .filter(|member| member.participant_id != publisher.participant_id);
+            let params = object([("name", publisher.user_name.as_str().into())]);
+            self.notify(others, "participantUnpublished", &params);
+        }
+    }
+
+    /// Clients of Kurento Room know no request to publish again; an error makes them, or whoever sits
+    /// before them, do something.
+    fn on_media_replaced(&self, _: &str, publishers: &[LostPublisher], _: &[UserParticipant]) {
+        for publisher in publishers {
+            let (method, params) = if publisher.listens {
+                ("republish", object([("streams", streams())]))
+            } else {
+                ("mediaError", object([("error", MEDIA_SERVER_LOST.into())]))
+            };
+            let id = &publisher.participant.participant_id;
+            self.service.send_notification(id, method, params);
         }
     }
 

@@ -6,7 +6,8 @@
 
 use salono_kurento_model::{Map, Value};
 use salono_room_core::{
-    IceCandidate, MutedMedia, ParticipantId, RoomError, SpeakerLevel, UserParticipant, VideoLayer,
+    IceCandidate, LostPublisher, MutedMedia, ParticipantId, RoomError, SpeakerLevel,
+    UserParticipant, VideoLayer,
 };
 
 use crate::request::ParticipantRequest;
@@ -29,7 +30,29 @@ pub trait RoomHandler: Send + Sync + 'static {
     /// The room's pipeline failed; `participants` is everybody in it.
     fn on_pipeline_error(&self, room: &str, participants: &[ParticipantId], description: &str);
 
-    /// The room ended because its media server is gone; `members` were in it and are no longer.
+    /// The media server is gone, and with it everything there: endpoints, elements, the pipeline.
+    /// `publishers` published until now; `members` is everybody in the room, and stays.
+    fn on_media_lost(
+        &self,
+        room: &str,
+        publishers: &[UserParticipant],
+        members: &[UserParticipant],
+    ) {
+        let _ = (room, publishers, members);
+    }
+
+    /// There is another media server, with a new pipeline. `publishers` are those who published on
+    /// the lost one and have not begun to do so again; `members` is everybody in the room.
+    fn on_media_replaced(
+        &self,
+        room: &str,
+        publishers: &[LostPublisher],
+        members: &[UserParticipant],
+    ) {
+        let _ = (room, publishers, members);
+    }
+
+    /// The room ended because its media server is gone and there is no other; `members` were in it and are no longer.
     fn on_room_lost(&self, room: &str, members: &[UserParticipant]) {
         let _ = (room, members);
     }

@@ -21,8 +21,9 @@
 //! - Who asks for it with [`Listens`] hears who speaks, how loud everybody is and which quality of each
 //!   picture it gets, on media servers that can tell; others are asked for nothing that they do not
 //!   have. The same holds for how large a participant shows others ([`VideoPreference`]).
-//! - A media server that does not answer fails an operation after 30 s; one that is gone closes its
-//!   rooms, and everybody in them is told.
+//! - A media server that does not answer fails an operation after 30 s. One that is gone is replaced by
+//!   another that the provider knows: members stay, are told that nobody publishes any more, and
+//!   negotiate anew. Where there is no other the room is closed, and everybody in it is told.
 //!
 //! `examples/minimal_room.rs` shows the whole of a small program.
 
@@ -33,6 +34,7 @@ mod manager;
 mod message;
 mod notification;
 mod provider;
+mod recovery;
 mod request;
 mod shared;
 mod task;
@@ -44,8 +46,8 @@ pub use notification::NotificationRoomManager;
 pub use provider::{FixedKurento, KurentoClientProvider, KurentoClientSessionInfo};
 pub use request::{Join, ParticipantRequest, Publish};
 pub use salono_room_core::{
-    Bandwidth, IceCandidate, Limits, Listens, Loopback, MediaType, MutedMedia, MutedMediaType,
-    ParticipantId, RoomConfig, RoomError, RoomErrorCode, SdpType, SpeakerLevel, UserParticipant,
-    VideoLayer, VideoPreference,
+    Bandwidth, IceCandidate, Limits, Listens, Loopback, LostPublisher, MediaType, MutedMedia,
+    MutedMediaType, ParticipantId, RoomConfig, RoomError, RoomErrorCode, SdpType, SpeakerLevel,
+    UserParticipant, VideoLayer, VideoPreference,
 };
 pub use shared::ManagerConfig;

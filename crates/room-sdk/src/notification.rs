@@ -71,6 +71,7 @@ impl NotificationRoomManager {
         let session = KurentoClientSessionInfo {
             room_name: join.room.clone(),
             participant_id: Some(request.participant_id.clone()),
+            user_name: Some(join.user.clone()),
         };
         let (room, user) = (join.room.clone(), join.user.clone());
         let (completion, called) = self.callback(request, move |handler, request, result| {

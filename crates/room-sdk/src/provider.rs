@@ -11,6 +11,8 @@ pub struct KurentoClientSessionInfo {
     pub room_name: String,
     /// Who creates it; `None` for a room that the program creates.
     pub participant_id: Option<ParticipantId>,
+    /// The name that this participant wants in the room.
+    pub user_name: Option<String>,
 }
 
 impl KurentoClientSessionInfo {
@@ -19,6 +21,7 @@ impl KurentoClientSessionInfo {
         Self {
             room_name: room_name.into(),
             participant_id: None,
+            user_name: None,
         }
     }
 }
@@ -30,6 +33,18 @@ pub trait KurentoClientProvider: Send + Sync + 'static {
         &'a self,
         session: &'a KurentoClientSessionInfo,
     ) -> BoxFuture<'a, Result<Client, RoomError>>;
+
+    /// The client for a room whose media server is lost; `lost` is the one that it had. `None` means
+    /// that there will be none, which closes the room. After an error the room asks again, for as long as
+    /// [`ManagerConfig::media_recovery`](crate::ManagerConfig::media_recovery) says.
+    fn replacement<'a>(
+        &'a self,
+        session: &'a KurentoClientSessionInfo,
+        lost: &'a Client,
+    ) -> BoxFuture<'a, Result<Option<Client>, RoomError>> {
+        let _ = lost;
+        Box::pin(async move { self.kurento_client(session).await.map(Some) })
+    }
 
     /// Whether the room closes its client when it ends. A client that several rooms use must stay open.
     fn destroy_when_unused(&self) -> bool {
@@ -55,5 +70,14 @@ impl KurentoClientProvider for FixedKurento {
         _: &'a KurentoClientSessionInfo,
     ) -> BoxFuture<'a, Result<Client, RoomError>> {
         Box::pin(async { Ok(self.client.clone()) })
+    }
+
+    /// There is no other.
+    fn replacement<'a>(
+        &'a self,
+        _: &'a KurentoClientSessionInfo,
+        _: &'a Client,
+    ) -> BoxFuture<'a, Result<Option<Client>, RoomError>> {
+        Box::pin(async { Ok(None) })
     }
 }

@@ -19,8 +19,12 @@ pub struct ManagerConfig {
     pub rooms: usize,
     /// Requests that wait at one room; callers beyond that wait themselves.
     pub room_queue: usize,
-    /// How long a broken connection to a media server may take to come back before its rooms close.
+    /// How long a broken connection to a media server may take to come back before the server counts as
+    /// lost.
     pub media_reconnect: Duration,
+    /// How long another media server is looked for before a room that lost its own closes; zero closes it
+    /// at once.
+    pub media_recovery: Duration,
     /// Configuration of every room.
     pub room: RoomConfig,
 }
@@ -30,7 +34,8 @@ impl Default for ManagerConfig {
         Self {
             rooms: 10_000,
             room_queue: 256,
-            media_reconnect: Duration::from_secs(5),
+            media_reconnect: Duration::from_secs(2),
+            media_recovery: Duration::from_secs(30),
             room: RoomConfig::default(),
         }
     }

@@ -3,16 +3,18 @@
 //! Everything that concerns a room passes through here one thing at a time, callbacks included, so
 //! the order in which the state machine decides is the order in which participants hear.
 
+mod media;
+mod report;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use salono_kurento_client::{Client, EventStream, SessionEvent};
+use salono_kurento_client::{Client, Error, EventStream, SessionEvent, Value};
 use salono_room_core::{
-    CloseReason, Command, Effect, MediaFailure, Outcome, ParticipantId, Reply, Room, RoomError,
-    RoomErrorCode, RoomEvent, Ticket, Token,
+    Command, Effect, Outcome, ParticipantId, Reply, Room, RoomError, RoomErrorCode, Ticket, Token,
 };
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -44,8 +46,10 @@ enum Waiting {
 /// Every reason for the task to wake up.
 enum Wake {
     Message(Option<Message>),
-    Reply(Token, Reply),
+    Reply(Token, Result<Value, Error>),
     Media(Option<SessionEvent>),
+    /// The search for another media server is over.
+    Found(Option<Client>),
     Timeout,
     ReconnectTimeout,
     DrainTimeout,
@@ -101,11 +105,15 @@ impl RoomTask {
         let config = self.shared.config.room;
         let mut running = Running {
             room: Room::new(&self.address.name, config, explicit),
+            session: self.session,
             events: Some(client.events()),
             client,
+            search: None,
+            recovery_deadline: None,
             shared: self.shared,
             address: self.address,
             requests: FuturesUnordered::new(),
+            cut_off: Vec::new(),
             waiting: HashMap::new(),
             filters: BTreeMap::new(),
             next_ticket: 0,
@@ -162,10 +170,17 @@ struct Running {
     shared: Arc<Shared>,
     address: RoomAddress,
     room: Room,
+    session: KurentoClientSessionInfo,
     client: Client,
+    /// Under way while the room has no media server.
+    search: Option<BoxFuture<'static, Option<Client>>>,
+    /// When that must have led to a pipeline.
+    recovery_deadline: Option<Instant>,
     /// `None` once the connection is gone for good.
     events: Option<EventStream>,
-    requests: FuturesUnordered<BoxFuture<'static, (Token, Reply)>>,
+    requests: FuturesUnordered<BoxFuture<'static, (Token, Result<Value, Error>)>>,
+    /// Replies that the broken connection cost. Whether they are failures shows when it comes back.
+    cut_off: Vec<(Token, Reply)>,
     waiting: HashMap<Ticket, Waiting>,
     /// State of each room-wide filter.
     filters: BTreeMap<String, String>,
@@ -181,6 +196,13 @@ impl Running {
         let mut open = true;
         loop {
             self.perform_effects();
+            if self.room.pipeline_object().is_some() {
+                self.recovery_deadline = None;
+            }
+            if self.room.awaits_media() && self.search.is_none() {
+                self.look_for_media();
+                continue;
+            }
             if self.room.is_closed() {
                 if self.drain_deadline.is_none() {
                     messages.close();
@@ -195,8 +217,9 @@ impl Running {
                 Wake::Message(Some(message)) => self.handle_message(message),
                 // The directory holds a sender until the room closes.
                 Wake::Message(None) => open = false,
-                Wake::Reply(token, reply) => self.room.handle_reply(token, reply, now()),
+                Wake::Reply(token, reply) => self.handle_reply(token, reply),
                 Wake::Media(event) => self.handle_media(event),
+                Wake::Found(client) => self.media_found(client),
                 Wake::Timeout => self.room.handle_timeout(now()),
                 Wake::ReconnectTimeout => self.media_lost(),
                 Wake::DrainTimeout => {
@@ -215,12 +238,13 @@ impl Running {
 
     async fn wake(&mut self, messages: &mut mpsc::Receiver<Message>, open: bool) -> Wake {
         let timeout = self.room.poll_timeout().map(Instant::from_std);
-        let events = &mut self.events;
+        let (events, search) = (&mut self.events, &mut self.search);
         tokio::select! {
             // Replies first: an event of an object cannot then be seen before the object is known.
             biased;
             Some((token, reply)) = self.requests.next(), if !self.requests.is_empty() => Wake::Reply(token, reply),
             event = next_event(events) => Wake::Media(event),
+            client = found(search) => Wake::Found(client),
             message = messages.recv(), if open => Wake::Message(message),
             () = sleep_until(timeout) => Wake::Timeout,
             () = sleep_until(self.reconnect_deadline) => Wake::ReconnectTimeout,
@@ -334,37 +358,6 @@ impl Running {
         Ok(())
     }
 
-    fn handle_media(&mut self, event: Option<SessionEvent>) {
-        match event {
-            Some(SessionEvent::Notification(notification)) => {
-                self.room.handle_notification(&notification);
-            }
-            Some(SessionEvent::Lagged(count)) => {
-                tracing::warn!(room = self.address.name, count, "media events were missed");
-            }
-            Some(SessionEvent::Disconnected) => {
-                let limit = self.shared.config.media_reconnect;
-                self.reconnect_deadline
-                    .get_or_insert_with(|| Instant::now() + limit);
-            }
-            Some(SessionEvent::Reconnected { same_session: true }) => {
-                self.reconnect_deadline = None;
-            }
-            Some(SessionEvent::Reconnected {
-                same_session: false,
-            })
-            | None => self.media_lost(),
-        }
-    }
-
-    fn media_lost(&mut self) {
-        self.events = None;
-        self.reconnect_deadline = None;
-        self.room.handle_media_lost();
-        // Nothing that is still under way can leave anything behind: the session is gone.
-        self.requests.clear();
-    }
-
     fn perform_effects(&mut self) {
         while let Some(effect) = self.room.poll_effect() {
             match effect {
@@ -372,10 +365,6 @@ impl Running {
                     let client = self.client.clone();
                     self.requests.push(Box::pin(async move {
                         let reply = client.request(request).await;
-                        let reply = reply.map_err(|error| MediaFailure {
-                            code: error.code().map_or(0, |code| code.code()),
-                            message: error.message(),
-                        });
                         (token, reply)
                     }));
                 }
@@ -426,57 +415,6 @@ impl Running {
                 .update_filter(&self.address.name, &participant, filter_id, state);
         }
     }
-
-    fn tell(&self, event: RoomEvent) {
-        let handler = &self.shared.handler;
-        let room = self.address.name.as_str();
-        match event {
-            RoomEvent::IceCandidateFound {
-                participant,
-                endpoint,
-                candidate,
-            } => handler.on_ice_candidate(room, &participant, &endpoint, &candidate),
-            RoomEvent::MediaElementError {
-                participant,
-                description,
-            } => handler.on_media_element_error(room, &participant, &description),
-            RoomEvent::PipelineError {
-                participants,
-                description,
-            } => handler.on_pipeline_error(room, &participants, &description),
-            RoomEvent::ActiveSpeakerChanged { receivers, speaker } => {
-                handler.on_active_speaker_changed(room, &receivers, speaker.as_ref());
-            }
-            RoomEvent::AudioLevels { receivers, levels } => {
-                handler.on_audio_levels(room, &receivers, &levels);
-            }
-            RoomEvent::VideoLayerChanged {
-                receiver,
-                remote,
-                layer,
-            } => handler.on_video_layer_changed(room, &receiver, &remote, layer),
-            RoomEvent::MediaMuted {
-                receivers,
-                participant,
-                muted,
-            } => handler.on_media_muted(room, &receivers, &participant, muted),
-            RoomEvent::LockChanged { receivers, locked } => {
-                handler.on_room_locked(room, &receivers, locked);
-            }
-            RoomEvent::Closed { reason, members } => {
-                self.shared.directory().close(self.address.key);
-                match reason {
-                    CloseReason::MediaServerLost => {
-                        tracing::warn!(room, "media server lost, room closed");
-                        handler.on_room_lost(room, &members);
-                    }
-                    CloseReason::Empty | CloseReason::Asked => {
-                        tracing::info!(room, ?reason, "room closed");
-                    }
-                }
-            }
-        }
-    }
 }
 
 fn now() -> std::time::Instant {
@@ -486,6 +424,13 @@ fn now() -> std::time::Instant {
 async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn found(search: &mut Option<BoxFuture<'static, Option<Client>>>) -> Option<Client> {
+    match search {
+        Some(search) => search.await,
         None => std::future::pending().await,
     }
 }

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use salono_room_core::{
-    IceCandidate, MutedMedia, ParticipantId, SpeakerLevel, UserParticipant, VideoLayer,
+    IceCandidate, LostPublisher, MutedMedia, ParticipantId, SpeakerLevel, UserParticipant,
+    VideoLayer,
 };
 
 use crate::handler::{NotificationRoomHandler, RoomHandler};
@@ -68,6 +69,24 @@ impl RoomHandler for Bridge {
 
     fn on_room_locked(&self, room: &str, receivers: &[ParticipantId], locked: bool) {
         self.0.on_room_locked(room, receivers, locked);
+    }
+
+    fn on_media_lost(
+        &self,
+        room: &str,
+        publishers: &[UserParticipant],
+        members: &[UserParticipant],
+    ) {
+        self.0.on_media_lost(room, publishers, members);
+    }
+
+    fn on_media_replaced(
+        &self,
+        room: &str,
+        publishers: &[LostPublisher],
+        members: &[UserParticipant],
+    ) {
+        self.0.on_media_replaced(room, publishers, members);
     }
 
     fn on_room_lost(&self, room: &str, members: &[UserParticipant]) {

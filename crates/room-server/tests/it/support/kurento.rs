@@ -2,10 +2,13 @@
 //! between them and the room server's sockets is the real thing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
+use futures_util::future::BoxFuture;
 use salono_kurento_client::Client;
 use salono_kurento_model::wire::{ClientMessage, Notification, Request, RequestId, ServerMessage};
 use salono_kurento_model::{Error, ErrorCode, Map, Value};
+use salono_room_sdk::{KurentoClientProvider, KurentoClientSessionInfo, RoomError};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
@@ -19,6 +22,37 @@ pub(crate) struct FakeKurento {
     wishes: watch::Receiver<Vec<String>>,
     /// How many of them the test has seen.
     wishes_seen: usize,
+    /// Takes over when this one vanishes.
+    spare: Option<Box<FakeKurento>>,
+    /// Where rooms look for that one.
+    spares: Spares,
+}
+
+/// Media servers for rooms that have lost theirs.
+#[derive(Clone, Default)]
+pub(crate) struct Spares(Arc<Mutex<Option<Client>>>);
+
+/// Gives rooms the first media server, and those that lose it the spare one.
+pub(crate) struct Fakes {
+    pub(crate) first: Client,
+    pub(crate) spares: Spares,
+}
+
+impl KurentoClientProvider for Fakes {
+    fn kurento_client<'a>(
+        &'a self,
+        _: &'a KurentoClientSessionInfo,
+    ) -> BoxFuture<'a, Result<Client, RoomError>> {
+        Box::pin(async { Ok(self.first.clone()) })
+    }
+
+    fn replacement<'a>(
+        &'a self,
+        _: &'a KurentoClientSessionInfo,
+        _: &'a Client,
+    ) -> BoxFuture<'a, Result<Option<Client>, RoomError>> {
+        Box::pin(async { Ok(self.spares.0.lock().unwrap().take()) })
+    }
 }
 
 #[derive(Debug)]
@@ -33,6 +67,11 @@ enum Script {
 }
 
 impl FakeKurento {
+    /// Where rooms look for a media server when this one vanished.
+    pub(crate) fn spares(&self) -> Spares {
+        self.spares.clone()
+    }
+
     /// A server and a client that is connected to it.
     pub(crate) fn start() -> (Self, Client) {
         let (to_server, requests) = mpsc::channel(1024);
@@ -63,11 +102,13 @@ impl FakeKurento {
             waiting,
             wishes,
             wishes_seen: 0,
+            spare: None,
+            spares: Spares::default(),
         };
         (fake, client)
     }
 
-    /// `hold OP`, `release OP`, `fail OP` (each operation or class), `candidates`, `speakers`, `vanish`,
+    /// `hold OP`, `release OP`, `fail OP` (each operation or class), `candidates`, `speakers`, `vanish`, `spare` (takes over from one that vanishes),
     /// `waiting N`, `objects N`, `wish OBJECT PROPERTY VALUE` (the next one is this), `raise CLASS#N EVENT {data}`.
     pub(crate) async fn order(&mut self, line: &str) {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -77,7 +118,19 @@ impl FakeKurento {
             "fail" => Script::Fail(rest.to_owned()),
             "candidates" => Script::Candidates,
             "speakers" => Script::Speakers,
-            "vanish" => Script::Vanish,
+            "vanish" => {
+                let _ = self.script.send(Script::Vanish).await;
+                if let Some(spare) = self.spare.take() {
+                    *self = *spare;
+                }
+                return;
+            }
+            "spare" => {
+                let (spare, client) = Self::start();
+                *self.spares.0.lock().unwrap() = Some(client);
+                self.spare = Some(Box::new(spare));
+                return;
+            }
             "raise" => {
                 let mut parts = rest.splitn(3, ' ');
                 let mut next = || parts.next().unwrap().to_owned();

@@ -6,17 +6,20 @@ pub(crate) mod transcript;
 
 use std::sync::Arc;
 
-use salono_room_sdk::FixedKurento;
 use salono_room_server::{Access, RoomServer, RoomServerConfig};
 use salono_room_token::{Claims, Key, KeySet, sign};
 use serde_json::{Value, json};
 
-use kurento::FakeKurento;
+use kurento::{FakeKurento, Fakes};
 
 /// A room server whose media server is scripted.
 pub(crate) fn start(config: RoomServerConfig) -> (RoomServer, FakeKurento) {
     let (kurento, client) = FakeKurento::start();
-    let server = RoomServer::start(config, Arc::new(FixedKurento::new(client)));
+    let provider = Fakes {
+        first: client,
+        spares: kurento.spares(),
+    };
+    let server = RoomServer::start(config, Arc::new(provider));
     (server, kurento)
 }
 
