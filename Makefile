@@ -90,7 +90,7 @@ test-js: $(client_modules) ## tests of the JavaScript client and of the page
 	cd $(client) && $(NPM) test
 
 test-e2e: js $(e2e_modules) $(java_programs) ## real browsers and other people's clients against the real program
-	$(CARGO) build --locked -p salono -p salono-media-gst -p salono-examples -p salono-sip-bridge
+	$(CARGO) build --locked -p salono -p salono-media-gst -p salono-examples -p salono-own-rooms -p salono-sip-bridge
 	$(node_for_tests) && cd e2e && SALONO_BIN=$(abspath $(target))/debug/salono $(NPM) test
 	$(if $(firefox),$(node_for_tests) && cd e2e && SALONO_BIN=$(abspath $(target))/debug/salono FIREFOX=$(firefox) $(NPM) run firefox)
 

@@ -112,3 +112,18 @@ export function redInUpperHalf(video) {
   }
   return red / (data.length / 4);
 }
+
+/** How far the strongest colour of a pixel is above its weakest one, on average; for `evaluate` of a video. */
+export function meanColour(video) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [80, 60];
+  const context = canvas.getContext("2d");
+  context.drawImage(video, 0, 0, 80, 60);
+  const { data } = context.getImageData(0, 0, 80, 60);
+  let sum = 0;
+  for (let at = 0; at < data.length; at += 4) {
+    const pixel = data.slice(at, at + 3);
+    sum += Math.max(...pixel) - Math.min(...pixel);
+  }
+  return sum / (data.length / 4);
+}

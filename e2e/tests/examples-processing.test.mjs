@@ -9,7 +9,7 @@ import { after, afterEach, before, beforeEach, describe, test } from "node:test"
 
 import { Browsers } from "../support/browser.mjs";
 import { Example, says, watch } from "../support/example.mjs";
-import { codeVideo, faceVideo, redInUpperHalf } from "../support/pictures.mjs";
+import { codeVideo, faceVideo, meanColour, redInUpperHalf } from "../support/pictures.mjs";
 import { Server } from "../support/server.mjs";
 import { until } from "../support/wait.mjs";
 
@@ -97,6 +97,33 @@ describe("examples that process media", () => {
       return share > 0.01 || Promise.reject(new Error(`${share} of the upper half is red`));
     });
     assert.ok((await page.locator("#local").evaluate(redInUpperHalf)) < 0.001, "the camera shows no hat");
+    browsers.assertQuiet();
+  });
+
+  test("own-rooms, the server of the tutorial, shows people to each other, in grey if they like", async () => {
+    const names = ["ann", "bob"];
+    const [ann, bob] = await Promise.all(names.map(() => open("own-rooms")));
+    for (const [page, name] of [[ann, "ann"], [bob, "bob"]]) {
+      await page.fill("#name", name);
+      await page.fill("#roomName", "tea");
+      await page.click("#entrance button");
+      await watch(page, `#native-video-${name}_webcam`);
+    }
+    const seen = "#native-video-ann_webcam";
+    await watch(ann, "#native-video-bob_webcam");
+    await watch(bob, seen);
+    const colour = async (least, most) => {
+      const found = await bob.locator(seen).evaluate(meanColour);
+      const status = await ann.locator("#status").textContent();
+      return (found >= least && found <= most) || Promise.reject(new Error(`colours differ by ${found}; ${status}`));
+    };
+    await until("bob sees ann in colour", () => colour(20, 255));
+    await ann.click("#grey");
+    await until("bob sees ann in grey", () => colour(0, 4));
+    await ann.click("#grey");
+    await until("bob sees ann in colour again", () => colour(20, 255));
+    await ann.click("#leave");
+    await bob.locator(seen).waitFor({ state: "detached" });
     browsers.assertQuiet();
   });
 

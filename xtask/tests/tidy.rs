@@ -37,6 +37,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("examples", &["kurento-client"]),
     ("sip-bridge", &["kurento-client", "examples"]),
     (
+        "own-rooms",
+        &["kurento-client", "room-sdk", "room-server", "examples"],
+    ),
+    (
         "bench",
         &[
             "media-engine",
@@ -119,6 +123,7 @@ const SERDE: &[&str] = &[
     "bench",
     "examples",
     "sip-bridge",
+    "own-rooms",
 ];
 
 /// Longest source file, in lines; tests and generated files may be longer.
@@ -134,7 +139,7 @@ fn crates() -> Vec<PathBuf> {
     let folder = fs::read_dir(root().join("crates")).expect("the workspace has crates");
     let mut crates: Vec<PathBuf> = folder
         .map(|entry| entry.expect("a readable folder").path())
-        .chain(["examples", "examples/sip-bridge"].map(|folder| root().join(folder)))
+        .chain(["examples", "examples/own-rooms", "examples/sip-bridge"].map(|folder| root().join(folder)))
         .filter(|path| path.join("Cargo.toml").is_file())
         .collect();
     crates.sort();

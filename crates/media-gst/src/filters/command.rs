@@ -45,7 +45,7 @@ impl Command {
         if !allowed.contains(&factory) {
             return Err(refused(format!(
                 "GStreamer element cannot be created: `{factory}` is not among the elements that filters may \
-                 consist of (processor.filter_elements)"
+                 consist of (processor.elements)"
             )));
         }
         let element = gst::ElementFactory::make(&factory)
