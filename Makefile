@@ -38,10 +38,14 @@ static_openssl := $(if $(wildcard $(openssl_dir)/libssl.a),OPENSSL_STATIC=1 OPEN
 # Where cargo puts what it builds, also when CARGO_TARGET_DIR says otherwise.
 target := $(or $(CARGO_TARGET_DIR),target)
 
+# Makes the book. Installed beside what is built.
+mdbook_version := 0.5.4
+mdbook := $(target)/tools/bin/mdbook
+
 .DEFAULT_GOAL := help
 .PHONY: help demo build js deps test-deps test format lint test-rust test-js test-e2e \
 	bench-startup bench-floor bench-leak bench-memory bench-instructions bench-peers bench-sfu \
-	deb install uninstall clean
+	book deb install uninstall clean
 
 help: ## lists these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -74,6 +78,7 @@ test: test-deps ## everything that continuous integration checks
 	$(MAKE) lint
 	$(MAKE) test-rust
 	$(MAKE) test-js
+	$(MAKE) book
 	$(MAKE) test-e2e
 
 format: ## checks the formatting
@@ -124,6 +129,13 @@ bench-peers: ## installs and configures what bench-sfu compares with; starts not
 
 bench-sfu: build ## forwarding beside Janus and the floor: docs/performance.md
 	$(target)/release/salono bench sfu $(SFU_ARGS)
+
+book: $(mdbook) ## the documentation as a book: target/book/index.html
+	$(mdbook) build docs --dest-dir $(abspath $(target))/book
+
+$(mdbook):
+	@echo "installing mdbook $(mdbook_version), which makes the book"
+	$(CARGO) install mdbook --version $(mdbook_version) --locked --no-default-features --features search --debug --root $(target)/tools
 
 deb: build ## makes a Debian package with a service: target/deb/salono_*.deb
 	scripts/make-deb.sh $(target)/release $(target)/deb

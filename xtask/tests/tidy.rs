@@ -139,7 +139,10 @@ fn crates() -> Vec<PathBuf> {
     let folder = fs::read_dir(root().join("crates")).expect("the workspace has crates");
     let mut crates: Vec<PathBuf> = folder
         .map(|entry| entry.expect("a readable folder").path())
-        .chain(["examples", "examples/own-rooms", "examples/sip-bridge"].map(|folder| root().join(folder)))
+        .chain(
+            ["examples", "examples/own-rooms", "examples/sip-bridge"]
+                .map(|folder| root().join(folder)),
+        )
         .filter(|path| path.join("Cargo.toml").is_file())
         .collect();
     crates.sort();
