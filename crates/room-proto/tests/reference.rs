@@ -12,7 +12,8 @@ const PAGE: &str = include_str!("../../../docs/room-protocol.md");
 /// The frames of all blocks of JSON, one a line.
 fn frames() -> Vec<Value> {
     let blocks = PAGE.split("```json\n").skip(1);
-    let lines = blocks.flat_map(|block| block.split("```").next().unwrap().lines());
+    let blocks = blocks.filter_map(|block| block.split_once("```"));
+    let lines = blocks.flat_map(|(frames, _)| frames.lines());
     lines
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}")))
         .collect()
