@@ -3,8 +3,8 @@
 mod support;
 
 use salono_sdp::negotiate::{
-    DtlsRole, Local, LocalCodec, Negotiated, NegotiatedCodec, NegotiationError, Rejection,
-    RemoteSource, answer,
+    DtlsRole, Local, LocalCodec, Negotiated, NegotiatedCodec, NegotiatedExtension,
+    NegotiationError, Rejection, RemoteSource, answer,
 };
 use salono_sdp::{CodecKind, Direction, ExtensionKind, HashFunction, MediaKind, Setup};
 use support::{local, parse, text};
@@ -338,6 +338,24 @@ fn transport_cc_feedback_needs_its_header_extension() {
     let answered = answer_edited("chromium", "transport-wide-cc", "other");
     let feedback = answered.media[1].codecs[0].feedback;
     assert!(!feedback.transport_cc && feedback.goog_remb && feedback.nack);
+}
+
+#[test]
+fn who_only_listens_is_not_asked_to_report_on_congestion() {
+    let negotiated = |direction, video_port| {
+        let mut offer = parse(&text("chromium"));
+        offer.media[0].direction = direction;
+        offer.media[1].port = video_port;
+        let answered = answer(&offer, &local()).expect("the offer makes sense");
+        let has_extension = |it: &NegotiatedExtension| it.kind == ExtensionKind::TransportCc;
+        let audio = &answered.media[0];
+        let is_numbered = audio.extensions.iter().any(has_extension);
+        assert_eq!(audio.codecs[0].feedback.transport_cc, is_numbered);
+        is_numbered
+    };
+    assert!(!negotiated(Direction::RecvOnly, 0));
+    assert!(negotiated(Direction::RecvOnly, 9), "pictures are adapted");
+    assert!(negotiated(Direction::SendRecv, 0), "so is what it sends");
 }
 
 #[test]

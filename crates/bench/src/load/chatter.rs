@@ -46,7 +46,8 @@ impl Chatter {
             let _ = writer.receiver_report(OWN_SSRC, &blocks);
             let _ = writer.canonical_name(OWN_SSRC, "bench");
         }
-        if self.twcc.poll_timeout().is_some_and(|at| at <= now) {
+        // Nobody adapts sound to those who only listen.
+        if self.streams > 1 && self.twcc.poll_timeout().is_some_and(|at| at <= now) {
             while self.twcc.write(&mut writer, OWN_SSRC, 0) == Ok(true) {}
         }
         match writer.len() {

@@ -125,6 +125,15 @@ impl Answerer<'_> {
         }
     }
 
+    /// Whether feedback on congestion is of use: what a peer sends, and what is sent to one that sees pictures. To
+    /// one that only listens sound goes out as it comes, and nothing would be done about its reports.
+    fn is_adapted(&self, offered: &Media) -> bool {
+        let has_pictures = |media: &Media| {
+            media.kind == MediaKind::Video && (media.port != 0 || media.bundle_only)
+        };
+        offered.direction.sends() || self.offer.media.iter().any(has_pictures)
+    }
+
     fn accept_rtp(
         &mut self,
         index: usize,
@@ -138,7 +147,10 @@ impl Answerer<'_> {
         let source = local.sources.get(index).ok_or(Rejection::Surplus)?;
         let mixed =
             local.mixed_extensions && (offered.extmap_allow_mixed || self.offer.extmap_allow_mixed);
-        let extensions = accept_extensions(offered, local, mixed);
+        let mut extensions = accept_extensions(offered, local, mixed);
+        if !self.is_adapted(offered) {
+            extensions.retain(|(_, extension)| extension.kind != ExtensionKind::TransportCc);
+        }
         let transport_cc = extensions
             .iter()
             .any(|(_, extension)| extension.kind == ExtensionKind::TransportCc);
