@@ -21,8 +21,14 @@ export class Proxy {
     return proxy;
   }
 
+  /** Of the Kurento Protocol. */
   get url() {
     return `ws://127.0.0.1:${this.#server.address().port}/kurento`;
+  }
+
+  /** Of the room protocol. */
+  get roomUrl() {
+    return `ws://127.0.0.1:${this.#server.address().port}/room`;
   }
 
   /** Lets connections that come from now on wait for the next `target`, as those to a host that starts do. */

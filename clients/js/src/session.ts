@@ -145,7 +145,12 @@ export class RoomSession extends EventSource<SessionEvents> {
   /** Tells how large streams are shown, so that no more is sent than can be seen. Each holds until told anew. */
   async prefer(preferences: readonly Preference[]): Promise<void> {
     const entries = preferences.map(({ stream, height = 0, priority = 0 }) => ({ sender: stream.globalId, height, priority }));
-    await this.#call("setVideoPreferences", { preferences: entries });
+    await this.#call("setVideoPreferences", { preferences: entries }).catch((error: unknown) => {
+      // Servers that know no sizes send what there is.
+      if (!(error instanceof UnknownRequestError)) {
+        throw error;
+      }
+    });
   }
 
   /** Mutes somebody for everybody, or no longer does: for moderators. */
@@ -165,7 +170,12 @@ export class RoomSession extends EventSource<SessionEvents> {
 
   /** Closes the room for everybody: for moderators. */
   async closeRoom(): Promise<void> {
-    await this.#call("closeRoom", {});
+    await this.#call("closeRoom", {}).catch((error: unknown) => {
+      // Everybody is told before the request is answered, ourselves too: then it is done.
+      if (!this.#ended) {
+        throw error;
+      }
+    });
   }
 
   /** Leaves the room and closes the connection. Devices are off at once. */
