@@ -55,6 +55,10 @@ pub(crate) struct Fresh {
     pub(crate) is_empty: bool,
     pub(crate) audio_level: Option<u8>,
     pub(crate) orientation: Option<u8>,
+    /// It ends its frame, as the marker says.
+    pub(super) is_marked: bool,
+    /// Bytes of its payload.
+    pub(super) payload_bytes: usize,
     /// What its dependency descriptor says.
     pub(crate) dependency: Option<dependency::Frame>,
 }
@@ -63,19 +67,24 @@ impl Fresh {
     /// What a packet says, apart from its dependency descriptor.
     pub(super) fn read(codec: Codec, ids: Extensions, packet: &PacketRef<'_>) -> Self {
         let payload = packet.payload();
-        let byte = |id: u8| match id {
-            0 => None,
-            id => packet
-                .extensions()
-                .find(id)
-                .and_then(|value| value.first().copied()),
-        };
+        let (mut audio_level, mut orientation) = (None, None);
+        if ids.audio_level != 0 || ids.orientation != 0 {
+            for (id, value) in packet.extensions() {
+                if id == ids.audio_level {
+                    audio_level = audio_level.or(value.first().copied());
+                } else if id == ids.orientation {
+                    orientation = orientation.or(value.first().copied());
+                }
+            }
+        }
         Self {
             seq: packet.seq,
             descriptor: codec.describe(payload),
             is_empty: payload.is_empty(),
-            audio_level: byte(ids.audio_level),
-            orientation: byte(ids.orientation),
+            audio_level,
+            orientation,
+            is_marked: packet.header.marker,
+            payload_bytes: payload.len(),
             dependency: None,
         }
     }

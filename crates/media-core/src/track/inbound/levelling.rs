@@ -21,20 +21,13 @@ impl Inbound {
             let (mut count, mut longest) = (0, 0);
             for fresh in &self.fresh[from..] {
                 count += 1;
-                let Some(packet) = self.ring.get(fresh.seq) else {
-                    continue;
-                };
-                longest = longest.max(packet.payload().len());
-                if packet.header.marker {
+                longest = longest.max(fresh.payload_bytes);
+                if fresh.is_marked {
                     break;
                 }
             }
             for fresh in &self.fresh[from..from + count - 1] {
-                let len = self
-                    .ring
-                    .get(fresh.seq)
-                    .map(|packet| packet.payload().len());
-                let lacks = longest - len.unwrap_or(longest);
+                let lacks = longest - fresh.payload_bytes;
                 let is_new = self.forwarded.is_none_or(|newest| fresh.seq > newest);
                 if is_new && !fresh.is_empty && (1..=MAX_PADDING).contains(&lacks) {
                     self.ring.set_padding(fresh.seq, lacks as u8);
