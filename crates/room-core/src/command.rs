@@ -242,6 +242,16 @@ pub enum Command {
         /// Name of the user who publishes.
         remote: String,
     },
+    /// Goes on with media over another network: a further offer of the same connection restarts ICE
+    /// (RFC 8445 section 9).
+    RestartIce {
+        /// Whose network changed.
+        participant: ParticipantId,
+        /// Name of the user whose media it receives; `None` for what it publishes.
+        remote: Option<String>,
+        /// The offer, with new ICE credentials.
+        offer: String,
+    },
     /// Hands over a candidate of the participant.
     AddIceCandidate {
         /// Whose candidate it is.
@@ -353,6 +363,11 @@ pub enum Outcome {
     /// The participant receives.
     Subscribed {
         /// The media server's answer.
+        answer: String,
+    },
+    /// The media server took the further offer.
+    IceRestarted {
+        /// Its answer.
         answer: String,
     },
     /// Done, nothing to tell.

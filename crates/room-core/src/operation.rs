@@ -103,6 +103,9 @@ impl Room {
             Operation::Unsubscribe { remote } => {
                 self.unsubscribe(id, &remote).map(Started::Finished)
             }
+            Operation::RestartIce { remote, offer } => {
+                self.begin_restart(id, running, remote, offer)
+            }
             Operation::AddIceCandidate {
                 endpoint,
                 candidate,
@@ -304,6 +307,9 @@ impl Room {
             Task::NegotiateSubscriber { remote } => {
                 self.subscriber_negotiated(id, running, &remote)
             }
+            Task::RestartIce { .. } => Ok(Started::Finished(Outcome::IceRestarted {
+                answer: running.description.unwrap_or_default(),
+            })),
             Task::MutePublished(muted) => {
                 self.published_is_muted(id, muted);
                 Ok(Started::Finished(Outcome::Done))
@@ -336,6 +342,7 @@ impl Room {
             | Task::Offer
             | Task::CreateSubscriber { .. }
             | Task::NegotiateSubscriber { .. }
+            | Task::RestartIce { .. }
             | Task::MutePublished(_)
             | Task::MuteSubscribed { .. } => {}
         }
@@ -365,6 +372,7 @@ pub(crate) fn failure_code(task: &Task) -> RoomErrorCode {
         | Task::Offer
         | Task::CreateSubscriber { .. }
         | Task::NegotiateSubscriber { .. }
+        | Task::RestartIce { .. }
         | Task::AddElement { .. }
         | Task::RemoveElement { .. } => RoomErrorCode::MediaEndpoint,
     }

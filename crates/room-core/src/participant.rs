@@ -127,6 +127,11 @@ pub(crate) enum Operation {
     Unsubscribe {
         remote: String,
     },
+    /// Of a subscription, or of what is published.
+    RestartIce {
+        remote: Option<String>,
+        offer: String,
+    },
     AddIceCandidate {
         endpoint: String,
         candidate: IceCandidate,
@@ -189,6 +194,8 @@ pub(crate) enum Task {
     },
     /// The subscriber endpoint is being connected and negotiated.
     NegotiateSubscriber { remote: String },
+    /// An endpoint is being offered to once more.
+    RestartIce { remote: Option<String> },
     /// The publisher's mute is being set to this.
     MutePublished(MediaSet),
     /// The subscription's mute is being set to this.
@@ -206,6 +213,7 @@ impl Task {
             Self::CreateSubscriber { remote, .. }
             | Self::NegotiateSubscriber { remote }
             | Self::MuteSubscribed { remote, .. } => Some(remote),
+            Self::RestartIce { remote } => remote.as_deref(),
             Self::CreatePublisher(_)
             | Self::NegotiatePublisher { .. }
             | Self::Offer

@@ -206,6 +206,15 @@ impl Room {
                 participant,
                 remote,
             } => self.enqueue(ticket, &participant, Operation::Unsubscribe { remote }),
+            Command::RestartIce {
+                participant,
+                remote,
+                offer,
+            } => self.enqueue(
+                ticket,
+                &participant,
+                Operation::RestartIce { remote, offer },
+            ),
             Command::AddIceCandidate {
                 participant,
                 endpoint,

@@ -153,6 +153,46 @@ impl Room {
         Ok(Started::Waiting(running))
     }
 
+    /// Offers once more to an endpoint that is negotiated, on which media goes on meanwhile.
+    pub(crate) fn begin_restart(
+        &mut self,
+        id: &ParticipantId,
+        mut running: Running,
+        remote: Option<String>,
+        offer: String,
+    ) -> Result<Started, RoomError> {
+        let participant = self.member(id)?;
+        if !participant.web {
+            return Err(RoomError::new(
+                RoomErrorCode::MediaNotAWebEndpoint,
+                format!("user '{}' is not a WebRTC participant", participant.user),
+            ));
+        }
+        let endpoint = match &remote {
+            None => participant
+                .publisher
+                .streaming()
+                .map(|objects| &objects.endpoint)
+                .ok_or_else(|| not_streaming(&participant.user))?,
+            Some(remote) => {
+                self.member_named(remote)?;
+                let subscription = participant.subscriptions.get(remote);
+                subscription
+                    .map(|subscription| &subscription.endpoint)
+                    .ok_or_else(|| {
+                        RoomError::new(
+                            RoomErrorCode::UserNotStreaming,
+                            format!("the participant is not subscribed to '{remote}'"),
+                        )
+                    })?
+            }
+        };
+        let process = request::process(endpoint, crate::command::SdpType::Offer, offer);
+        running.task = Task::RestartIce { remote };
+        self.request_for(id, &mut running, ReplyRole::Description, process);
+        Ok(Started::Waiting(running))
+    }
+
     /// A publisher is gone: so are the subscriptions to it, and what was under way for them.
     pub(crate) fn drop_subscriptions_to(&mut self, user: &str) {
         let mut ended = Vec::new();

@@ -308,6 +308,10 @@ impl NotificationRoomHandler for DefaultNotificationRoomHandler {
         }
     }
 
+    fn on_ice_restarted(&self, request: &ParticipantRequest, answer: Result<&str, &RoomError>) {
+        self.on_subscribe(request, answer);
+    }
+
     fn on_unsubscribe(&self, request: &ParticipantRequest, result: Result<(), &RoomError>) {
         match result {
             Ok(()) => self.respond_empty(request),

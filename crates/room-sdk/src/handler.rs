@@ -166,6 +166,9 @@ pub trait NotificationRoomHandler: RoomHandler {
     /// A subscription was negotiated; the answer goes to the subscriber.
     fn on_subscribe(&self, request: &ParticipantRequest, answer: Result<&str, &RoomError>);
 
+    /// ICE of an endpoint was restarted; the answer goes to the participant.
+    fn on_ice_restarted(&self, request: &ParticipantRequest, answer: Result<&str, &RoomError>);
+
     /// A subscription ended.
     fn on_unsubscribe(&self, request: &ParticipantRequest, result: Result<(), &RoomError>);
 

@@ -179,6 +179,30 @@ impl NotificationRoomManager {
         .await;
     }
 
+    /// Restarts ICE of what the participant publishes, or of what it receives from user `remote`, as
+    /// [`RoomManager::restart_ice`].
+    pub async fn restart_ice(
+        &self,
+        request: &ParticipantRequest,
+        remote: Option<&str>,
+        offer: impl Into<String>,
+    ) {
+        let command = Command::RestartIce {
+            participant: request.participant_id.clone(),
+            remote: remote.map(str::to_owned),
+            offer: offer.into(),
+        };
+        self.run(request, command, |handler, request, result| {
+            let answer = match &result {
+                Ok(Outcome::IceRestarted { answer }) => Ok(answer.as_str()),
+                Ok(_) => Err(&unexpected_outcome()),
+                Err(error) => Err(error),
+            };
+            handler.on_ice_restarted(request, answer);
+        })
+        .await;
+    }
+
     /// Hands over a candidate of the participant.
     pub async fn on_ice_candidate(
         &self,

@@ -289,6 +289,7 @@ impl Running {
                     | Command::Unpublish { .. }
                     | Command::Subscribe { .. }
                     | Command::Unsubscribe { .. }
+                    | Command::RestartIce { .. }
                     | Command::AddIceCandidate { .. }
                     | Command::MutePublished { .. }
                     | Command::UnmutePublished { .. }

@@ -5,14 +5,14 @@ use std::time::SystemTime;
 
 use salono_jsonrpc::room::envelope::Failure;
 use salono_jsonrpc::room::{CODE_NOT_UNDERSTOOD, RequestId, SessionId};
-use salono_room_proto::{ErrorCode, Request, RequestError};
+use salono_room_proto::{ErrorCode, JoinRoom, Request};
 use salono_room_sdk::{
     IceCandidate, Join, Listens, ParticipantId, ParticipantRequest, Publish, RoomError,
     VideoPreference,
 };
 use serde_json::{Map, Value};
 
-use crate::access;
+use crate::access::{self, Admission};
 use crate::exchange::Job;
 use crate::members::Member;
 use crate::moderation;
@@ -93,10 +93,7 @@ impl Running {
                     return self.refuse(&failure);
                 }
                 match self.server.config.access.admit(&join, SystemTime::now()) {
-                    Ok(admission) => {
-                        let member = Member { admission };
-                        self.server.members.expect(&self.session, member);
-                    }
+                    Ok(admission) => self.prepare(&join, admission).await,
                     Err(violation) => return self.refuse(&violation.failure()),
                 }
                 let join = Join {
@@ -186,9 +183,9 @@ impl Running {
             Request::LockRoom(locked) => {
                 self.conclude(moderation::lock(manager, &participant, locked).await);
             }
-            Request::RestartIce(_) => {
-                let error = RequestError::UnknownMethod(method.to_owned());
-                self.refuse(&Failure::rejected(error.code(), error.to_string()));
+            Request::RestartIce(restart) => {
+                let remote = restart.sender.as_ref().map(|sender| sender.user.as_str());
+                manager.restart_ice(&asked, remote, restart.sdp_offer).await;
             }
             Request::CustomRequest(params) => {
                 let custom = &self.server.custom;
@@ -198,6 +195,40 @@ impl Running {
                 }
             }
         }
+    }
+
+    /// Does what precedes a join that is allowed.
+    async fn prepare(&self, join: &JoinRoom, admission: Admission) {
+        let server = &self.server;
+        if let Some(token) = &join.resume_token
+            && let Some(ghost) = server.members.holder(token, &join.room, &join.user)
+            && ghost != self.session
+        {
+            self.replace(&ghost, &join.room).await;
+        }
+        let member = Member::new(join, admission);
+        if member.resume_token.is_some() {
+            server.drive(|hub, _| hub.number(&self.session));
+        }
+        server.members.expect(&self.session, member);
+    }
+
+    /// Takes out whoever joined before in the place of the one that joins now.
+    async fn replace(&self, ghost: &SessionId, room: &str) {
+        let manager = &self.server.manager;
+        // Nobody can join a locked room, so nobody is to lose its place there for trying.
+        if manager.room_manager().is_room_locked(room).await != Ok(false) {
+            return;
+        }
+        let participant = ParticipantId::from(ghost.as_str());
+        if manager.evict_participant(&participant).await.is_err() {
+            // It left by itself a moment ago.
+            return;
+        }
+        tracing::debug!(room, "a participant took its own place");
+        self.server.members.forget(ghost);
+        self.server.custom.left(&participant);
+        self.server.drive(|hub, now| hub.hang_up(ghost, now));
     }
 
     /// Answers a request that has nothing to say but whether it succeeded.

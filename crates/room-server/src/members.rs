@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rand::rngs::{StdRng, SysRng};
+use rand::{Rng, SeedableRng};
 use salono_jsonrpc::room::SessionId;
+use salono_room_proto::JoinRoom;
 use salono_room_token::Grants;
 use serde_json::{Map, Value};
 
@@ -18,12 +21,27 @@ struct State {
     /// Those whose join is under way.
     joining: BTreeMap<SessionId, Member>,
     members: BTreeMap<SessionId, Member>,
+    /// Who may be replaced by whom shows such a token.
+    tokens: BTreeMap<String, SessionId>,
+}
+
+impl State {
+    fn remove(&mut self, session: &SessionId) {
+        let member = self.members.remove(session);
+        if let Some(token) = member.and_then(|member| member.resume_token) {
+            self.tokens.remove(&token);
+        }
+    }
 }
 
 /// One participant.
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
-    pub(crate) admission: Admission,
+    admission: Admission,
+    room: String,
+    user: String,
+    /// By which it takes its own place after a crash, if it asked for that.
+    pub(crate) resume_token: Option<String>,
 }
 
 impl Members {
@@ -39,6 +57,10 @@ impl Members {
             return Map::new();
         };
         let greeting = member.greeting();
+        state.remove(session);
+        if let Some(token) = &member.resume_token {
+            state.tokens.insert(token.clone(), session.clone());
+        }
         state.members.insert(session.clone(), member);
         greeting
     }
@@ -52,7 +74,15 @@ impl Members {
     pub(crate) fn forget(&self, session: &SessionId) {
         let mut state = self.state();
         state.joining.remove(session);
-        state.members.remove(session);
+        state.remove(session);
+    }
+
+    /// The session of whom such a token was given to, in this room and under this name.
+    pub(crate) fn holder(&self, token: &str, room: &str, user: &str) -> Option<SessionId> {
+        let state = self.state();
+        let session = state.tokens.get(token)?;
+        let member = state.members.get(session)?;
+        (member.room == room && member.user == user).then(|| session.clone())
     }
 
     /// What a session may do in the room that it is in.
@@ -71,8 +101,21 @@ impl Members {
 }
 
 impl Member {
+    /// Somebody who is let in.
+    pub(crate) fn new(join: &JoinRoom, admission: Admission) -> Self {
+        Self {
+            admission,
+            room: join.room.clone(),
+            user: join.user.clone(),
+            resume_token: join.resume.then(random_token).flatten(),
+        }
+    }
+
     fn greeting(&self) -> Map<String, Value> {
         let mut greeting = Map::new();
+        if let Some(token) = &self.resume_token {
+            greeting.insert("resumeToken".into(), token.as_str().into());
+        }
         if let Some(role) = self.admission.role {
             let grants = self.admission.grants;
             let grants = salono_room_proto::Grants {
@@ -88,4 +131,13 @@ impl Member {
         }
         greeting
     }
+}
+
+/// As hard to guess as the id of a session; `None` if the operating system has no randomness.
+fn random_token() -> Option<String> {
+    let mut bytes = [0; SessionId::CHARS];
+    StdRng::try_from_rng(&mut SysRng)
+        .ok()?
+        .fill_bytes(&mut bytes);
+    Some(SessionId::from_entropy(&bytes).as_str().to_owned())
 }

@@ -2,6 +2,7 @@
 
 mod builtin;
 mod config;
+mod numbering;
 mod resume;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use config::Config;
+pub(super) use numbering::Numbered;
 
 use super::envelope::{self, Failure};
 use super::frame::{Call, Incoming, RequestId};
@@ -357,6 +359,7 @@ impl Hub {
                     let id = id.clone();
                     self.bind(&id, socket);
                     self.deliver_missed(&id);
+                    self.deliver_unseen(&id);
                     Ok(id)
                 }
                 (Some(_), Binding::Detached(_))
@@ -421,6 +424,9 @@ impl Hub {
     }
 
     fn deliver(&mut self, session: &SessionId, text: String) {
+        let Some(text) = self.deliver_numbered(session, text) else {
+            return;
+        };
         let Some(state) = self.sessions.get_mut(session) else {
             return;
         };

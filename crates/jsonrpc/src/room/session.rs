@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::frame::{Call, RequestId};
-use super::hub::SocketId;
+use super::hub::{Numbered, SocketId};
 
 /// The name of a session, known to its client only: whoever can name a session may resume it.
 ///
@@ -86,6 +86,12 @@ pub(super) enum Binding {
     },
 }
 
+impl Binding {
+    pub(super) fn is_ended(&self) -> bool {
+        matches!(self, Self::Ended { .. })
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) binding: Binding,
@@ -98,6 +104,8 @@ pub(super) struct Session {
     pub(super) missed: VecDeque<String>,
     /// Length of the missed frames, in bytes.
     pub(super) missed_bytes: usize,
+    /// Frames that are to arrive exactly once, if the client asked for it.
+    pub(super) numbered: Option<Numbered>,
     pub(super) claim: Option<Claim>,
 }
 
@@ -110,12 +118,13 @@ impl Session {
             waiting_bytes: 0,
             missed: VecDeque::new(),
             missed_bytes: 0,
+            numbered: None,
             claim: None,
         }
     }
 
     pub(super) fn is_over(&self) -> bool {
-        matches!(self.binding, Binding::Ended { .. })
+        self.binding.is_ended()
     }
 
     pub(super) fn has_request(&self, id: RequestId) -> bool {
@@ -136,6 +145,7 @@ impl Session {
         self.waiting_bytes = 0;
         self.missed.clear();
         self.missed_bytes = 0;
+        self.numbered = None;
     }
 }
 

@@ -81,6 +81,28 @@ impl RoomManager {
         self.run(participant, command).await.map(drop)
     }
 
+    /// Restarts ICE of what the participant publishes, or of what it receives from user `remote`, with a
+    /// further offer of the same connection; media goes on meanwhile. Returns the answer.
+    ///
+    /// Takes a media server on which an endpoint can be offered to again, as Salono's. Errors: 102,
+    /// 105 nothing published or received, 302 refused, 306 not a WebRTC participant.
+    pub async fn restart_ice(
+        &self,
+        participant: &ParticipantId,
+        remote: Option<&str>,
+        offer: impl Into<String>,
+    ) -> Result<String, RoomError> {
+        let command = Command::RestartIce {
+            participant: participant.clone(),
+            remote: remote.map(str::to_owned),
+            offer: offer.into(),
+        };
+        let Outcome::IceRestarted { answer } = self.run(participant, command).await? else {
+            return Err(unexpected_outcome());
+        };
+        Ok(answer)
+    }
+
     /// Hands over a candidate of the participant: for its publisher endpoint if `endpoint_name` is its
     /// own name, else for its subscription to that user. Candidates may come before the endpoint exists.
     /// Errors: 102, 306 not a WebRTC participant.

@@ -191,6 +191,81 @@ async fn a_client_on_a_new_network_gets_its_session_from_the_dead_connection() {
     assert_eq!(server.snapshot().sockets, 1);
 }
 
+/// Fifty people lose their connections at once, three times, for longer and longer.
+#[tokio::test(start_paused = true)]
+async fn fifty_who_are_cut_off_at_once_miss_nothing_and_nobody_leaves() {
+    const PEOPLE: usize = 50;
+    let (server, mut kurento) = start(RoomServerConfig::default());
+    let mut witness = TestClient::within(&server);
+    join(&mut witness, "r", "witness").await;
+    let mut people = Vec::new();
+    for n in 0..PEOPLE {
+        let mut client = TestClient::within(&server);
+        let params = json!({ "room": "r", "user": format!("user{n}"), "resume": true });
+        client.send(&request(1, "joinRoom", params)).await;
+        let params = json!({ "sdpOffer": "O", "doLoopback": false });
+        client.send(&request(2, "publishVideo", params)).await;
+        let reply: Value = serde_json::from_str(&client.hear_text("join").await).unwrap();
+        let session = reply["result"]["sessionId"].as_str().unwrap().to_owned();
+        people.push((client, session, 0));
+    }
+    // Everybody hears what there is to be heard, each frame once and in order.
+    async fn listen_to(client: &mut TestClient, seen: &mut u64) -> Vec<Value> {
+        let mut heard = Vec::new();
+        while let Some(Heard::Text(text)) = client.hear().await {
+            let frame: Value = serde_json::from_str(&text).unwrap();
+            if let Some(seq) = frame["seq"].as_u64() {
+                assert_eq!(seq, (*seen).max(1) + 1, "{frame}");
+                *seen = seq;
+            }
+            heard.push(frame);
+        }
+        heard
+    }
+    for (client, _, seen) in &mut people {
+        listen_to(client, seen).await;
+    }
+    while witness.hear().await.is_some() {}
+    // The pipeline, and two objects of each publisher.
+    kurento.order(&format!("objects {}", 1 + 2 * PEOPLE)).await;
+    for (round, seconds) in [1, 5, 9].into_iter().enumerate() {
+        let mut absent = Vec::new();
+        for (client, session, seen) in people {
+            client.drop_connection().await;
+            absent.push((session, seen));
+        }
+        let text = format!("round {round}");
+        witness
+            .send(&request(
+                2,
+                "sendMessage",
+                json!({ "userMessage": "witness", "roomMessage": "r", "message": text }),
+            ))
+            .await;
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        people = Vec::new();
+        for (session, mut seen) in absent {
+            let mut client = TestClient::within(&server);
+            let params = json!({ "sessionId": session, "seq": seen });
+            client.send(&request(3, "connect", params)).await;
+            let heard = listen_to(&mut client, &mut seen).await;
+            assert_eq!(heard[0]["result"]["value"], "reconnection successful");
+            assert_eq!(heard[0]["result"].get("lost"), None);
+            let news: Vec<&Value> = heard[1..].iter().collect();
+            assert_eq!(news.len(), 1, "{news:?}");
+            assert_eq!(news[0]["params"]["message"], text);
+            people.push((client, session, seen));
+        }
+        // The reply and the message: nobody left, nobody came, nothing was unpublished.
+        for what in ["\"result\"", "round"] {
+            assert!(witness.hear_text("own message").await.contains(what));
+        }
+        assert_eq!(witness.hear().await, None);
+        kurento.order(&format!("objects {}", 1 + 2 * PEOPLE)).await;
+    }
+    assert_eq!(server.snapshot().participants, PEOPLE as u64 + 1);
+}
+
 #[tokio::test]
 async fn sockets_beyond_the_limit_are_closed_right_away() {
     let (server, _kurento) = start(RoomServerConfig {

@@ -11,11 +11,17 @@ use super::super::timer::Timer;
 use super::super::{CODE_OVERLOADED, CODE_SESSION};
 use super::{Config, Effect, Hub, SocketId, Watchdog};
 
+/// What a `connect` that resumes a session is answered with.
+pub(super) const RESUMED: &str = "reconnection successful";
+
 impl Hub {
     /// Rearms the watchdog; the first ping fixes its interval. Makes no session, and the reply
     /// repeats whatever session the request named.
     pub(super) fn ping(&mut self, socket: SocketId, call: &Call, now: Instant) {
         self.counters.builtin += 1;
+        if let Some(session) = self.sockets.get(&socket).and_then(|s| s.session.clone()) {
+            self.note_seen(&session, call);
+        }
         let period = match self.sockets.get(&socket).map(|s| &s.watchdog) {
             Some(Some(watchdog)) => watchdog.period,
             Some(None) | None => {
@@ -49,7 +55,8 @@ impl Hub {
         };
         if let Some(own) = own {
             if own.as_str() == named {
-                self.reply_connected(socket, call.id, "reconnection successful", &own);
+                self.note_seen(&own, call);
+                self.reply_resumed(&own, socket, call.id);
             } else {
                 self.reply_not_resumed(socket, call.id);
             }
@@ -60,8 +67,13 @@ impl Hub {
         };
         let id = id.clone();
         match state.binding {
-            Binding::Detached(_) => self.resume(&id, socket, call.id),
+            Binding::Detached(_) => {
+                self.note_seen(&id, call);
+                self.resume(&id, socket, call.id);
+            }
             Binding::Bound(holder) if state.claim.is_none() => {
+                // What a client has seen stays seen, whether it gets its session or not.
+                self.note_seen(&id, call);
                 self.claim(&id, holder, socket, call.id, now);
             }
             Binding::Bound(_) | Binding::Ended { .. } => self.reply_not_resumed(socket, call.id),

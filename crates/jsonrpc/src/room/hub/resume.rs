@@ -64,8 +64,9 @@ impl Hub {
         request: Option<RequestId>,
     ) {
         self.bind(session, socket);
-        self.reply_connected(socket, request, "reconnection successful", session);
+        self.reply_resumed(session, socket, request);
         self.deliver_missed(session);
+        self.deliver_unseen(session);
     }
 
     /// Puts a session without a socket onto one without a session.

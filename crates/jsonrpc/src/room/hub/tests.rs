@@ -622,3 +622,111 @@ fn any_sequence_of_events_leaves_nothing_behind() {
     assert_eq!((w.hub.sockets(), w.hub.sessions()), (0, 0));
     assert_eq!(w.hub.poll_timeout(), None);
 }
+
+/// A client that asked for numbered frames, with its session.
+fn numbered(world: &mut World) -> (SocketId, SessionId) {
+    let socket = world.open();
+    world.say(socket, 1, "joinRoom", json!({}));
+    let (session, id, _) = world.executing.remove(0);
+    world.hub.number(&session);
+    world.hub.respond(&session, id, &json!({}));
+    world.hub.complete(&session, id);
+    world.drain();
+    (socket, session)
+}
+
+fn numbers(frames: &[Value]) -> Vec<u64> {
+    frames
+        .iter()
+        .filter_map(|frame| frame["seq"].as_u64())
+        .collect()
+}
+
+#[test]
+fn a_numbered_session_gets_every_frame_exactly_once_on_whatever_socket() {
+    let mut world = World::new(Config::default());
+    let (first, session) = numbered(&mut world);
+    for n in 0..3 {
+        world.hub.notify(&session, "event", &json!({ "n": n }));
+    }
+    world.drain();
+    assert_eq!(numbers(&world.heard(first)), [1, 2, 3, 4]);
+    // Of the four the client has seen two when its socket breaks; two more happen meanwhile.
+    world.close(first);
+    for n in 3..5 {
+        world.hub.notify(&session, "event", &json!({ "n": n }));
+    }
+    let second = world.open();
+    let params = json!({ "sessionId": session.as_str(), "seq": 2 });
+    world.say(second, 9, "connect", params);
+    let heard = world.heard(second);
+    assert_eq!(heard[0]["result"]["seq"], 6);
+    assert_eq!(heard[0]["result"].get("lost"), None);
+    assert_eq!(
+        heard[0].get("seq"),
+        None,
+        "replies to connect are not numbered"
+    );
+    assert_eq!(numbers(&heard), [3, 4, 5, 6]);
+    assert_eq!(heard[4]["params"]["n"], 4);
+    // What a ping has seen is not sent again.
+    world.say(second, 10, "ping", json!({ "seq": 5 }));
+    world.heard(second);
+    world.close(second);
+    let third = world.open();
+    world.say(
+        third,
+        11,
+        "connect",
+        json!({ "sessionId": session.as_str() }),
+    );
+    assert_eq!(numbers(&world.heard(third)), [6]);
+}
+
+#[test]
+fn a_request_that_was_answered_while_nobody_listened_has_its_answer_repeated() {
+    let mut world = World::new(Config::default());
+    let (first, session) = numbered(&mut world);
+    world.heard(first);
+    world.say(first, 2, "publishVideo", json!({}));
+    let (_, id, _) = world.executing.remove(0);
+    world.close(first);
+    // The client does not know whether its request arrived, and sends it again while it runs.
+    let second = world.open();
+    let params = json!({ "sessionId": session.as_str(), "seq": 1 });
+    world.say(second, 3, "connect", params);
+    world.say(second, 2, "publishVideo", json!({}));
+    assert!(world.executing.is_empty());
+    world
+        .hub
+        .respond(&session, id, &json!({ "sdpAnswer": "A" }));
+    world.hub.complete(&session, id);
+    world.drain();
+    let heard = world.heard(second);
+    assert_eq!(numbers(&heard), [2]);
+    assert_eq!(heard[1]["result"]["sdpAnswer"], "A");
+}
+
+#[test]
+fn what_is_kept_for_a_numbered_session_is_bounded_and_what_is_lost_is_said() {
+    let mut world = World::new(Config {
+        max_missed_frames: 3,
+        ..Config::default()
+    });
+    let (first, session) = numbered(&mut world);
+    world.close(first);
+    for n in 0..9 {
+        world.hub.notify(&session, "event", &json!({ "n": n }));
+    }
+    let second = world.open();
+    let params = json!({ "sessionId": session.as_str(), "seq": "1" });
+    world.say(second, 2, "connect", params);
+    let heard = world.heard(second);
+    assert_eq!(heard[0]["result"]["lost"], 6);
+    assert_eq!(numbers(&heard), [8, 9, 10]);
+    // Nobody has seen what was never sent.
+    world.say(second, 3, "ping", json!({ "seq": 1_000_000 }));
+    world.hub.notify(&session, "event", &json!({}));
+    world.drain();
+    assert_eq!(numbers(&world.heard(second)), [11]);
+}
