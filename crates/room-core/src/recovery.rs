@@ -158,6 +158,7 @@ pub(crate) fn redo(operation: &Operation) -> Option<Box<Operation>> {
         Operation::Publish { .. }
         | Operation::Unpublish
         | Operation::Unsubscribe { .. }
+        | Operation::RestartIce { .. }
         | Operation::AddIceCandidate { .. }
         | Operation::MutePublished(_)
         | Operation::UnmutePublished(_)
