@@ -18,9 +18,11 @@ export class Client {
    * @param {string} url of the server
    * @param {object} options of `joinRoom`
    * @param {string} address WebSocket address, if it is not that of the server
+   * @param {import("playwright-core").BrowserContextOptions} context the page's policy keeps to the server, unless told
+   *   otherwise
    */
-  static async join(browsers, url, options, address = `${url.replace(/^http/, "ws")}/room`) {
-    const client = new Client(await browsers.page());
+  static async join(browsers, url, options, address = `${url.replace(/^http/, "ws")}/room`, context = { bypassCSP: true }) {
+    const client = new Client(await browsers.page(context));
     await client.page.goto(`${url}/basic`);
     await client.enter(options, address);
     return client;

@@ -15,6 +15,9 @@ export class Proxy {
     proxy.#target = Promise.resolve(target);
     proxy.#server = createServer((from) => {
       from.on("error", () => from.destroy());
+      // Those that wait as well: they are to be cut, and in the end to be gone.
+      proxy.#sockets.add(from);
+      from.on("close", () => proxy.#sockets.delete(from));
       void proxy.#target.then((found) => proxy.#relay(from, found));
     });
     await new Promise((resolve) => proxy.#server.listen(0, "127.0.0.1", resolve));

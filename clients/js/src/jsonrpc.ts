@@ -84,6 +84,7 @@ interface QueuedRequest extends WaitingRequest {
 type State = "connecting" | "open" | "reconnecting" | "resuming" | "closed";
 
 const OPEN = 1;
+const CLOSED = 3;
 
 /** One JSON-RPC connection. Opens its socket as soon as it is constructed. */
 export class JsonRpcClient {
@@ -196,9 +197,15 @@ export class JsonRpcClient {
     this.#socket = socket;
     socket.onopen = () => this.#opened();
     socket.onmessage = (event: { data?: unknown }) => this.#received(event.data);
-    socket.onclose = () => this.#lost(new Error(`The server at ${this.#uri} cannot be reached`));
-    // An error is always followed by a close, which says all there is to know.
-    socket.onerror = () => undefined;
+    const lost = (): void => this.#lost(new Error(`The server at ${this.#uri} cannot be reached`));
+    socket.onclose = lost;
+    // An error is followed by a close, which says all there is to know; unless the page's policy forbids the address,
+    // when some browsers leave it at the error.
+    socket.onerror = () => {
+      if (socket.readyState === CLOSED) {
+        lost();
+      }
+    };
   }
 
   #opened(): void {

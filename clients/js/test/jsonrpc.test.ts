@@ -319,3 +319,17 @@ test("the next session counts from the beginning", async () => {
   server.replies.set("joinRoom", () => ({ result: { sessionId: "NEXT" }, seq: 1 }));
   assert.deepEqual(await client.call("joinRoom"), { sessionId: "NEXT" });
 });
+
+test("an address that the browser refuses with an error and no close is not waited for", async () => {
+  class Refused {
+    readonly readyState = 3;
+    onerror: (() => void) | null = null;
+    constructor() {
+      queueMicrotask(() => this.onerror?.());
+    }
+    send(): void {}
+    close(): void {}
+  }
+  const { happened } = open({ webSocket: Refused as unknown as NonNullable<JsonRpcOptions["webSocket"]> });
+  assert.ok((await happened("connected")).detail instanceof Error);
+});
