@@ -24,7 +24,9 @@ const ARROWS: &[(&str, &[&str])] = &[
         "kurento-server",
         &["kurento-core", "kurento-model", "media-api", "jsonrpc"],
     ),
-    ("kurento-client", &["kurento-model", "jsonrpc"]),
+    ("tls-trust", &[]),
+    ("kurento-client", &["kurento-model", "jsonrpc", "tls-trust"]),
+    ("room-client", &["room-proto", "jsonrpc", "tls-trust"]),
     (
         "room-sdk",
         &["room-core", "kurento-client", "kurento-model"],
@@ -117,6 +119,7 @@ const SERDE: &[&str] = &[
     "room-token",
     "jsonrpc",
     "kurento-client",
+    "room-client",
     "room-server",
     "room-sdk",
     "salono",

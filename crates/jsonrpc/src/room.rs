@@ -1,4 +1,4 @@
-//! The room dialect of JSON-RPC 2.0, server side.
+//! The room dialect of JSON-RPC 2.0.
 //!
 //! Room clients (JavaScript, Java, Android, iOS) grew up with one server, and each relies on some
 //! accident of it. This module speaks to them as that server does, and keeps the accidents in one
@@ -11,11 +11,13 @@
 //! * [`Hub`] is the state of all sockets and sessions: `ping` and its watchdog, `connect`,
 //!   `closeSession`, one request of a session at a time, and sessions that outlive their socket for
 //!   a while so that a client can come back.
+//! * [`client`] is the other side: what a client writes, and how it reads the above.
 //!
 //! What the requests mean is not known here; the [`Hub`] hands them out as
 //! [`Effect::Execute`] and takes replies by [`Hub::respond`]. No sockets, no clock: time is an
 //! argument.
 
+pub mod client;
 pub mod envelope;
 mod frame;
 mod hub;

@@ -136,8 +136,6 @@ mod link;
 mod object;
 mod transaction;
 #[cfg(feature = "ws")]
-mod trust;
-#[cfg(feature = "ws")]
 mod ws;
 
 #[path = "gen/core.rs"]
@@ -179,9 +177,9 @@ pub use event::{EventError, EventStream, Events, OBJECT_EVENTS, SESSION_EVENTS, 
 pub use filters_module::*;
 pub use object::{Description, RemoteObject};
 pub use salono_kurento_model::{ErrorCode, Map, Value, events, types, wire};
-pub use transaction::{Failure, Outcome, Queued, Transaction, TransactionError};
 #[cfg(feature = "ws")]
-pub use trust::{Trust, TrustError};
+pub use salono_tls_trust::{Trust, TrustError};
+pub use transaction::{Failure, Outcome, Queued, Transaction, TransactionError};
 #[cfg(feature = "ws")]
 pub use ws::ConnectError;
 

@@ -116,7 +116,7 @@ fn take_session(params: &mut Map<String, Value>) -> Option<String> {
 }
 
 /// Counts brackets outside of strings, so that nothing is built of a text that nests too deep.
-fn is_deeper_than(text: &str, max: usize) -> bool {
+pub(super) fn is_deeper_than(text: &str, max: usize) -> bool {
     let mut depth = 0_usize;
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

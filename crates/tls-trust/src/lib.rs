@@ -1,4 +1,8 @@
-//! Whom `wss://` connections believe.
+//! Whom `wss://` connections believe: a choice that the clients of media servers and of room
+//! servers share.
+//!
+//! [`Trust`] is what an application chooses; [`Trust::tls_config`] is what the TLS library makes of
+//! it. Nothing here opens a connection.
 
 use std::sync::{Arc, OnceLock};
 
@@ -9,7 +13,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
 };
 
-/// Whom a `wss://` connection believes to be the media server. Cheap to clone.
+/// Whom a `wss://` connection believes to be its server. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Trust(Kind);
 
@@ -39,7 +43,9 @@ impl Trust {
     /// Servers whose certificate leads to an authority that this system knows, and is for the host
     /// of the URL. The default.
     ///
-    /// The system's certificates are read once per process, at the first such connection.
+    /// The system's certificates are read once per process, at the first such connection. Android
+    /// and iOS do not show theirs to programs: there the authorities count that Mozilla trusted when
+    /// this library was built, beside those that can be read.
     #[must_use]
     pub fn system() -> Self {
         Self(Kind::System)
@@ -108,6 +114,8 @@ fn system_roots() -> RootCertStore {
     }
     let mut roots = RootCertStore::empty();
     let (_, unusable) = roots.add_parsable_certificates(found.certs);
+    #[cfg(any(target_os = "android", target_os = "ios"))]
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     tracing::debug!(known = roots.len(), unusable, "certificates of the system");
     roots
 }
