@@ -24,7 +24,7 @@ firefox := $(or $(FIREFOX),$(shell command -v firefox-esr))
 e2e_modules += $(if $(firefox),e2e/firefox/node_modules/.package-lock.json)
 # The versions of Kurento's Java client that a program is built with.
 java_versions := 7.2.0 6.18.0
-java_programs := $(java_versions:%=e2e/java/target/%/foreign.jar) e2e/room-java/target/room.jar
+java_programs := $(java_versions:%=e2e/java/target/%/foreign.jar) e2e/room-java/target/room.jar e2e/room-kotlin/target/room.jar
 # Shell commands that put a Node.js and an npm before PATH that the end-to-end tests can use.
 node_for_tests = found=$$(scripts/node-for-tests.sh $(target)/node) && export PATH="$$found:$$PATH"
 npm_ci := $(NPM) ci --no-audit --no-fund --loglevel=error
@@ -95,7 +95,8 @@ test-js: $(client_modules) ## tests of the JavaScript client and of the page
 	cd $(client) && $(NPM) test
 
 test-e2e: js $(e2e_modules) $(java_programs) ## real browsers and other people's clients against the real program
-	$(CARGO) build --locked -p salono -p salono-media-gst -p salono-examples -p salono-own-rooms -p salono-sip-bridge
+	$(CARGO) build --locked -p salono -p salono-media-gst -p salono-examples -p salono-own-rooms -p salono-sip-bridge \
+		-p salono-room-client-ffi
 	$(node_for_tests) && cd e2e && SALONO_BIN=$(abspath $(target))/debug/salono $(NPM) test
 	$(if $(firefox),$(node_for_tests) && cd e2e && SALONO_BIN=$(abspath $(target))/debug/salono FIREFOX=$(firefox) $(NPM) run firefox)
 
@@ -112,6 +113,12 @@ e2e/java/target/%/foreign.jar: e2e/java/pom.xml $(wildcard e2e/java/src/main/jav
 e2e/room-java/target/room.jar: e2e/room-java/pom.xml $(wildcard e2e/room-java/src/main/java/*.java)
 	@echo "building a program with Kurento Room's Java client"
 	cd e2e/room-java && $(MVN) -B -ntp package
+	@touch $@
+
+e2e/room-kotlin/target/room.jar: e2e/room-kotlin/pom.xml $(wildcard e2e/room-kotlin/src/main/kotlin/*.kt) \
+		$(wildcard clients/android/src/main/kotlin/salono/room/*.kt clients/android/sample/*.kt)
+	@echo "building a program with the Kotlin client"
+	cd e2e/room-kotlin && $(MVN) -B -ntp package
 	@touch $@
 
 bench-startup: build ## time from start to listening, idle memory
@@ -153,4 +160,4 @@ uninstall: ## removes them; what they kept stays in ~/.local/share/salono
 
 clean: ## removes what was built
 	$(CARGO) clean
-	rm -rf $(client)/dist $(client)/build $(client)/node_modules e2e/node_modules e2e/kurento-6/node_modules e2e/firefox/node_modules e2e/java/target e2e/room-java/target $(bundles)
+	rm -rf $(client)/dist $(client)/build $(client)/node_modules e2e/node_modules e2e/kurento-6/node_modules e2e/firefox/node_modules e2e/java/target e2e/room-java/target e2e/room-kotlin/target $(bundles)

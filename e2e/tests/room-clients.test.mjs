@@ -1,11 +1,13 @@
-/** Kurento Room's client for Java, as it was published, through everything that it offers. */
+/** Clients of rooms on the JVM, through everything that they offer: Kurento Room's for Java, as published, and ours. */
 
 import { existsSync } from "node:fs";
+import { dirname } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { prove } from "../support/program.mjs";
-import { Server } from "../support/server.mjs";
+import { Proxy } from "../support/proxy.mjs";
+import { Server, binary } from "../support/server.mjs";
 
 /** What a browser offers to send, and to receive. */
 const OFFERS = ["chromium.sdp", "chromium_receiver.sdp"].map((file) => here(`../../crates/sdp/tests/data/${file}`));
@@ -30,4 +32,22 @@ describe("clients of rooms", () => {
       }
     });
   }
+
+  const kotlin = here("../room-kotlin/target");
+  const missing = !existsSync(`${kotlin}/room.jar`) && "it is not built: make test-e2e does that";
+  test("the Kotlin client works in full on the JVM", { skip: missing }, async (t) => {
+    const server = await Server.start();
+    const proxy = await Proxy.start(server.ports.http);
+    try {
+      const addresses = [proxy.url.replace("/kurento", "/room"), `wss://${server.ports.https}/room`];
+      // Cargo puts the library beside the program.
+      const library = `-Djna.library.path=${dirname(binary())}`;
+      const command = ["java", library, "-cp", `${kotlin}/room.jar:${kotlin}/lib/*`, "RoomKt", ...addresses, ...OFFERS];
+      const count = await prove(command, { promises: 30, orders: { cut: () => proxy.cut() } });
+      t.diagnostic(`${count} promises kept`);
+    } finally {
+      await proxy.stop();
+      await server.stop();
+    }
+  });
 });

@@ -10,7 +10,6 @@ mod reference;
 mod types;
 
 use std::{
-    fs,
     io::{self, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -95,17 +94,7 @@ pub fn generate() -> io::Result<Vec<(PathBuf, String)>> {
 /// # Errors
 /// As [`generate`], and when a file cannot be written.
 pub fn write(root: &Path) -> io::Result<()> {
-    for (path, text) in generate()? {
-        let path = root.join(path);
-        if fs::read_to_string(&path).is_ok_and(|present| present == text) {
-            continue;
-        }
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        fs::write(path, text)?;
-    }
-    Ok(())
+    crate::put(root, generate()?)
 }
 
 fn rustfmt(text: &str) -> io::Result<String> {

@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tls-trust", &[]),
     ("kurento-client", &["kurento-model", "jsonrpc", "tls-trust"]),
     ("room-client", &["room-proto", "jsonrpc", "tls-trust"]),
+    ("room-client-ffi", &["room-client"]),
     (
         "room-sdk",
         &["room-core", "kurento-client", "kurento-model"],
@@ -120,6 +121,7 @@ const SERDE: &[&str] = &[
     "jsonrpc",
     "kurento-client",
     "room-client",
+    "room-client-ffi",
     "room-server",
     "room-sdk",
     "salono",

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use salono_room_proto::{STREAM_ID, SdpAnswerReply, SenderRef, VideoPreference};
+use salono_room_proto::{PeersReply, STREAM_ID, SdpAnswerReply, SenderRef, VideoPreference};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -122,7 +122,8 @@ impl RoomClient {
     /// # Errors
     /// As [`RoomClient::join_room`].
     pub async fn join(&self, join: &Join) -> Result<Joined, Error> {
-        self.ask("joinRoom", join.params()).await
+        let reply: PeersReply = self.ask("joinRoom", join.params()).await?;
+        Ok(reply.into())
     }
 
     /// Leaves the room. The client stays usable: the next request opens a new connection.

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use salono_room_proto::Peer;
-use serde::Deserialize;
+use salono_room_proto::{Grants, Peer, PeersReply};
 use serde_json::{Map, Value, json};
 
 /// How to enter a room: [`Join::new`], then what differs from the defaults.
@@ -129,23 +128,29 @@ impl fmt::Debug for Join {
 }
 
 /// What a participant is told when it has entered a room.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Joined {
     /// Who was there already, in no order; with `streams` only who publishes.
-    #[serde(rename = "value")]
     pub peers: Vec<Peer>,
     /// Proof of having been this participant, for [`Join::resume_token`] after a crash. Keep it
     /// where the program finds it again, and others do not.
-    #[serde(default)]
     pub resume_token: Option<String>,
     /// The role that the token gave: `moderator`, `publisher` or `subscriber`.
-    #[serde(default)]
     pub role: Option<String>,
     /// What the token allows; `None` where servers ask for no tokens.
-    #[serde(default)]
     pub grants: Option<Grants>,
+}
+
+impl From<PeersReply> for Joined {
+    fn from(reply: PeersReply) -> Self {
+        Self {
+            peers: reply.value,
+            resume_token: reply.resume_token,
+            role: reply.role,
+            grants: reply.grants,
+        }
+    }
 }
 
 impl fmt::Debug for Joined {
@@ -159,26 +164,11 @@ impl fmt::Debug for Joined {
     }
 }
 
-/// What a participant may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct Grants {
-    /// Send media to the room.
-    pub publish: bool,
-    /// Get the media of others.
-    pub subscribe: bool,
-    /// Mute and evict others, lock and close the room.
-    pub moderate: bool,
-    /// Have the room recorded.
-    pub record: bool,
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Join, Joined};
+    use super::{Join, Joined, PeersReply};
 
     #[test]
     fn a_plain_join_is_what_kurento_room_knows() {
@@ -205,7 +195,8 @@ mod tests {
         let join = Join::new("r", "ann").token("SECRET").resume_token("SECRET");
         assert!(!format!("{join:?}").contains("SECRET"));
         let joined = json!({ "value": [], "resumeToken": "SECRET" });
-        let joined: Joined = serde_json::from_value(joined).unwrap();
+        let joined: PeersReply = serde_json::from_value(joined).unwrap();
+        let joined = Joined::from(joined);
         assert!(!format!("{joined:?}").contains("SECRET"));
     }
 }

@@ -106,10 +106,11 @@ pub use config::{Config, Overflow, Reconnect};
 pub use driver::Driver;
 pub use error::{ConnectError, Error};
 pub use event::Event;
-pub use join::{Grants, Join, Joined};
+pub use join::{Join, Joined};
 pub use queue::Events;
 pub use salono_room_proto::{
-    AudioLevel, ErrorCode, Notification, Peer, SenderRef, StreamInfo, VideoPreference,
+    AudioLevel, ErrorCode, Grants, Notification, Peer, STREAM_ID, SenderRef, StreamInfo,
+    VideoPreference,
 };
 pub use salono_tls_trust::{Trust, TrustError};
 

@@ -11,6 +11,7 @@ mod calls;
 mod closing;
 mod connections;
 mod hostile;
+mod moderation;
 mod support;
 mod tls;
 
