@@ -147,6 +147,16 @@ impl PeerFactory {
     /// A peer on a free port that knows Opus and VP8; `feedback` says whether it agrees to tell, for congestion control,
     /// when packets arrived.
     pub(crate) fn peer(&self, options: SocketOptions, feedback: bool) -> Result<Peer, PeerError> {
+        self.peer_of(Codec::Vp8, options, feedback)
+    }
+
+    /// The same, with another video codec.
+    pub(crate) fn peer_of(
+        &self,
+        video: Codec,
+        options: SocketOptions,
+        feedback: bool,
+    ) -> Result<Peer, PeerError> {
         let socket = UdpSocket::bind(SocketAddr::new(self.ip, 0), options)?;
         let now = Instant::now();
         let (mut rtc, keys) = keys::with_keys(|| {
@@ -156,7 +166,8 @@ impl PeerFactory {
                 .set_crypto_provider(Arc::clone(&self.crypto))
                 .clear_codecs()
                 .enable_opus(true, false)
-                .enable_vp8(true);
+                .enable_vp8(video == Codec::Vp8)
+                .enable_h264(video == Codec::H264);
             if !feedback {
                 builder = builder.set_extension_map(without_feedback());
             }

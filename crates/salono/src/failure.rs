@@ -96,6 +96,9 @@ pub(crate) enum Failure {
     /// `salono bench leak` found a leak.
     #[error("left behind: {0}")]
     LeftBehind(String),
+    /// Something costs more than it should.
+    #[error("more than it should be: {0}")]
+    TooMuch(String),
     /// Packets did not arrive.
     #[error("not every packet arrived: {0}")]
     Lossy(String),

@@ -303,6 +303,18 @@ const OF_SHARD: &[OfShard] = &[
         |m| m.tcp_dropped_bytes as f64,
     ),
     (
+        "processor_decoders",
+        "Decoders at work in media processors now.",
+        Kind::Gauge,
+        |m| m.decoders as f64,
+    ),
+    (
+        "processor_encoders",
+        "Encoders at work in media processors now.",
+        Kind::Gauge,
+        |m| m.encoders as f64,
+    ),
+    (
         "processor_sent_total",
         "Packets that went to media processors.",
         Kind::Counter,

@@ -46,6 +46,8 @@ pub enum Role {
     Caller,
     /// Only receive.
     Viewer,
+    /// Only receive, H264 instead of VP8.
+    H264Viewer,
 }
 
 impl Callers {
@@ -68,11 +70,13 @@ impl Callers {
     /// # Errors
     /// When it has no socket.
     pub fn offer(&mut self, role: Role) -> Result<String, PeerError> {
-        let direction = match role {
-            Role::Caller => Direction::SendRecv,
-            Role::Viewer => Direction::RecvOnly,
+        let (direction, video) = match role {
+            Role::Caller => (Direction::SendRecv, Codec::Vp8),
+            Role::Viewer => (Direction::RecvOnly, Codec::Vp8),
+            Role::H264Viewer => (Direction::RecvOnly, Codec::H264),
         };
-        let mut peer = self.factory.peer(SocketOptions::default(), true)?;
+        let options = SocketOptions::default();
+        let mut peer = self.factory.peer_of(video, options, true)?;
         let offer = peer.offer(true, direction)?;
         let text = offer.sdp.clone();
         self.callers.push(Caller {
@@ -150,6 +154,26 @@ impl Callers {
         self.streamed += length;
         let others = self.callers.iter().skip(1);
         Ok(others.filter(|caller| caller.received > 0).count())
+    }
+
+    /// Lets all receive for `length` what somebody else sends. Returns the packets that each got, in order.
+    ///
+    /// # Errors
+    /// When one fails.
+    pub fn receive(&mut self, length: Duration) -> Result<Vec<u64>, PeerError> {
+        let began = Instant::now();
+        let before: Vec<u64> = self.callers.iter().map(|caller| caller.received).collect();
+        while began.elapsed() < length {
+            for caller in &mut self.callers {
+                caller.look(&mut self.buffers)?;
+            }
+            thread::park_timeout(LOOK);
+        }
+        let after = self.callers.iter().map(|caller| caller.received);
+        Ok(after
+            .zip(before)
+            .map(|(after, before)| after - before)
+            .collect())
     }
 }
 

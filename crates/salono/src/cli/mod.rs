@@ -85,6 +85,7 @@ pub(crate) enum Command {
         salono bench floor\n  \
         salono bench leak --endpoints 1000\n  \
         salono bench memory --idle 400 --active 200\n  \
+        salono bench recording --recordings 10\n  \
         salono bench sfu --target salono --target floor --subscribers 50,200 --out board.md")]
     Bench(BenchArgs),
 }

@@ -4,6 +4,7 @@ mod calls;
 mod leak;
 mod memory;
 mod process;
+mod processing;
 mod processor;
 mod sfu;
 mod startup;
@@ -31,6 +32,14 @@ pub(crate) enum Benchmark {
     Memory(MemoryArgs),
     /// Start of media processors, and latency of a packet that goes through one and is not encoded anew
     Processor(ProcessorArgs),
+    /// Recordings of a call, without encoding it anew, beside gst-launch-1.0 and ffmpeg
+    Recording(RecordingArgs),
+    /// Mixing pictures into one, beside the same graph in gst-launch-1.0
+    Composite(CompositeArgs),
+    /// VP8 for viewers who take H264 only: one of them, many, and what gst-launch-1.0 and ffmpeg take for it
+    Transcode(TranscodeArgs),
+    /// Whether elements without a sink grow, beside gst-launch-1.0
+    IdleElement(IdleElementArgs),
     /// Forwarding, side by side with other servers and with the least that it can cost
     Sfu(Box<SfuArgs>),
     /// The load of `sfu`, which starts it
@@ -88,6 +97,53 @@ pub(crate) struct ProcessorArgs {
     pub(crate) program: Option<std::path::PathBuf>,
 }
 
+/// Of `salono bench recording`.
+#[derive(Debug, Args)]
+pub(crate) struct RecordingArgs {
+    /// Calls that are recorded at a time, in one pipeline
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub(crate) recordings: u64,
+    /// How long it is measured
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = at_least_one())]
+    pub(crate) seconds: u64,
+}
+
+/// Of `salono bench composite`.
+#[derive(Debug, Args)]
+pub(crate) struct CompositeArgs {
+    /// Inputs of 640x360 at 15 pictures a second
+    #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u64).range(1..=64))]
+    pub(crate) inputs: u64,
+    /// Turns of each side
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one())]
+    pub(crate) runs: u64,
+    /// How long one turn is measured
+    #[arg(long, value_name = "SECONDS", default_value_t = 8, value_parser = at_least_one())]
+    pub(crate) seconds: u64,
+}
+
+/// Of `salono bench transcode`.
+#[derive(Debug, Args)]
+pub(crate) struct TranscodeArgs {
+    /// Viewers
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(2..=1_000))]
+    pub(crate) viewers: u64,
+    /// Turns of each
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one())]
+    pub(crate) runs: u64,
+    /// How long one turn is measured
+    #[arg(long, value_name = "SECONDS", default_value_t = 6, value_parser = at_least_one())]
+    pub(crate) seconds: u64,
+}
+
+/// Of `salono bench idle-element`.
+#[derive(Debug, Args)]
+pub(crate) struct IdleElementArgs {
+    /// How long memory is watched; 600 is what the bound is meant for
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(10..=86_400))]
+    pub(crate) seconds: u64,
+}
+
 /// For numbers of which 0 makes no sense.
 fn at_least_one() -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(1..=100_000)
@@ -96,6 +152,11 @@ fn at_least_one() -> clap::builder::RangedU64ValueParser {
 /// Measures and prints.
 pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     let (mut left_behind, mut lossy) = (Vec::new(), Vec::new());
+    let mut too_much = Vec::new();
+    let mut judge = |figures: processing::Figures| {
+        too_much = figures.findings;
+        figures.text
+    };
     let text = match &args.what {
         Benchmark::Startup(args) => startup::measure(args)?,
         Benchmark::Leak(args) => {
@@ -108,7 +169,11 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
             left_behind = report.findings();
             report.print()
         }
-        Benchmark::Processor(args) => processor::measure(args)?,
+        Benchmark::Processor(args) => judge(processor::measure(args)?),
+        Benchmark::Recording(args) => judge(processing::recording(args)?),
+        Benchmark::Composite(args) => judge(processing::composite(args)?),
+        Benchmark::Transcode(args) => judge(processing::transcode(args)?),
+        Benchmark::IdleElement(args) => judge(processing::idle_element(args)?),
         Benchmark::Floor => {
             let steps = floor::measure_steps(&StepOptions::default())
                 .map_err(Failure::system("cannot measure"))?;
@@ -127,6 +192,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         .map_err(Failure::system("cannot print"))?;
     if !left_behind.is_empty() {
         return Err(Failure::LeftBehind(left_behind.join("; ")));
+    }
+    if !too_much.is_empty() {
+        return Err(Failure::TooMuch(too_much.join("; ")));
     }
     if !lossy.is_empty() {
         return Err(Failure::Lossy(lossy.join("; ")));

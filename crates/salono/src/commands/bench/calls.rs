@@ -25,6 +25,9 @@ pub(crate) enum MeasureError {
     /// A peer did not get through.
     #[error(transparent)]
     Peer(#[from] PeerError),
+    /// A program of another project failed.
+    #[error("{0}")]
+    Program(String),
     /// An event did not come.
     #[error("{0} did not come within {PATIENCE:?}")]
     Missing(&'static str),
@@ -81,6 +84,21 @@ impl Calls {
     /// The first one sends for a while; returns how many of the others got something.
     pub(super) fn stream(&mut self, length: Duration) -> Result<usize, MeasureError> {
         Ok(self.callers.stream(&Pattern::default(), length)?)
+    }
+
+    /// What they are part of.
+    pub(super) fn pipeline(&self) -> &MediaPipeline {
+        &self.pipeline
+    }
+
+    /// Behind the peers, in the order in which they came.
+    pub(super) fn endpoints(&self) -> &[WebRtcEndpoint] {
+        &self.endpoints
+    }
+
+    /// Everybody receives for a while what something else sends; returns the packets that each got.
+    pub(super) fn receive(&mut self, length: Duration) -> Result<Vec<u64>, MeasureError> {
+        Ok(self.callers.receive(length)?)
     }
 
     /// Everybody leaves.

@@ -119,6 +119,24 @@ impl MediaProcess {
         })
     }
 
+    /// Its process id.
+    pub(super) fn id(&self) -> Result<u32, MeasureError> {
+        let id = self.child.id();
+        Ok(id.ok_or_else(|| io::Error::other("the media server has ended"))?)
+    }
+
+    /// The directory that its recorders write to, and its players read.
+    pub(super) fn recordings(&self) -> io::Result<PathBuf> {
+        let recordings = self.folder.join("recordings");
+        fs::create_dir_all(&recordings)?;
+        Ok(recordings)
+    }
+
+    /// Sum of a metric over all shards, which publish it about once a second.
+    pub(super) async fn figure(&self, name: &str) -> Result<u64, MeasureError> {
+        Ok(sum(&self.metrics().await?, &format!("{name}{{")))
+    }
+
     /// Shards, each with one UDP address here.
     pub(super) fn shards(&self) -> u64 {
         self.shards

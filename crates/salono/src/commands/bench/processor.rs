@@ -5,6 +5,7 @@ use std::time::Duration;
 use salono_media_engine::processors::{Probe, ProcessorConfig, probe};
 
 use super::ProcessorArgs;
+use super::processing::Figures;
 use crate::failure::Failure;
 
 /// What a processor that was kept ready may take, one that was not, and a crossing.
@@ -13,7 +14,7 @@ const COLD: Duration = Duration::from_millis(400);
 const CROSSING: Duration = Duration::from_millis(5);
 
 /// Measures and prints.
-pub(super) fn measure(args: &ProcessorArgs) -> Result<String, Failure> {
+pub(super) fn measure(args: &ProcessorArgs) -> Result<Figures, Failure> {
     let config = ProcessorConfig {
         program: args.program.clone(),
         ..ProcessorConfig::default()
@@ -22,7 +23,7 @@ pub(super) fn measure(args: &ProcessorArgs) -> Result<String, Failure> {
     Ok(print(probe))
 }
 
-fn print(probe: Probe) -> String {
+fn print(probe: Probe) -> Figures {
     let mut crossings = probe.crossings;
     crossings.sort_unstable();
     let at = |share: usize| {
@@ -33,7 +34,11 @@ fn print(probe: Probe) -> String {
         Some(duration) => format!("{:.2} ms", duration.as_secs_f64() * 1e3),
         None => "none came".to_owned(),
     };
-    let row = |what: &str, measured: Option<Duration>, goal: Option<Duration>| {
+    let mut findings = Vec::new();
+    let mut row = |what: &str, measured: Option<Duration>, goal: Option<Duration>| {
+        if goal.is_some_and(|goal| measured.is_none_or(|measured| measured > goal)) {
+            findings.push(format!("{what}: {}", millis(measured)));
+        }
         let goal = goal.map_or_else(String::new, |goal| format!("≤ {}", millis(Some(goal))));
         format!("| {what} | {} | {goal} |\n", millis(measured))
     };
@@ -44,9 +49,9 @@ fn print(probe: Probe) -> String {
     text += &row("crossing and back, p99", at(99), Some(CROSSING));
     text += &row("crossing and back, most", at(100), None);
     let (came, sent) = (crossings.len(), probe.sent);
-    text + &format!(
-        "\n{came} of {sent} packets of Opus came back, 20 ms apart, not encoded anew.\n"
-    )
+    text +=
+        &format!("\n{came} of {sent} packets of Opus came back, 20 ms apart, not encoded anew.\n");
+    Figures { text, findings }
 }
 
 #[cfg(test)]
@@ -55,7 +60,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_those_of_what_came_back() {
-        let text = print(Probe {
+        let Figures { text, findings } = print(Probe {
             cold: Duration::from_millis(300),
             warm: Duration::from_millis(3),
             sent: 101,
@@ -64,5 +69,6 @@ mod tests {
         for part in ["p50 | 50.00 ms", "p99 | 99.00 ms | ≤ 5.00 ms", "100 of 101"] {
             assert!(text.contains(part), "{part}: {text}");
         }
+        assert_eq!(findings, ["crossing and back, p99: 99.00 ms"]);
     }
 }
