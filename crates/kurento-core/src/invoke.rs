@@ -2,16 +2,22 @@
 
 use crate::{
     ObjectModel,
-    call::{Call, Outcome},
+    call::{Asked, Call, Outcome},
+    processing::Answer,
     tree::Body,
 };
 use salono_kurento_model::{Error, ErrorCode};
+use salono_media_api::processing::ProcessorCall;
 
 impl ObjectModel {
     /// Carries out an operation that the object's class declares.
     pub(crate) fn call(&mut self, call: Call<'_>) -> Result<Outcome, Error> {
         if let Some(result) = self.call_object(&call) {
             return result;
+        }
+        if call.operation == "getGstreamerDot" && self.processed_mut(call.object).is_some() {
+            // What there is of GStreamer is in the processor.
+            return self.carry_on(&call, Answer::Ask(ProcessorCall::Dot, Asked::Text));
         }
         let Some(object) = self.tree.get(call.object) else {
             return Ok(Outcome::VOID);

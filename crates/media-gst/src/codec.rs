@@ -180,7 +180,7 @@ const ROWS: [Row; 15] = [
         channels: 0,
         depay: "rtph263depay",
         parse: "h263parse",
-        decode: &["avdec_h263 max-threads=1"],
+        decode: &["avdec_h263"],
         pay: "rtph263pay",
     },
     Row {
@@ -192,7 +192,7 @@ const ROWS: [Row; 15] = [
         channels: 0,
         depay: "rtph263pdepay",
         parse: "h263parse",
-        decode: &["avdec_h263p max-threads=1", "avdec_h263 max-threads=1"],
+        decode: &["avdec_h263p", "avdec_h263"],
         pay: "rtph263ppay",
     },
     Row {
@@ -290,7 +290,7 @@ const ROWS: [Row; 15] = [
         channels: 0,
         depay: "rtpjpegdepay",
         parse: "jpegparse",
-        decode: &["jpegdec", "avdec_mjpeg max-threads=1"],
+        decode: &["jpegdec", "avdec_mjpeg"],
         pay: "rtpjpegpay",
     },
 ];
@@ -387,6 +387,9 @@ pub fn is_installed(text: &str) -> bool {
 /// Caps of the temporal units that [`av1`](crate::av1) puts together.
 pub(crate) const AV1_UNITS: &str = "video/x-av1,stream-format=obu-stream,alignment=tu";
 
+/// Caps of the frames that [`amr`](crate::amr) takes out of packets.
+pub(crate) const AMR_FRAMES: &str = "audio/AMR,rate=8000,channels=1";
+
 /// Caps of the RTP packets of a format.
 pub fn rtp_caps(format: &RtpFormat, kind: MediaKind) -> gst::Caps {
     let media = match kind {
@@ -404,14 +407,8 @@ pub fn rtp_caps(format: &RtpFormat, kind: MediaKind) -> gst::Caps {
     if format.channels > 0 {
         caps = caps.field("encoding-params", format.channels.to_string());
     }
-    let mut octet_align = false;
     for (name, value) in parameters(&format.parameters) {
-        octet_align |= name == "octet-align";
         caps = caps.field(name.as_str(), value);
-    }
-    // The depayloader knows no bandwidth-efficient form (RFC 4867 §4.3).
-    if Codec::from_name(&format.codec) == Some(Codec::Amr) && !octet_align {
-        caps = caps.field("octet-align", "1");
     }
     caps.build()
 }
@@ -445,6 +442,18 @@ mod tests {
             assert_eq!(Codec::from_name(&codec.name().to_lowercase()), Some(codec));
         }
         assert_eq!(Codec::from_name("telephone-event"), None);
+    }
+
+    #[test]
+    fn all_decoders_and_payloaders_can_be_made() {
+        gst::init().unwrap();
+        for row in &ROWS {
+            let installed = row.decode.iter().filter(|text| is_installed(text));
+            for text in installed.chain([&row.depay, &row.parse, &row.pay]) {
+                gst::parse::bin_from_description(&format!("{text} ! fakesink"), true)
+                    .unwrap_or_else(|error| panic!("{text}: {error}"));
+            }
+        }
     }
 
     #[test]

@@ -88,6 +88,8 @@ pub struct Context {
     pub host: Host,
     /// Its last checkpoint, when it is made once more after the end of another process.
     pub resume: Option<String>,
+    /// It is made once more, whether it had a checkpoint or not.
+    pub is_again: bool,
 }
 
 impl Context {

@@ -9,6 +9,8 @@ use salono_media_api::{Bitrate, MediaKind};
 pub enum Purpose {
     /// People who look and listen now: follows their bandwidth.
     Live,
+    /// The same, of pictures in slices that fit a packet each.
+    Slices,
     /// A file: constant quality at a rate of its own.
     File {
         /// Bits per second; zero for the codec's usual one.
@@ -46,6 +48,9 @@ pub(crate) struct Recipe {
 
 /// Elements that make a codec, the best one first: text, rate property, evenness.
 type Maker = (&'static str, Option<(&'static str, RateUnit)>, bool);
+
+/// Bytes of a slice that fits a packet, with room for what the encoder is off by.
+const MAX_SLICE: u32 = 1_100;
 
 const VIDEO_RAW: &str = "videoconvert n-threads=1 ! video/x-raw,format=I420";
 
@@ -101,9 +106,10 @@ fn makers(codec: Codec) -> &'static [Maker] {
             Some(("bitrate", Kbps)),
             true,
         )],
-        // Baseline knows five sizes only; CIF is the one that everything shows.
+        // Baseline knows five sizes only; CIF is the one that everything shows. Without headers of groups of blocks, which
+        // come with a bound of packets, its payloader cuts nothing.
         Codec::H263 => &[(
-            "videoscale ! video/x-raw,width=352,height=288 ! avenc_h263 name=encoder gop-size=120",
+            "videoscale ! video/x-raw,width=352,height=288 ! avenc_h263 name=encoder gop-size=120 ps=500",
             Some(("bitrate", Bps)),
             false,
         )],
@@ -175,7 +181,18 @@ impl Class {
         let (text, rate, even) = makers(self.codec)
             .iter()
             .find(|(text, ..)| is_installed(text))?;
-        let live = self.purpose == Purpose::Live;
+        let live = match self.purpose {
+            Purpose::Live | Purpose::Slices => true,
+            Purpose::File { .. } => false,
+        };
+        let sliced;
+        let text = match self.purpose {
+            Purpose::Slices if self.codec == Codec::H264 => {
+                sliced = slices(text)?;
+                sliced.as_str()
+            }
+            Purpose::Slices | Purpose::Live | Purpose::File { .. } => text,
+        };
         let text = match self.codec.kind() {
             MediaKind::Audio => {
                 format!("audioconvert ! audioresample ! {text}")
@@ -209,7 +226,7 @@ impl Class {
                 return self.sound(encoding.audio.as_ref().map(|form| form.bitrate));
             }
             (Purpose::File { .. }, _) => return 2_500_000,
-            (Purpose::Live, _) => estimate.unwrap_or(encoding.target),
+            (Purpose::Live | Purpose::Slices, _) => estimate.unwrap_or(encoding.target),
         };
         let most = encoding.max.max(encoding.min);
         // Encoders know no pictures below this, and the property has 31 bits.
@@ -227,6 +244,14 @@ impl Class {
             Some(_) | None => 48_000,
         }
     }
+}
+
+/// An encoder of H264 whose slices fit a packet each; `None` for one that cannot be told to.
+fn slices(encoder: &str) -> Option<String> {
+    let rest = encoder.strip_prefix("x264enc ")?;
+    Some(format!(
+        "x264enc option-string=slice-max-size={MAX_SLICE} {rest}"
+    ))
 }
 
 #[cfg(test)]

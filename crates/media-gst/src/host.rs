@@ -9,11 +9,11 @@ use crate::timebase::Timebase;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use salono_media_api::ElementKey;
-use salono_media_api::processing::bridge::{BridgeEvent, UriPolicy};
+use salono_media_api::processing::bridge::{BridgeEvent, Origin, UriPolicy};
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A handle to what is shared; cheap to clone, for any thread.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ struct Shared {
     work: Mutex<Work>,
     graveyard: Sender<gst::Pipeline>,
     lines: AtomicU64,
+    /// Pipelines and whose they are; those that are gone stay a while.
+    known: Mutex<Vec<(Owner, gst::glib::WeakRef<gst::Pipeline>)>>,
 }
 
 /// Decoders and encoders at work.
@@ -59,6 +61,7 @@ impl Host {
                 work: Mutex::default(),
                 graveyard,
                 lines: AtomicU64::new(0),
+                known: Mutex::default(),
             }),
         }
     }
@@ -115,6 +118,40 @@ impl Host {
         self.shared.lines.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Remembers a pipeline, for [`dot`](Self::dot).
+    pub(crate) fn know(&self, owner: Owner, pipeline: &gst::Pipeline) {
+        let mut known = self.known();
+        // Looks through all only when there may be many that are gone.
+        if known.len() == known.capacity() {
+            known.retain(|(_, pipeline)| pipeline.upgrade().is_some());
+        }
+        known.push((owner, pipeline.downgrade()));
+    }
+
+    /// The GStreamer graph of an element, with the decoders and encoders of what it lets out, in the language of Graphviz.
+    pub(crate) fn dot(&self, element: ElementKey) -> String {
+        let is_its = |owner: &Owner| match owner {
+            Owner::Element(of) | Owner::Codec(Origin::Element(of), _) => *of == element,
+            Owner::Codec(Origin::Inlet(_), _) | Owner::Inlet(_) | Owner::Outlet(_) => false,
+        };
+        let pipelines: Vec<gst::Pipeline> = self
+            .known()
+            .iter()
+            .filter(|(owner, _)| is_its(owner))
+            .filter_map(|(_, pipeline)| pipeline.upgrade())
+            .collect();
+        let graphs = pipelines.iter().map(|pipeline| {
+            let details = gst::DebugGraphDetails::ALL;
+            String::from(pipeline.debug_to_dot_data(details))
+        });
+        join_graphs(graphs)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Vec<(Owner, gst::glib::WeakRef<gst::Pipeline>)>> {
+        let known = self.shared.known.lock();
+        known.unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Ends a pipeline, not waiting for it.
     pub(crate) fn bury(&self, pipeline: gst::Pipeline) {
         if let Err(pipeline) = self.shared.graveyard.send(pipeline) {
@@ -151,6 +188,22 @@ impl Host {
     }
 }
 
+/// One graph of several, whose nodes have names that differ.
+fn join_graphs(graphs: impl Iterator<Item = String>) -> String {
+    let mut text = "digraph element {\n".to_owned();
+    for graph in graphs {
+        // Between the first brace and the last one.
+        let inner = graph
+            .split_once('{')
+            .and_then(|(_, rest)| rest.rsplit_once('}'));
+        if let Some((inner, _)) = inner {
+            text.push_str(inner.trim_matches('\n'));
+            text.push('\n');
+        }
+    }
+    text + "}\n"
+}
+
 fn bury(pipelines: &Receiver<gst::Pipeline>) {
     while let Ok(pipeline) = pipelines.recv() {
         if let Some(bus) = pipeline.bus() {
@@ -158,5 +211,21 @@ fn bury(pipelines: &Receiver<gst::Pipeline>) {
             bus.set_flushing(true);
         }
         let _ = pipeline.set_state(gst::State::Null);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn graphs_are_joined_into_one() {
+        let graphs = [
+            "digraph pipeline {\n  a;\n}\n",
+            "digraph pipeline {\n  b;\n}\n",
+        ];
+        let text = join_graphs(graphs.into_iter().map(str::to_owned));
+        assert_eq!(text, "digraph element {\n  a;\n  b;\n}\n");
+        assert_eq!(join_graphs(std::iter::empty()), "digraph element {\n}\n");
     }
 }

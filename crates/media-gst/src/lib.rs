@@ -43,6 +43,7 @@
 //! [`Reports::error`](reports::Reports::error) takes. *URIs* are opened only after [`policy`] allowed them. *Checkpoints*
 //! (`host.reports().checkpoint`) come back as [`Context::resume`](element::Context::resume) in the process that replaces this one.
 
+mod amr;
 mod av1;
 pub mod check;
 pub mod codec;

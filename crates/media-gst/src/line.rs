@@ -67,6 +67,7 @@ impl Line {
     pub fn with_own_time(host: &Host, owner: Owner) -> Self {
         let name = format!("line{}", host.next_line());
         let pipeline = gst::Pipeline::with_name(&name);
+        host.know(owner, &pipeline);
         host.timebase().lend(&pipeline);
         let bus = pipeline.bus().expect("a pipeline has a bus");
         let to = host.clone();
@@ -145,13 +146,6 @@ impl Line {
             .set_state(gst::State::Playing)
             .map(|_| ())
             .map_err(|_| LineError::Start(self.pipeline.name().into()))
-    }
-
-    /// Its picture in the language of Graphviz.
-    pub fn dot(&self) -> String {
-        self.pipeline
-            .debug_to_dot_data(gst::DebugGraphDetails::ALL)
-            .into()
     }
 }
 

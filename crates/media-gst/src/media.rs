@@ -141,6 +141,7 @@ impl Media {
         }
         known.caps = None;
         drop(known);
+        self.inner.native.begin();
         let note = Note::Format(self.inner.origin, self.inner.kind);
         self.inner.host.inbox().note(note);
     }
@@ -159,6 +160,7 @@ impl Media {
         }
         drop(known);
         if changed {
+            self.inner.native.begin();
             let note = Note::Format(self.inner.origin, self.inner.kind);
             self.inner.host.inbox().note(note);
         }
@@ -175,7 +177,13 @@ impl Media {
 
     /// Takes it decoded. Nothing comes while there is no decoder for what is published.
     pub fn take_raw(&self, take: impl FnMut(Item<'_>) + Send + 'static) -> Option<Supply> {
-        self.take_stage(&self.decoder(), take)
+        let (stage, is_new) = self.decoder();
+        let supply = self.take_stage(&stage, take);
+        // Only now, so that its first buffer is not missed.
+        if is_new {
+            self.build_decoder(&stage);
+        }
+        supply
     }
 
     /// Takes it encoded for this class, by an encoder, also when the native form has that codec. `None` when the codec cannot be
@@ -185,8 +193,12 @@ impl Media {
         class: Class,
         take: impl FnMut(Item<'_>) + Send + 'static,
     ) -> Option<Supply> {
-        let encoder = self.encoder(class)?;
-        self.take_stage(&encoder, take)
+        let (encoder, is_new) = self.encoder(class)?;
+        let supply = self.take_stage(&encoder, take);
+        if is_new {
+            self.build_encoder(&encoder, class);
+        }
+        supply
     }
 
     /// Asks for a keyframe of what a supply (or the native form) brings.
@@ -255,6 +267,17 @@ impl Media {
         }
     }
 
+    /// Everybody has been told of a new native format, and takes by now what there is to take.
+    pub(crate) fn settle(&self) {
+        self.inner.native.begun();
+        let decoder = self.stages().decoder.upgrade();
+        let encoders = self.encoders();
+        let encoders = encoders.iter().map(|(_, stage)| stage);
+        for stage in decoder.iter().chain(encoders) {
+            stage.output.begun();
+        }
+    }
+
     /// A decoder or encoder posted something. Those that fail are made anew.
     pub(crate) fn bus(&self, message: &gst::Message) {
         if message.type_() != gst::MessageType::Error {
@@ -286,28 +309,37 @@ impl Media {
         })
     }
 
-    fn decoder(&self) -> Arc<Stage> {
-        if let Some(stage) = self.stages().decoder.upgrade() {
-            return stage;
+    /// The stage of the decoder, and whether it is new and has to be built.
+    fn decoder(&self) -> (Arc<Stage>, bool) {
+        let mut stages = self.stages();
+        if let Some(stage) = stages.decoder.upgrade() {
+            return (stage, false);
         }
-        let stage = Arc::new(Stage::default());
-        self.stages().decoder = Arc::downgrade(&stage);
-        self.build_decoder(&stage);
-        stage
+        let stage = self.stage();
+        stages.decoder = Arc::downgrade(&stage);
+        (stage, true)
     }
 
-    fn encoder(&self, class: Class) -> Option<Arc<Stage>> {
+    /// The stage of an encoder, and whether it is new and has to be built. `None` when it cannot be.
+    fn encoder(&self, class: Class) -> Option<(Arc<Stage>, bool)> {
         let mut stages = self.stages();
         stages.encoders.retain(|_, stage| stage.strong_count() > 0);
         if let Some(stage) = stages.encoders.get(&class).and_then(Weak::upgrade) {
-            return Some(stage);
+            return Some((stage, false));
         }
         class.recipe(&stages.encoding)?;
-        let stage = Arc::new(Stage::default());
+        let stage = self.stage();
         stages.encoders.insert(class, Arc::downgrade(&stage));
-        drop(stages);
-        self.build_encoder(&stage, class);
-        Some(stage)
+        Some((stage, true))
+    }
+
+    /// A stage whose output begins if the native form does.
+    fn stage(&self) -> Arc<Stage> {
+        let stage = Arc::new(Stage::default());
+        if self.inner.native.begins() {
+            stage.output.begin();
+        }
+        stage
     }
 
     /// Makes what fills the raw form: nothing but a tap where the native form is raw.

@@ -3,15 +3,15 @@
 //! An outlet is a payloader behind the media of an origin: in its native form when that is what is
 //! wanted, else from the encoder that all share who want the codec.
 
-use crate::av1;
 use crate::codec::{Codec, Format};
 use crate::element::Owner;
-use crate::encoding::Class;
+use crate::encoding::{Class, Purpose};
 use crate::host::Host;
 use crate::line::{Line, LineError, Out};
 use crate::media::{ENCODED_ENTRY, EXIT, Media, Supply};
 use crate::stream::{Entry, to_running_time};
 use crate::timebase::Timebase;
+use crate::{amr, av1};
 use gstreamer as gst;
 use salono_media_api::Bitrate;
 use salono_media_api::MediaKind;
@@ -44,6 +44,55 @@ enum Plan {
     Encode { decodes: bool },
 }
 
+/// Who makes packets of frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packing {
+    /// The payloader of GStreamer.
+    Element,
+    /// The same, each NAL unit in a packet of its own: packetization mode 0 (RFC 6184 section 6.2).
+    SingleUnits,
+    /// [`av1`].
+    Av1,
+    /// [`amr`].
+    Amr,
+}
+
+impl Packing {
+    fn of(codec: Codec, parameters: &str) -> Self {
+        match codec {
+            Codec::Av1 => Self::Av1,
+            Codec::Amr if amr::is_compact(parameters) => Self::Amr,
+            // What says nothing is mode 0 in SDP; here it is whoever takes anything.
+            Codec::H264 if parameters.contains("packetization-mode=0") => Self::SingleUnits,
+            Codec::Vp8
+            | Codec::Vp9
+            | Codec::H264
+            | Codec::H265
+            | Codec::H263
+            | Codec::H263Plus
+            | Codec::Opus
+            | Codec::Pcmu
+            | Codec::Pcma
+            | Codec::Amr
+            | Codec::Speex
+            | Codec::G722
+            | Codec::Aac
+            | Codec::Jpeg => Self::Element,
+        }
+    }
+
+    /// The encoder that makes frames for it.
+    fn class(self, codec: Codec) -> Class {
+        match self {
+            Self::Element | Self::Av1 | Self::Amr => Class::live(codec),
+            Self::SingleUnits => Class {
+                codec,
+                purpose: Purpose::Slices,
+            },
+        }
+    }
+}
+
 /// One stream to the shard.
 #[derive(Debug)]
 pub struct Outlet {
@@ -52,6 +101,7 @@ pub struct Outlet {
     kind: MediaKind,
     codec: Codec,
     format: RtpFormat,
+    packing: Packing,
     media: Option<Media>,
     plan: Option<Plan>,
     supply: Option<Supply>,
@@ -99,6 +149,7 @@ impl Outlet {
             origin,
             kind,
             codec,
+            packing: Packing::of(codec, &format.parameters),
             media: None,
             plan: None,
             supply: None,
@@ -134,7 +185,12 @@ impl Outlet {
     pub fn plan(&mut self, host: &Host, media: Option<&Media>) {
         self.media = media.cloned();
         let plan = media.and_then(Media::format).map(|format| match format {
-            Format::Encoded(codec) if codec == self.codec => Plan::Copy,
+            // Units of others are as large as they like.
+            Format::Encoded(codec)
+                if codec == self.codec && self.packing != Packing::SingleUnits =>
+            {
+                Plan::Copy
+            }
             Format::Encoded(_) => Plan::Encode { decodes: true },
             Format::Raw => Plan::Encode { decodes: false },
         });
@@ -165,7 +221,7 @@ impl Outlet {
         let take = move |item: crate::stream::Item<'_>| entry.put(item);
         let supply = match plan {
             Plan::Copy => media.take_native(take),
-            Plan::Encode { .. } => media.take_encoded(Class::live(self.codec), take),
+            Plan::Encode { .. } => media.take_encoded(self.packing.class(self.codec), take),
         };
         let name = self.codec.name();
         let none = || LineError::Build(format!("no encoder for {name} is installed"));
@@ -175,26 +231,32 @@ impl Outlet {
 
     fn payloader(&self, host: &Host) -> Result<Line, LineError> {
         let payload_type = self.format.payload_type & 0x7F;
-        let pay = self.codec.payloader();
-        let units = self.codec == Codec::Av1;
-        let text = if units {
-            format!("{ENCODED_ENTRY} ! {pay} ! {EXIT}")
-        } else {
-            let ssrc = self.key.0;
-            format!(
-                "{ENCODED_ENTRY} ! {pay} pt={payload_type} ssrc={ssrc} mtu={MTU} ! {EXIT} \
-                 buffer-list=true"
-            )
+        let (pay, ssrc) = (self.codec.payloader(), self.key.0);
+        let fields = format!("pt={payload_type} ssrc={ssrc} mtu={MTU}");
+        let text = match self.packing {
+            Packing::Element => {
+                format!("{ENCODED_ENTRY} ! {pay} {fields} ! {EXIT} buffer-list=true")
+            }
+            Packing::SingleUnits => format!(
+                "{ENCODED_ENTRY} ! {pay} aggregate-mode=none {fields} ! {EXIT} buffer-list=true"
+            ),
+            Packing::Av1 => format!("{ENCODED_ENTRY} ! {} ! {EXIT}", self.codec.parser()),
+            Packing::Amr => format!("{ENCODED_ENTRY} ! identity silent=true ! {EXIT}"),
         };
+        let packing = self.packing;
         let line = Line::parse(host, Owner::Outlet(self.key), &text)?;
         let (port, host_) = (Arc::clone(&self.port), host.clone());
         let mut number = 0;
         line.on_out("out", move |out| match out {
-            Out::Sample(sample) if units => {
-                let packets = port.packetize(&sample, payload_type, &mut number);
-                port.send(&host_, &packets);
-            }
-            Out::Sample(sample) => port.send(&host_, &packets_of(&sample)),
+            Out::Sample(sample) => match packing {
+                Packing::Element | Packing::SingleUnits => {
+                    port.send(&host_, &packets_of(&sample));
+                }
+                Packing::Av1 | Packing::Amr => {
+                    let packets = port.packetize(packing, &sample, payload_type, &mut number);
+                    port.send(&host_, &packets);
+                }
+            },
             Out::End => {}
         });
         line.play()?;
@@ -244,7 +306,7 @@ impl Outlet {
     fn tell(&mut self, host: &Host, media: &Media, plan: Plan) {
         let bitrate = match plan {
             Plan::Copy => None,
-            Plan::Encode { .. } => Some(media.bitrate(Class::live(self.codec))),
+            Plan::Encode { .. } => Some(media.bitrate(self.packing.class(self.codec))),
         };
         if let (Some(told), Some(bitrate)) = (self.told, bitrate)
             && told.as_bps().abs_diff(bitrate.as_bps()) * 10 < told.as_bps()
@@ -284,9 +346,10 @@ impl OutletPort {
         self.estimate.swap(bps, Ordering::Relaxed) != bps
     }
 
-    /// Packets of a temporal unit of AV1.
+    /// Packets of a temporal unit of AV1, or of frames of AMR.
     fn packetize(
         &self,
+        packing: Packing,
         sample: &gst::Sample,
         payload_type: u8,
         number: &mut u16,
@@ -298,13 +361,20 @@ impl OutletPort {
         let (Some(pts), Ok(unit)) = (buffer.pts(), buffer.map_readable()) else {
             return Vec::new();
         };
-        let payloads = av1::packetize(&unit, is_keyframe, MTU as usize - RTP_HEADER);
+        let payloads = match packing {
+            Packing::Amr => amr::packetize(&unit).into_iter().collect(),
+            Packing::Av1 | Packing::Element | Packing::SingleUnits => {
+                av1::packetize(&unit, is_keyframe, MTU as usize - RTP_HEADER)
+            }
+        };
         let last = payloads.len().saturating_sub(1);
         // RTP time wraps, so the lower bits are all that counts.
         let time = ticks(Duration::from_nanos(pts.nseconds()), self.clock_rate) as u32;
         let packet = |(at, payload): (usize, &Vec<u8>)| {
             *number = number.wrapping_add(1);
-            let marker = if at == last { 0x80 } else { 0 };
+            // Of sound, the marker would say that speech begins here.
+            let ends_picture = at == last && packing != Packing::Amr;
+            let marker = if ends_picture { 0x80 } else { 0 };
             let mut packet = vec![0x80, marker | payload_type];
             packet.extend_from_slice(&number.to_be_bytes());
             packet.extend_from_slice(&time.to_be_bytes());

@@ -14,10 +14,10 @@ use crate::routes::Routes;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gstreamer as gst;
-use salono_media_api::processing::ProcessorError;
 use salono_media_api::processing::bridge::{
     BridgeCommand, BridgeEvent, InletKey, Origin, OutletKey, VERSION,
 };
+use salono_media_api::processing::{ProcessorCall, ProcessorError, ProcessorReply};
 use salono_media_api::{ElementKey, MediaError, MediaErrorKind, MediaKind};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -144,7 +144,7 @@ impl Processor {
                 resume,
             } => {
                 let answer = Answer::new(self.host.reports(), token);
-                match self.create(element, spec, resume) {
+                match self.create(element, spec, resume, token.is_none()) {
                     Ok(()) => answer.done(),
                     Err(error) => answer.send(Err(error)),
                 }
@@ -156,14 +156,16 @@ impl Processor {
                 call,
             } => {
                 let answer = Answer::new(self.host.reports(), Some(token));
-                if self.elements.contains_key(&element) {
+                if !self.elements.contains_key(&element) {
+                    answer.fail(MediaErrorKind::NotFound, "no such element");
+                } else if call == ProcessorCall::Dot {
+                    answer.send(Ok(ProcessorReply::Text(self.host.dot(element))));
+                } else {
                     self.guard(element, |this| {
                         if let Some(element) = this.elements.get_mut(&element) {
                             element.call(call, answer);
                         }
                     });
-                } else {
-                    answer.fail(MediaErrorKind::NotFound, "no such element");
                 }
             }
             BridgeCommand::Link { sink, kind, source } => self.link(sink, kind, source),
@@ -210,6 +212,7 @@ impl Processor {
         key: ElementKey,
         spec: salono_media_api::processing::ProcessorSpec,
         resume: Option<String>,
+        is_again: bool,
     ) -> Result<(), MediaError> {
         if !self.begun {
             let text = "the processor was not told what it may reach";
@@ -223,6 +226,7 @@ impl Processor {
             element: key,
             host: self.host.clone(),
             resume,
+            is_again,
         };
         let elements = &mut self.elements;
         let made = catch_unwind(AssertUnwindSafe(|| elements::make(spec, context, elements)));
@@ -321,6 +325,7 @@ impl Processor {
                 }
             });
         }
+        media.settle();
     }
 
     fn produces(&self, element: ElementKey, media: &Media) {

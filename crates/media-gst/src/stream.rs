@@ -6,6 +6,7 @@
 //! an `appsrc` that leaks ([`Entry`]), or a queue of their own.
 //!
 //! A new taker of encoded pictures gets nothing before a keyframe, which the stream asks the publisher for until one comes.
+//! Who comes while a stream [begins](Stream::begin) gets it from its first buffer on: nobody can take what is not known yet.
 
 use gstreamer as gst;
 use gstreamer_app::AppSrc;
@@ -43,6 +44,10 @@ pub enum Item<'a> {
     End,
 }
 
+/// Buffers that are kept of a beginning, and their bytes. One that is longer is not kept at all: a part of it is of no use.
+const MAX_BEGINNING: usize = 128;
+const MAX_BEGINNING_BYTES: usize = 64 * 1024 * 1024;
+
 type Take = Box<dyn FnMut(Item<'_>) + Send>;
 type Ask = Box<dyn Fn() + Send + Sync>;
 
@@ -63,6 +68,8 @@ struct State {
     caps: Option<gst::Caps>,
     takers: BTreeMap<u64, Taker>,
     next: u64,
+    /// What came since the stream began, while others still learn that it did.
+    beginning: Option<Beginning>,
     published: Option<Instant>,
     asked: Option<Instant>,
     /// Wishes in a row without a keyframe in between.
@@ -72,6 +79,37 @@ struct State {
 struct Taker {
     take: Take,
     waits: bool,
+}
+
+impl Taker {
+    /// Hands a buffer over; false when it has to wait for a keyframe.
+    fn give(&mut self, caps: &gst::Caps, buffer: &gst::Buffer) -> bool {
+        let is_delta = buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        if self.waits && is_delta {
+            return false;
+        }
+        self.waits = false;
+        (self.take)(Item::Buffer { caps, buffer });
+        true
+    }
+}
+
+#[derive(Default)]
+struct Beginning {
+    buffers: Vec<(gst::Caps, gst::Buffer)>,
+    bytes: usize,
+}
+
+impl Beginning {
+    /// One more; false when there is no room for it.
+    fn keep(&mut self, caps: &gst::Caps, buffer: &gst::Buffer) -> bool {
+        self.bytes += buffer.size();
+        if self.buffers.len() >= MAX_BEGINNING || self.bytes > MAX_BEGINNING_BYTES {
+            return false;
+        }
+        self.buffers.push((caps.clone(), buffer.clone()));
+        true
+    }
 }
 
 impl fmt::Debug for Stream {
@@ -116,16 +154,17 @@ impl Stream {
         if state.caps.as_ref() != Some(caps) {
             state.caps = Some(caps.clone());
         }
-        let State { caps, takers, .. } = &mut *state;
+        let State {
+            caps,
+            takers,
+            beginning,
+            ..
+        } = &mut *state;
         let caps = caps.as_ref().expect("set above");
+        beginning.take_if(|beginning| !beginning.keep(caps, buffer));
         let mut waiting = false;
         for taker in takers.values_mut() {
-            if taker.waits && is_delta {
-                waiting = true;
-                continue;
-            }
-            taker.waits = false;
-            (taker.take)(Item::Buffer { caps, buffer });
+            waiting |= !taker.give(caps, buffer);
         }
         if !is_delta {
             state.unanswered = 0;
@@ -153,9 +192,15 @@ impl Stream {
         }
         let key = state.next;
         state.next += 1;
-        let waits = state.caps.as_ref().is_none_or(is_encoded_video);
-        let take = Box::new(take);
-        state.takers.insert(key, Taker { take, waits });
+        let mut taker = Taker {
+            take: Box::new(take),
+            waits: state.caps.as_ref().is_none_or(is_encoded_video),
+        };
+        for (caps, buffer) in state.beginning.iter().flat_map(|began| &began.buffers) {
+            taker.give(caps, buffer);
+        }
+        let waits = taker.waits;
+        state.takers.insert(key, taker);
         state.unanswered = 0;
         if state.caps.is_some() && waits {
             self.ask(state, ASK_APART);
@@ -164,6 +209,23 @@ impl Stream {
             stream: Arc::downgrade(&self.inner),
             key,
         })
+    }
+
+    /// What is published from now on is kept for those who come before [`Stream::begun`].
+    pub(crate) fn begin(&self) {
+        self.lock().beginning = Some(Beginning::default());
+    }
+
+    /// Everybody knows by now what is published.
+    pub(crate) fn begun(&self) {
+        let beginning = self.lock().beginning.take();
+        // Its buffers are freed outside of the lock.
+        drop(beginning);
+    }
+
+    /// Whether what is published is kept.
+    pub(crate) fn begins(&self) -> bool {
+        self.lock().beginning.is_some()
     }
 
     /// Asks the publisher for a keyframe, unless that was done just now.
@@ -366,6 +428,39 @@ mod tests {
         stream.publish(&caps, &buffer(false));
         assert_eq!(got.load(Ordering::Relaxed), 2);
         assert_eq!(stream.takers(), 0);
+    }
+
+    #[test]
+    fn who_comes_while_a_stream_begins_gets_it_from_its_beginning() {
+        gst::init().unwrap();
+        let stream = Stream::new();
+        let caps = gst::Caps::new_empty_simple("video/x-vp8");
+        stream.begin();
+        for delta in [false, true, true] {
+            stream.publish(&caps, &buffer(delta));
+        }
+        let count = || {
+            let got = Arc::new(AtomicU32::new(0));
+            let counted = Arc::clone(&got);
+            let tap = stream.take(move |_| {
+                counted.fetch_add(1, Ordering::Relaxed);
+            });
+            (got, tap)
+        };
+        let (early, _tap) = count();
+        assert_eq!(early.load(Ordering::Relaxed), 3);
+        stream.publish(&caps, &buffer(true));
+        assert_eq!(early.load(Ordering::Relaxed), 4);
+        stream.begun();
+        let (late, _tap) = count();
+        stream.publish(&caps, &buffer(true));
+        assert_eq!(late.load(Ordering::Relaxed), 0);
+        // One that is too long is not kept in part.
+        stream.begin();
+        for number in 0..=MAX_BEGINNING {
+            stream.publish(&caps, &buffer(number > 0));
+        }
+        assert!(!stream.begins());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::reports::Answer;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gstreamer as gst;
-use salono_media_api::processing::{ProcessorCall, ProcessorError, ProcessorEvent, ProcessorReply};
+use salono_media_api::processing::{ProcessorCall, ProcessorError, ProcessorEvent};
 use salono_media_api::{MediaErrorKind, MediaKind};
 use std::any::Any;
 use std::collections::VecDeque;
@@ -143,11 +143,6 @@ impl Element for Upload {
     fn call(&mut self, call: ProcessorCall, answer: Answer) {
         match call {
             ProcessorCall::Body { base64, .. } => self.body(&base64, answer),
-            ProcessorCall::Dot => {
-                let session = self.session.as_ref();
-                let dot = session.map_or_else(String::new, Session::dot);
-                answer.send(Ok(ProcessorReply::Text(dot)));
-            }
             ProcessorCall::Stop => {
                 self.ended = false;
                 self.end();
@@ -160,6 +155,7 @@ impl Element for Upload {
             | ProcessorCall::Position
             | ProcessorCall::SetPosition { .. }
             | ProcessorCall::VideoInfo
+            | ProcessorCall::Dot
             | ProcessorCall::SetMaster { .. }
             | ProcessorCall::SetPort { .. }
             | ProcessorCall::SetLayout { .. }

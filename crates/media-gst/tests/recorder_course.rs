@@ -217,6 +217,7 @@ impl Target for Disk {
         let path = self.directory.join(format!("{segment}.webm"));
         Ok(Opened {
             uri: path.to_str().unwrap().to_owned(),
+            path: Some(path.clone()),
             storage: Box::new(DiskFile {
                 file: File::create_new(path)?,
                 room: self.room,

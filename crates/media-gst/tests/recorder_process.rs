@@ -214,14 +214,29 @@ fn a_replaced_process_goes_on_in_another_file() {
     let calls = call(&mut child);
     recorder(&mut child, 5, &uri(&file), RecordingProfile::Webm);
     child.call(5, ProcessorCall::Record).unwrap();
-    let state = checkpoint(&mut child, |state| state.contains("recording"));
     until(&file, 50_000);
+    // Said a second after the beginning for the first time.
+    let told = |state: &serde_json::Value| state["growing"]["duration_ms"].as_u64();
+    let state = checkpoint(&mut child, |state| {
+        let state = serde_json::from_str(state).unwrap();
+        told(&state) > Some(0)
+    });
     drop(child);
     drop(calls);
     let mut child = Child::start();
     let _call = call(&mut child);
+    let length = told(&serde_json::from_str(&state).unwrap()).unwrap();
     again(&mut child, &uri(&file), state);
+    // What the process that was killed could not say any more.
+    let bytes = std::fs::metadata(&file).unwrap().len();
+    assert_eq!(recorded(&mut child, 5), (uri(&file), length, bytes));
     child.event(5, &ProcessorEvent::State(UriState::Start));
+    // Its graph has the parsers of what it records, and is whole.
+    let graph = match child.call(5, ProcessorCall::Dot) {
+        Ok(ProcessorReply::Text(text)) => text,
+        other => panic!("{other:?}"),
+    };
+    assert!(graph.starts_with("digraph element {") && graph.ends_with("}\n"));
     child.call(5, ProcessorCall::StopAndWait).unwrap();
     let (name, ..) = recorded(&mut child, 5);
     let second = directory.join("name-2.webm");
@@ -381,6 +396,7 @@ fn flashes_and_beeps_stay_together() {
         (2, 6, false, "b.mp4", RecordingProfile::Mp4),
         (3, 7, false, "c.flv", RecordingProfile::Flv),
         (4, 8, true, "d.mkv", RecordingProfile::Mkv),
+        (9, 10, true, "e.mp4", RecordingProfile::Mp4),
     ];
     for (player, key, encoded, name, profile) in ways {
         let spec = PlayerSpec {
@@ -402,21 +418,17 @@ fn flashes_and_beeps_stay_together() {
         child.call(key, ProcessorCall::Record).unwrap();
         child.call(player, ProcessorCall::Play).unwrap();
     }
-    for (_, key, encoded, name, profile) in ways {
+    for (_, key, _, name, profile) in ways {
         // Of itself, at the end of what is played.
         recorded(&mut child, key);
         child.event(key, &ProcessorEvent::State(UriState::Stop));
         let file = directory.join(name);
         let seen = probe(&file);
         assert_eq!(seen.complaints, "", "{profile:?}");
-        // Raw media that comes while an encoder starts is not kept.
-        let early = if encoded { 0.1 } else { 1.0 };
-        assert!(
-            (seen.duration - 6.0).abs() <= early,
-            "{profile:?}: {seen:?}"
-        );
+        // From the first frame on, encoded anew or not.
+        assert!((seen.duration - 6.0).abs() <= 0.1, "{profile:?}: {seen:?}");
         let (flashes, beeps) = claps(&file);
-        assert!(flashes.len() >= 5, "{profile:?}: {flashes:?}");
+        assert_eq!(flashes.len(), 6, "{profile:?}: {flashes:?}");
         for flash in &flashes {
             let apart = beeps
                 .iter()

@@ -162,24 +162,28 @@ fn what_one_processor_encodes_another_decodes() {
     first.open_inlet(1, MediaKind::Video, format("VP8", 96, 90_000, 0));
     first.open_inlet(2, MediaKind::Audio, format("opus", 111, 48_000, 2));
     let mut second = Child::start();
-    // H263 and Speex are made, but not yet decoded from RTP.
     let codecs = [
-        (1, "VP9", 90_000, 0),
-        (1, "H264", 90_000, 0),
-        (1, "H265", 90_000, 0),
-        (2, "PCMU", 8_000, 1),
-        (2, "PCMA", 8_000, 1),
-        (2, "G722", 8_000, 1),
-        (2, "AMR", 8_000, 1),
+        (1, "VP9", 90_000, 0, ""),
+        (1, "H264", 90_000, 0, "packetization-mode=1"),
+        (1, "H264", 90_000, 0, "packetization-mode=0"),
+        (1, "H265", 90_000, 0, ""),
+        (1, "H263", 90_000, 0, ""),
+        (2, "PCMU", 8_000, 1, ""),
+        (2, "PCMA", 8_000, 1, ""),
+        (2, "G722", 8_000, 1, ""),
+        (2, "AMR", 8_000, 1, "octet-align=1"),
+        (2, "AMR", 8_000, 1, ""),
+        (2, "speex", 16_000, 1, ""),
     ];
     let mut missing = Vec::new();
-    for (key, (source, codec, rate, channels)) in (10..).zip(codecs) {
+    for (key, (source, codec, rate, channels, parameters)) in (10..).zip(codecs) {
         let (kind, back) = if source == 1 {
             (MediaKind::Video, format("VP8", 96, 90_000, 0))
         } else {
             (MediaKind::Audio, format("opus", 111, 48_000, 2))
         };
-        let made = format(codec, 100, rate, channels);
+        let mut made = format(codec, 100, rate, channels);
+        made.parameters = parameters.to_owned();
         first.open_outlet(key, Origin::Inlet(InletKey(source)), kind, made.clone());
         second.open_inlet(key, kind, made);
         second.open_outlet(key + 100, Origin::Inlet(InletKey(key)), kind, back);
@@ -205,6 +209,31 @@ fn what_one_processor_encodes_another_decodes() {
             let ssrc = u32::from_be_bytes(packet[8..12].try_into().unwrap());
             missing.retain(|(key, _)| *key != ssrc);
         }
+    }
+}
+
+#[test]
+fn who_takes_single_units_of_h264_gets_nothing_else() {
+    let mut child = Child::start();
+    child.open_inlet(1, MediaKind::Video, format("VP8", 96, 90_000, 0));
+    let origin = Origin::Inlet(InletKey(1));
+    let mut single = format("H264", 102, 90_000, 0);
+    single.parameters = "packetization-mode=0;profile-level-id=42e01f".to_owned();
+    child.open_outlet(7, origin, MediaKind::Video, single);
+    // Noise: pictures that take many packets.
+    let _source = Source::start(&child, &VP8.replace("is-live", "pattern=snow is-live"));
+    let (mut slices, mut parameter_sets) = (0, 0);
+    while slices < 100 || parameter_sets < 2 {
+        let (_, packet) = child.rtp(7);
+        let header = salono_rtp::header::Header::parse(&packet).unwrap();
+        let payload = header.payload(&packet).unwrap();
+        match payload[0] & 31 {
+            1 | 5 => slices += 1,
+            7 | 8 => parameter_sets += 1,
+            6 | 9 => {}
+            other => panic!("a packet of type {other}, {} bytes", packet.len()),
+        }
+        assert!(packet.len() <= 1_200);
     }
 }
 

@@ -19,7 +19,7 @@ use crate::media::{EXIT, Media, Supply, watch_keyframe_wishes};
 use crate::reports::Answer;
 use crate::stream::Entry;
 use gstreamer as gst;
-use salono_media_api::processing::{FilterSpec, ProcessorCall, ProcessorError, ProcessorReply};
+use salono_media_api::processing::{FilterSpec, ProcessorCall, ProcessorError};
 use salono_media_api::{MediaError, MediaErrorKind, MediaKind};
 use std::any::Any;
 
@@ -230,10 +230,6 @@ impl Element for Filter {
     }
 
     fn call(&mut self, call: ProcessorCall, answer: Answer) {
-        if call == ProcessorCall::Dot {
-            let dot = self.line.as_ref().map(Line::dot).unwrap_or_default();
-            return answer.send(Ok(ProcessorReply::Text(dot)));
-        }
         match self.work.call(&call, self.line.as_ref()) {
             Ok(()) => {
                 self.checkpoint();

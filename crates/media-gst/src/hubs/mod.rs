@@ -24,9 +24,7 @@ use crate::stream::{Entry, Item};
 use arrangement::Arrangement;
 use gstreamer as gst;
 use salono_media_api::processing::bridge::BridgeEvent;
-use salono_media_api::processing::{
-    CompositeSpec, ProcessorCall, ProcessorError, ProcessorReply, ProcessorSpec,
-};
+use salono_media_api::processing::{CompositeSpec, ProcessorCall, ProcessorError, ProcessorSpec};
 use salono_media_api::{ElementKey, MediaError, MediaErrorKind, MediaKind};
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -169,20 +167,25 @@ pub fn make_port(
         Some(element) => Some(element.as_mut()),
         None => None,
     };
-    let Some(hub) = element.and_then(|element| element.downcast_mut::<Hub>()) else {
-        let text = "the hub of the port does not exist";
-        return Err(MediaError::new(MediaErrorKind::NotFound, text));
+    let (board, video) = match element.and_then(|element| element.downcast_mut::<Hub>()) {
+        Some(hub) => (Arc::clone(&hub.board), hub.video.clone()),
+        // It was released before its ports, which live on in silence; so they do in another process.
+        None if context.is_again => (Arc::default(), None),
+        None => {
+            let text = "the hub of the port does not exist";
+            return Err(MediaError::new(MediaErrorKind::NotFound, text));
+        }
     };
     let audio = context.media(MediaKind::Audio);
     audio.announce(&sound::caps());
-    hub.board.sounds().join(context.element, audio.clone());
-    if hub.video.is_some() {
-        hub.board.pictures().join(context.element);
+    board.sounds().join(context.element, audio.clone());
+    if video.is_some() {
+        board.pictures().join(context.element);
     }
     let port = Port {
-        board: Arc::clone(&hub.board),
+        board,
         audio,
-        video: hub.video.clone(),
+        video,
         source: None,
         hears: None,
         sees: None,
@@ -303,10 +306,6 @@ impl Element for Hub {
     }
 
     fn call(&mut self, call: ProcessorCall, answer: Answer) {
-        if call == ProcessorCall::Dot {
-            let text = "digraph hub {}".to_owned();
-            return answer.send(Ok(ProcessorReply::Text(text)));
-        }
         match self.set(call) {
             Ok(()) => {
                 self.checkpoint();

@@ -10,13 +10,15 @@ mod timeline;
 pub use order::Order;
 pub use timeline::{Clocks, Timeline};
 
-use crate::av1;
-use crate::codec::{AV1_UNITS, Codec, rtp_caps};
+use crate::codec::{AMR_FRAMES, AV1_UNITS, Codec, rtp_caps};
 use crate::element::Owner;
 use crate::host::Host;
 use crate::line::{Line, LineError, Out};
 use crate::media::{EXIT, Media};
+use crate::stream::to_running_time;
+use crate::{amr, av1};
 use gstreamer as gst;
+use gstreamer::prelude::*;
 use gstreamer_app::AppSrc;
 use salono_media_api::MediaKind;
 use salono_media_api::processing::bridge::{InletKey, Origin, RtpFormat};
@@ -54,8 +56,91 @@ struct Input {
     entry: Option<AppSrc>,
     /// Pictures are left out up to the next keyframe.
     waits: bool,
-    /// Of AV1: what puts packets together.
-    units: Option<av1::Depacketizer>,
+    /// What GStreamer does not take apart.
+    own: Option<Depacketizer>,
+}
+
+/// What takes packets apart beside GStreamer.
+#[derive(Debug)]
+enum Depacketizer {
+    Av1(av1::Depacketizer),
+    /// Its bandwidth-efficient form.
+    Amr,
+}
+
+impl Depacketizer {
+    /// For a format that needs it.
+    fn of(codec: Codec, format: &RtpFormat) -> Option<Self> {
+        match codec {
+            Codec::Av1 => Some(Self::Av1(av1::Depacketizer::default())),
+            Codec::Amr if amr::is_compact(&format.parameters) => Some(Self::Amr),
+            Codec::Vp8
+            | Codec::Vp9
+            | Codec::H264
+            | Codec::H265
+            | Codec::H263
+            | Codec::H263Plus
+            | Codec::Opus
+            | Codec::Pcmu
+            | Codec::Pcma
+            | Codec::Amr
+            | Codec::Speex
+            | Codec::G722
+            | Codec::Aac
+            | Codec::Jpeg => None,
+        }
+    }
+
+    /// What it makes, and what brings that into the form of streams.
+    fn form(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Av1(_) => (AV1_UNITS, Codec::Av1.parser()),
+            Self::Amr => (AMR_FRAMES, "identity silent=true"),
+        }
+    }
+
+    /// Takes a payload in; returns what it completes.
+    fn push(&mut self, header: &Header, payload: &[u8], after_loss: bool) -> Option<Vec<u8>> {
+        match self {
+            Self::Av1(units) => units.push(payload, header.timestamp, header.marker, after_loss),
+            Self::Amr => amr::depacketize(payload),
+        }
+    }
+}
+
+/// Puts the headers that the depayloader of Speex sends ahead of the first frame into the caps of all frames: who comes
+/// later needs them as well.
+#[derive(Default)]
+struct SpeexHeaders {
+    found: Vec<gst::Buffer>,
+    caps: Option<gst::Caps>,
+}
+
+impl SpeexHeaders {
+    /// What is to be published of a sample.
+    fn pass(&mut self, sample: &gst::Sample) -> Option<(gst::Caps, gst::Buffer)> {
+        let buffer = sample.buffer_owned()?;
+        let is_first = buffer
+            .map_readable()
+            .is_ok_and(|bytes| bytes.starts_with(b"Speex   "));
+        if is_first {
+            *self = Self::default();
+        }
+        if is_first || self.found.len() == 1 {
+            self.found.push(buffer);
+            return None;
+        }
+        let (caps, buffer) = to_running_time(sample)?;
+        let headers = &self.found;
+        let caps = self.caps.get_or_insert_with(|| {
+            let mut caps = caps;
+            let headers = headers.iter().map(|header| header.to_send_value());
+            caps.make_mut()
+                .set("streamheader", gst::Array::from_values(headers));
+            caps
+        });
+        Some((caps.clone(), buffer))
+    }
 }
 
 impl Inlet {
@@ -87,7 +172,7 @@ impl Inlet {
             payload_type: format.payload_type,
             entry: None,
             waits: false,
-            units: None,
+            own: None,
         };
         let port = InletPort {
             input: Arc::new(Mutex::new(input)),
@@ -124,16 +209,29 @@ impl Inlet {
         let codec = Codec::from_name(&format.codec)
             .filter(|codec| codec.kind() == kind)
             .ok_or_else(|| LineError::Build(format!("the codec {} is not known", format.codec)))?;
-        let text = format!("{ENTRY} ! {} ! {EXIT}", codec.depayloader());
+        let own = Depacketizer::of(codec, format);
+        let (form, chain) = match &own {
+            Some(own) => {
+                let (form, chain) = own.form();
+                (form.parse().ok(), chain)
+            }
+            None => (None, codec.depayloader()),
+        };
+        let text = format!("{ENTRY} ! {chain} ! {EXIT}");
         let line = Line::parse(host, Owner::Inlet(key), &text)?;
         let entry = line.entry("in");
-        let units = AV1_UNITS.parse().ok().filter(|_| codec == Codec::Av1);
-        let caps = units.unwrap_or_else(|| rtp_caps(format, kind));
+        let caps = form.unwrap_or_else(|| rtp_caps(format, kind));
         entry.set_caps(Some(&caps));
         let media = self.media.clone();
-        line.on_out("out", move |out| match out {
-            Out::Sample(sample) => media.publish_sample(&sample),
-            Out::End => {}
+        let mut headers = (codec == Codec::Speex).then(SpeexHeaders::default);
+        line.on_out("out", move |out| match (out, &mut headers) {
+            (Out::Sample(sample), None) => media.publish_sample(&sample),
+            (Out::Sample(sample), Some(headers)) => {
+                if let Some((caps, buffer)) = headers.pass(&sample) {
+                    media.publish(&caps, &buffer);
+                }
+            }
+            (Out::End, _) => {}
         });
         line.play()?;
         self.media.expect(codec);
@@ -143,7 +241,7 @@ impl Inlet {
         input.timeline = Timeline::new(format.clock_rate);
         input.payload_type = format.payload_type;
         input.entry = Some(entry);
-        input.units = (codec == Codec::Av1).then(av1::Depacketizer::default);
+        input.own = own;
         drop(input);
         self.line = Some(line);
         self.format = format.clone();
@@ -228,15 +326,12 @@ impl InletPort {
             let place = input
                 .timeline
                 .place(ordered.arrived, header.timestamp, clocks);
-            let bytes = match &mut input.units {
+            let bytes = match &mut input.own {
                 None => ordered.packet,
-                Some(units) => {
-                    let lost = ordered.after_loss;
-                    match units.push(payload, header.timestamp, header.marker, lost) {
-                        Some(unit) => unit,
-                        None => continue,
-                    }
-                }
+                Some(own) => match own.push(&header, payload, ordered.after_loss) {
+                    Some(unit) => unit,
+                    None => continue,
+                },
             };
             let mut buffer = gst::Buffer::from_mut_slice(bytes);
             let fields = buffer.make_mut();

@@ -289,12 +289,8 @@ impl Element for Player {
                 let seekable = session.map_or_else(Seekable::default, Session::seekable);
                 answer.send(Ok(ProcessorReply::Seekable(seekable)));
             }
-            ProcessorCall::Dot => {
-                let session = self.session.as_ref();
-                let dot = session.map_or_else(String::new, Session::dot);
-                answer.send(Ok(ProcessorReply::Text(dot)));
-            }
-            ProcessorCall::Record
+            ProcessorCall::Dot
+            | ProcessorCall::Record
             | ProcessorCall::StopAndWait
             | ProcessorCall::Body { .. }
             | ProcessorCall::SetMaster { .. }

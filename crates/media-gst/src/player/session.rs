@@ -217,10 +217,6 @@ impl Session {
             .clone()
     }
 
-    pub(crate) fn dot(&self) -> String {
-        self.line.dot()
-    }
-
     fn order(&self, order: Order) {
         // The thread is there as long as this is.
         let _ = self.orders.send(order);

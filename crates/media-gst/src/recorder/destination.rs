@@ -134,6 +134,7 @@ impl Target for Nowhere {
         Ok(Opened {
             storage: Box::new(Discard),
             uri: String::new(),
+            path: None,
         })
     }
 

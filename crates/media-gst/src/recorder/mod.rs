@@ -45,7 +45,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use upload::Progress;
-use worker::{Report, Setup, Target, Worker};
+use worker::{Growing, Report, Setup, Target, Worker};
 
 /// Who waits for the end of a recording is answered after this at the latest: clients expect it within four seconds.
 const PATIENCE: Duration = Duration::from_millis(3_500);
@@ -93,6 +93,8 @@ pub struct Recorder {
     told: UriState,
     answers: Vec<Answer>,
     segments: u32,
+    /// The file that is open.
+    growing: Option<Growing>,
     /// Files that no server has yet, with their numbers.
     spools: BTreeMap<PathBuf, u32>,
     progress: &'static str,
@@ -122,6 +124,7 @@ impl Recorder {
             told: UriState::Stop,
             answers: Vec::new(),
             segments: 0,
+            growing: None,
             spools: BTreeMap::new(),
             progress: "",
             keep: Arc::default(),
@@ -139,6 +142,9 @@ impl Recorder {
         };
         let segments = state["segments"].as_u64().unwrap_or(0);
         self.segments = u32::try_from(segments).unwrap_or(0);
+        if let Ok(growing) = serde_json::from_value::<Growing>(state["growing"].clone()) {
+            self.bury(growing);
+        }
         let spools = serde_json::from_value::<Vec<(PathBuf, u32)>>(state["spools"].clone());
         self.spools = spools.unwrap_or_default().into_iter().collect();
         if !self.spools.is_empty() {
@@ -162,6 +168,24 @@ impl Recorder {
             }
             Some(_) | None => {}
         }
+    }
+
+    /// Reports a file that was open when the process before this one ended: it stays as it is. What came after that
+    /// process said how long it is, a second at most, is not counted.
+    fn bury(&self, growing: Growing) {
+        let Some(path) = growing.path else {
+            return;
+        };
+        let Ok(file) = path.metadata() else {
+            return;
+        };
+        let event = ProcessorEvent::Recorded {
+            uri: growing.uri,
+            duration_ms: growing.duration_ms,
+            bytes: file.len(),
+        };
+        let reports = self.context.host.reports();
+        reports.element(self.context.element, event);
     }
 
     fn record(&mut self) {
@@ -267,6 +291,13 @@ impl Recorder {
                 };
                 self.checkpoint();
             }
+            Report::Grown(growing) => {
+                let keeps = growing.path.is_some();
+                self.growing = Some(growing);
+                if keeps {
+                    self.checkpoint();
+                }
+            }
             Report::Ended => {
                 self.written = true;
                 self.end_if_done();
@@ -285,6 +316,7 @@ impl Recorder {
             "segments": self.segments,
             "state": self.progress,
             "spools": spools,
+            "growing": self.growing,
         });
         let reports = self.context.host.reports();
         reports.checkpoint(self.context.element, state.to_string());
@@ -390,6 +422,10 @@ impl Element for Recorder {
                 duration_ms,
                 bytes,
             }) => {
+                // Before the event: what is reported is not reported by another process once more.
+                if self.growing.take_if(|open| open.uri == uri).is_some() {
+                    self.checkpoint();
+                }
                 let event = ProcessorEvent::Recorded {
                     uri,
                     duration_ms,

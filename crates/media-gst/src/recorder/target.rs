@@ -47,6 +47,10 @@ impl Target for Files {
         Ok(Opened {
             storage: Box::new(FileStorage::new(file)),
             uri: numbered(&self.uri, number),
+            path: self.path.file_name().and_then(|name| {
+                let name = numbered(name.to_str()?, number);
+                Some(self.path.with_file_name(name))
+            }),
         })
     }
 

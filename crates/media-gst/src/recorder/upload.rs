@@ -174,6 +174,7 @@ impl Target for Upload {
                 bytes: Arc::clone(&self.bytes),
             }),
             uri: without_secrets(&segment_url(&self.url, segment)),
+            path: None,
         })
     }
 

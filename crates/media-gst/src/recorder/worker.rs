@@ -10,9 +10,11 @@ use super::storage::{Storage, open_error, slow_error, write_error};
 use crate::recorder::mux::Container;
 use gstreamer as gst;
 use salono_media_api::processing::{ProcessorError, UriState};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,9 @@ const WAKE_BYTES: usize = 4 * 1024 * 1024;
 
 /// A file is brought to the disk this often.
 const SYNC_EVERY: Duration = Duration::from_secs(10);
+
+/// How far a file is, is reported this often.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Dropped frames are reported this often.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
@@ -43,6 +48,21 @@ pub struct Opened {
     pub storage: Box<dyn Storage>,
     /// How it is called in events.
     pub uri: String,
+    /// Where it stays; none when it goes on from here.
+    pub path: Option<PathBuf>,
+}
+
+/// How far a file is that is open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Growing {
+    /// How it is called in events.
+    pub uri: String,
+    /// Where it stays; none when it goes on from here.
+    pub path: Option<PathBuf>,
+    /// Milliseconds.
+    pub duration_ms: u64,
+    /// Size.
+    pub bytes: u64,
 }
 
 /// Where the files of a recording go.
@@ -67,6 +87,8 @@ pub enum Report {
         /// Under way, paused, or ended.
         state: UriState,
     },
+    /// The file that is open has grown.
+    Grown(Growing),
     /// Everything is written.
     Ended,
 }
@@ -310,6 +332,7 @@ fn run(shared: &Shared, setup: Setup) {
                 (shell.report)(Report::Error(error));
             }
         }
+        session.shell().tell(now);
         session.shell().sync(now);
     }
 }
@@ -374,6 +397,10 @@ struct Files {
 struct Open {
     file: Opened,
     written: u64,
+    /// How long it is, in nanoseconds.
+    length: u64,
+    /// When that was said last, and how much was written then.
+    told: (Instant, u64),
     synced: Instant,
     /// Something was written since.
     dirty: bool,
@@ -384,6 +411,24 @@ impl Files {
         if !std::mem::replace(&mut self.failing, true) {
             (self.report)(Report::Error(error));
         }
+    }
+
+    /// Says how far the file is.
+    fn tell(&mut self, now: Instant) {
+        let Some(open) = &mut self.open else {
+            return;
+        };
+        let (at, written) = open.told;
+        if open.written == written || now.duration_since(at) < TELL_EVERY {
+            return;
+        }
+        open.told = (now, open.written);
+        (self.report)(Report::Grown(Growing {
+            uri: open.file.uri.clone(),
+            path: open.file.path.clone(),
+            duration_ms: open.length / 1_000_000,
+            bytes: open.written,
+        }));
     }
 
     fn sync(&mut self, now: Instant) {
@@ -406,10 +451,19 @@ impl Shell for Files {
         self.segments += 1;
         match self.target.open(self.segments) {
             Ok(file) => {
+                let now = Instant::now();
+                (self.report)(Report::Grown(Growing {
+                    uri: file.uri.clone(),
+                    path: file.path.clone(),
+                    duration_ms: 0,
+                    bytes: 0,
+                }));
                 self.open = Some(Open {
                     file,
                     written: 0,
-                    synced: Instant::now(),
+                    length: 0,
+                    told: (now, 0),
+                    synced: now,
                     dirty: false,
                 });
                 (self.report)(Report::Progress {
@@ -426,7 +480,7 @@ impl Shell for Files {
         }
     }
 
-    fn write(&mut self, append: &[u8], patches: &[(u64, Vec<u8>)]) -> Result<(), Failed> {
+    fn write(&mut self, append: &[u8], patches: &[(u64, Vec<u8>)], end: u64) -> Result<(), Failed> {
         let Some(open) = &mut self.open else {
             return Err(Failed);
         };
@@ -441,6 +495,7 @@ impl Shell for Files {
         }
         match result {
             Ok(()) => {
+                open.length = end;
                 self.failing = false;
                 Ok(())
             }
@@ -462,7 +517,7 @@ impl Shell for Files {
             let error = write_error(&open.file.uri, &error);
             self.fail(error);
         }
-        let Opened { storage, uri } = open.file;
+        let Opened { storage, uri, .. } = open.file;
         drop(storage);
         self.target
             .finished(&uri, duration / 1_000_000, open.written);

@@ -66,8 +66,8 @@ pub struct Failed;
 pub trait Shell {
     /// Opens the next file.
     fn open(&mut self) -> Result<(), Failed>;
-    /// Appends to it, then writes over parts of it.
-    fn write(&mut self, append: &[u8], patches: &[(u64, Vec<u8>)]) -> Result<(), Failed>;
+    /// Appends to it, then writes over parts of it; `end` is how long it is then, in nanoseconds.
+    fn write(&mut self, append: &[u8], patches: &[(u64, Vec<u8>)], end: u64) -> Result<(), Failed>;
     /// Ends it; its length in nanoseconds.
     fn close(&mut self, duration: u64);
     /// Asks for a keyframe.

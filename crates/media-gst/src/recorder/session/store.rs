@@ -220,7 +220,7 @@ impl<S: Shell> Session<S> {
             self.flushed = Some(now);
         }
         let (append, patches) = self.output.take();
-        match self.shell.write(&append, &patches) {
+        match self.shell.write(&append, &patches, self.end()) {
             Ok(()) => self.failures = 0,
             Err(Failed) => {
                 let end = self.end();
@@ -237,7 +237,7 @@ impl<S: Shell> Session<S> {
             file.finish(end, &mut self.output);
             let (append, patches) = self.output.take();
             // What was written before plays without the index.
-            let _ = self.shell.write(&append, &patches);
+            let _ = self.shell.write(&append, &patches, end);
             self.shell.close(end);
         }
         for track in &mut self.tracks {

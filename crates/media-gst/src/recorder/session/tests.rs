@@ -23,7 +23,12 @@ impl Shell for Log {
         if self.refuses { Err(Failed) } else { Ok(()) }
     }
 
-    fn write(&mut self, _append: &[u8], _patches: &[(u64, Vec<u8>)]) -> Result<(), Failed> {
+    fn write(
+        &mut self,
+        _append: &[u8],
+        _patches: &[(u64, Vec<u8>)],
+        _end: u64,
+    ) -> Result<(), Failed> {
         if self.refuses { Err(Failed) } else { Ok(()) }
     }
 
