@@ -46,7 +46,8 @@ pub enum Role {
     Caller,
     /// Only receive.
     Viewer,
-    /// Only receive, H264 instead of VP8.
+    /// Only receive, H264 instead of VP8, without telling when packets arrived: what is sent then is the same whatever a busy
+    /// machine delays.
     H264Viewer,
 }
 
@@ -70,13 +71,13 @@ impl Callers {
     /// # Errors
     /// When it has no socket.
     pub fn offer(&mut self, role: Role) -> Result<String, PeerError> {
-        let (direction, video) = match role {
-            Role::Caller => (Direction::SendRecv, Codec::Vp8),
-            Role::Viewer => (Direction::RecvOnly, Codec::Vp8),
-            Role::H264Viewer => (Direction::RecvOnly, Codec::H264),
+        let (direction, video, feedback) = match role {
+            Role::Caller => (Direction::SendRecv, Codec::Vp8, true),
+            Role::Viewer => (Direction::RecvOnly, Codec::Vp8, true),
+            Role::H264Viewer => (Direction::RecvOnly, Codec::H264, false),
         };
         let options = SocketOptions::default();
-        let mut peer = self.factory.peer_of(video, options, true)?;
+        let mut peer = self.factory.peer_of(video, options, feedback)?;
         let offer = peer.offer(true, direction)?;
         let text = offer.sdp.clone();
         self.callers.push(Caller {
