@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use salono_bench::process::ProcessUsage;
 use salono_kurento_client::salono::LayoutComposite;
-use salono_kurento_client::{GStreamerFilter, HubPort, MediaPipeline, PlayerEndpoint};
+use salono_kurento_client::{HubPort, MediaPipeline, PlayerEndpoint, ZBarFilter};
 use tokio::time::{Instant, sleep};
 
 use super::Figures;
@@ -77,7 +77,7 @@ async fn begin(server: &MediaProcess, folder: &Path) -> Result<MediaPipeline, Me
     let uri = format!("file://{}", folder.join("idle.webm").display());
     let alone = PlayerEndpoint::create(&pipeline, &uri).await?;
     let filtered = PlayerEndpoint::create(&pipeline, &uri).await?;
-    let filter = GStreamerFilter::create(&pipeline, "videoflip method=horizontal-flip").await?;
+    let filter = ZBarFilter::create(&pipeline).await?;
     filtered.connect(&filter).await?;
     let mixed = PlayerEndpoint::create(&pipeline, &uri).await?;
     let hub = LayoutComposite::create(&pipeline).await?;
