@@ -28,6 +28,8 @@ pub struct BitrateMeter {
     origin: Option<Instant>,
     /// Number of the newest slot.
     newest: u64,
+    /// When the one after it begins.
+    next_at: Option<Instant>,
 }
 
 impl Default for BitrateMeter {
@@ -44,6 +46,7 @@ impl BitrateMeter {
             sum: 0,
             origin: None,
             newest: 0,
+            next_at: None,
         }
     }
 
@@ -78,10 +81,20 @@ impl BitrateMeter {
     }
 
     /// Empties the slots that `now` has moved past.
+    #[inline]
     fn advance(&mut self, now: Instant) {
+        if self.next_at.is_none_or(|next| next <= now) {
+            self.advance_slot(now);
+            let next =
+                Duration::from_millis(SLOT_MILLIS.saturating_mul(self.newest.saturating_add(1)));
+            self.next_at = self.origin.and_then(|origin| origin.checked_add(next));
+        }
+    }
+
+    fn advance_slot(&mut self, now: Instant) {
         let origin = *self.origin.get_or_insert(now);
         let elapsed = now.saturating_duration_since(origin);
-        // In 64 bits: this is asked for every packet, and a division of 128 bits is a call.
+        // In 64 bits: a division of 128 bits is a call.
         let slot = u64::try_from(elapsed.as_millis())
             .unwrap_or(u64::MAX)
             .checked_div(SLOT_MILLIS)

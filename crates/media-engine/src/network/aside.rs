@@ -17,6 +17,12 @@ pub(super) const ASIDE: u64 = super::OWN | 1;
 /// How often feedback is looked for when the thread is awake.
 const OFTEN: Duration = Duration::from_millis(10);
 
+/// The same after there was little of it, so that looking costs more than what is found.
+const SELDOM: Duration = Duration::from_millis(25);
+
+/// Datagrams that are little.
+const LITTLE: u64 = 8;
+
 /// How long it waits at most.
 const LONGEST: Duration = Duration::from_millis(40);
 
@@ -39,10 +45,10 @@ struct Turn {
 }
 
 impl Turn {
-    /// The next, after some has come.
-    fn after(now: Instant) -> Self {
+    /// The next, after so many datagrams.
+    fn after(datagrams: u64, now: Instant) -> Self {
         Self {
-            from: now + OFTEN,
+            from: now + if datagrams < LITTLE { SELDOM } else { OFTEN },
             until: now + LONGEST,
         }
     }
@@ -66,7 +72,10 @@ impl Network {
 
     /// Feedback has come while nobody expected any.
     pub(super) fn expect_feedback(&mut self, now: Instant) -> Served {
-        self.asides.turn = Some(Turn::after(now));
+        self.asides.turn = Some(Turn {
+            from: now + OFTEN,
+            until: now + LONGEST,
+        });
         self.watch_asides(Interest::Nothing);
         Served::default()
     }
@@ -103,7 +112,7 @@ impl Network {
             self.traffic.refused += received.refused;
         }
         let worked = datagrams > 0;
-        let next = Turn::after(now);
+        let next = Turn::after(datagrams, now);
         self.asides.turn = match (more, worked) {
             (true, _) => Some(Turn {
                 from: now,
