@@ -14,6 +14,8 @@ const QUIET_POLLS = 10;
 const FFT_SIZE = 512;
 
 interface Watched {
+  /** Plays the stream silently: some browsers fetch the sound of a connection only for what is played. */
+  readonly pump: HTMLAudioElement;
   readonly source: MediaStreamAudioSourceNode;
   readonly analyser: AnalyserNode;
   loud: number;
@@ -59,7 +61,10 @@ export class SpeakerMonitor {
     analyser.fftSize = FFT_SIZE;
     analyser.smoothingTimeConstant = 0.1;
     source.connect(analyser);
-    this.#watched.set(id, { source, analyser, loud: 0, quiet: 0, speaking: false });
+    const pump = new Audio();
+    pump.muted = true;
+    pump.srcObject = stream;
+    this.#watched.set(id, { pump, source, analyser, loud: 0, quiet: 0, speaking: false });
     this.#timer ??= setInterval(() => this.#poll(), POLL_INTERVAL);
   }
 
@@ -71,6 +76,7 @@ export class SpeakerMonitor {
     }
     this.#watched.delete(id);
     watched.source.disconnect();
+    watched.pump.srcObject = null;
     if (watched.speaking) {
       this.#options.onStopped(id);
     }
