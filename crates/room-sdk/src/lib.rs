@@ -7,7 +7,8 @@
 //! [`UserNotificationService`], which is all that a transport has to implement.
 //!
 //! A [`KurentoClientProvider`] chooses the media server of each room; [`FixedKurento`] takes the same
-//! one for all. Only documented requests of the Kurento Protocol are used.
+//! one for all, a [`KmsManager`] spreads rooms over several, by turns or by load, and [`Autodiscovery`] asks
+//! somebody else. Only documented requests of the Kurento Protocol are used.
 //!
 //! What holds for every room:
 //!
@@ -30,6 +31,7 @@
 mod default_handler;
 mod directory;
 mod handler;
+mod kms;
 mod manager;
 mod message;
 mod notification;
@@ -41,6 +43,10 @@ mod task;
 
 pub use default_handler::DefaultNotificationRoomHandler;
 pub use handler::{Chat, NotificationRoomHandler, Published, RoomHandler, UserNotificationService};
+pub use kms::{
+    Autodiscovery, Kms, KmsChoice, KmsLoad, KmsManager, KmsUrlProvider, LoadManager,
+    MaxWebRtcLoadManager, NamePattern, PatternError, PropertiesKmsUrl, UnlimitedLoadManager,
+};
 pub use manager::{Pipeline, RoomManager};
 pub use notification::NotificationRoomManager;
 pub use provider::{FixedKurento, KurentoClientProvider, KurentoClientSessionInfo};

@@ -43,6 +43,9 @@ pub struct RoomServerConfig {
     /// where others than administrators reach the server. Pages of other origins are refused.
     /// Default off.
     pub allow_close: bool,
+    /// What administrators show at `/api/v1`; `None` means that there is no such interface. Default
+    /// `None`.
+    pub admin_token: Option<AdminToken>,
     /// `GET /getClientConfig`, for the demo page.
     pub client: ClientConfig,
     /// `GET /getUpdateSpeakerInterval`, in milliseconds. Default 1800.
@@ -70,11 +73,42 @@ impl Default for RoomServerConfig {
             access: Access::default(),
             origins: OriginPolicy::Any,
             allow_close: false,
+            admin_token: None,
             client: ClientConfig::default(),
             update_speaker_interval_ms: 1800,
             threshold_speaker_db: -50,
             content_security_policy: DEFAULT_CONTENT_SECURITY_POLICY.to_owned(),
         }
+    }
+}
+
+/// A secret that administrators show as `Authorization: Bearer …`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AdminToken(String);
+
+impl AdminToken {
+    /// Fewest characters: what is shorter can be guessed.
+    pub const MIN_CHARS: usize = 16;
+
+    /// Takes a secret; `None` if it is too short, or cannot stand in a header.
+    #[must_use]
+    pub fn new(secret: &str) -> Option<Self> {
+        let is_usable =
+            secret.len() >= Self::MIN_CHARS && secret.bytes().all(|byte| byte.is_ascii_graphic());
+        is_usable.then(|| Self(secret.to_owned()))
+    }
+
+    /// Compares in a time that tells nothing but the length.
+    pub(crate) fn is(&self, shown: &str) -> bool {
+        let pairs = self.0.bytes().zip(shown.bytes());
+        let differences = pairs.fold(0, |all, (a, b)| all | (a ^ b));
+        self.0.len() == shown.len() && std::hint::black_box(differences) == 0
+    }
+}
+
+impl std::fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AdminToken(…)")
     }
 }
 

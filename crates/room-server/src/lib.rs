@@ -40,7 +40,7 @@ mod socket;
 mod web;
 
 pub use access::{Access, KeySource};
-pub use config::{ClientConfig, OriginPolicy, RoomServerConfig};
+pub use config::{AdminToken, ClientConfig, OriginPolicy, RoomServerConfig};
 pub use custom::{CustomRequests, NoCustomRequests};
 pub use metrics::RoomServerMetrics;
 pub use policy::Policy;

@@ -123,7 +123,7 @@ impl Policy {
         }
     }
 
-    fn name(&self, what: &str, name: &str) -> Result<(), Violation> {
+    pub(crate) fn name(&self, what: &str, name: &str) -> Result<(), Violation> {
         if name.chars().nth(self.max_name_chars).is_some() {
             return Err(Violation {
                 code: ErrorCode::Generic,

@@ -1,5 +1,6 @@
 //! The HTTP side: routes, REST resources, pages and their headers.
 
+mod admin;
 mod headers;
 mod pages;
 mod rest;
@@ -25,7 +26,8 @@ use crate::socket;
 /// `pages` for everything else.
 ///
 /// The resources that only read answer every method, as Kurento Room does; `/close` is there only
-/// if [`allow_close`](crate::RoomServerConfig::allow_close) says so, and takes `POST`.
+/// if [`allow_close`](crate::RoomServerConfig::allow_close) says so, and takes `POST`. `/api/v1` is there
+/// only with an [`admin_token`](crate::RoomServerConfig::admin_token).
 pub fn router(server: &RoomServer, pages: StaticFiles) -> Router {
     let shared = Arc::clone(&server.shared);
     let pages = Arc::new(pages);
@@ -38,7 +40,11 @@ pub fn router(server: &RoomServer, pages: StaticFiles) -> Router {
         )
         .route("/getThresholdSpeaker", any(rest::threshold_speaker))
         .route("/getClientConfig", any(rest::client_config))
-        .route("/healthz", get(rest::health));
+        .route("/healthz", get(rest::health))
+        .route("/api/openapi.json", get(admin::document));
+    if shared.config.admin_token.is_some() {
+        router = router.merge(admin::router(&shared));
+    }
     if shared.config.allow_close {
         router = router.route("/close", post(rest::close));
     }

@@ -66,6 +66,22 @@ pub(crate) enum Failure {
         /// Why.
         why: String,
     },
+    /// A regular expression of the configuration is none.
+    #[error("{key}: {why}")]
+    Pattern {
+        /// Where it stands.
+        key: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// The token of administrators cannot be used.
+    #[error("room.admin_token_file: {}: {why}", path.display())]
+    AdminToken {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// A file of keys for tokens cannot be used.
     #[error("{}: {why}", path.display())]
     Keys {

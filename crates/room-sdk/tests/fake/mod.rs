@@ -275,6 +275,16 @@ impl State {
                 object,
                 operation,
                 params,
+            } if operation == "getPipelines" => {
+                assert_eq!(object, "manager_ServerManager");
+                assert_eq!(params, None);
+                let pipelines = self.objects.iter().filter(|(_, c)| *c == "MediaPipeline");
+                Ok(pipelines.map(|(id, _)| Value::from(id.as_str())).collect())
+            }
+            Request::Invoke {
+                object,
+                operation,
+                params,
             } => {
                 self.alive(&object)?;
                 let param = |name: &str| {

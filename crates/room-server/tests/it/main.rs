@@ -7,6 +7,7 @@
     reason = "all of it is test code, in which a surprise is a failure"
 )]
 
+mod admin;
 mod garbage;
 mod server;
 mod support;

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::hats::Hats;
 use crate::metrics::Sources;
 use crate::ports::Ports;
-use crate::rooms::{self, RemoteServers};
+use crate::rooms;
 use crate::runtime::{self, EndSignals};
 
 /// Runs until a signal ends it.
@@ -26,14 +26,9 @@ pub(crate) fn run(args: &RoomArgs) -> Result<ExitCode, Failure> {
 
 async fn serve(config: &Config, args: &RoomArgs) -> Result<ExitCode, Failure> {
     let mut signals = EndSignals::new()?;
-    if config.room.kms.is_empty() {
-        return Err(Failure::NothingToDo(
-            "room.kms is empty, so rooms would have no media server: give --kms ws://HOST:8888/kurento",
-        ));
-    }
+    let media_servers = rooms::media_servers(&config.room, None)?;
     let web = WebListeners::bind(&config.web)?;
-    let remote = Arc::new(RemoteServers::new(&config.room)?);
-    let provider = Arc::clone(&remote);
+    let provider = media_servers.provider();
     let hats = Arc::new(Hats::new(&config.room));
     let settings = rooms::server_config(&config.room, &config.web)?;
     let server = RoomServer::start_with(settings, provider, hats);
@@ -57,7 +52,7 @@ async fn serve(config: &Config, args: &RoomArgs) -> Result<ExitCode, Failure> {
     runtime::serving()?;
     banner::print(serving.product(&config.web), &ports);
     // Rooms connect by themselves; this only tells early what will not work.
-    tokio::spawn(async move { remote.warm_up().await });
+    tokio::spawn(media_servers.warm_up());
 
     signals.next().await;
     eprintln!("salono: ending, once more to end at once");

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use axum::Router;
-use salono_room_sdk::FixedKurento;
 use salono_room_server::{RoomServer, StaticFiles};
 
 use crate::banner::{self, Product};
@@ -38,9 +37,10 @@ async fn serve(config: &Config, args: &ServeArgs) -> Result<ExitCode, Failure> {
     let (kurento, kurento_tls) = (signalling.plain(), signalling.secure());
     let media = MediaServer::start(config, signalling)?;
     let addresses = media.addresses();
+    let media_servers = rooms::media_servers(&config.room, Some(&media.client().await?))?;
     let server = RoomServer::start_with(
         settings,
-        Arc::new(FixedKurento::new(media.client().await?)),
+        media_servers.provider(),
         Arc::new(Hats::new(&config.room)),
     );
     let sources = Sources {

@@ -344,7 +344,7 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key(
         "room.kms",
-        "Media servers of `salono room`, as `ws://` or `wss://` URLs; rooms take turns on them. `salono serve` uses its own. Flag `--kms`, repeatable.",
+        "Media servers of `salono room`, as `ws://` or `wss://` URLs; those that cannot be reached are passed over, and a room whose media server is lost goes on with another. `autodiscovery` instead takes the one that `kms.url` in `~/.kurento/config.properties` names for each room. `salono serve` uses its own, and the whole list if `embedded` is in it, which stands for its own. Flag `--kms`, repeatable.",
     ),
     key(
         "room.kms_certificates",
@@ -361,6 +361,34 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "room.open",
         "Whether participants may also join without a token, as clients of Kurento Room do; they send and receive, but do not moderate. Unset, it is so where `room.token_keys` is empty. `false` without keys is refused at the start, since nobody could join.",
+    ),
+    key(
+        "room.kms_choice",
+        "Which of them a room gets: `round-robin`, `least-loaded`, `next-least-loaded` (the second least loaded one), or `service-level`: the least loaded one if the name of the user who creates the room fits `room.kms_sla_users`, else the second least loaded one.",
+    ),
+    key(
+        "room.kms_limit",
+        "Pipelines that one of them may have before it counts as full; rooms that find all of them full fail with code 204. 0 is unlimited.",
+    ),
+    key(
+        "room.kms_sla_users",
+        "Regular expression for whole user names, whatever their case, for `service-level`.",
+    ),
+    key(
+        "room.kms_reconnect_ms",
+        "Milliseconds that a broken connection to a media server may take to come back before the server counts as lost.",
+    ),
+    key(
+        "room.kms_recovery_ms",
+        "Milliseconds for which another one is looked for before rooms whose media server is lost are closed; 0 closes them at once.",
+    ),
+    key(
+        "room.creators",
+        "Regular expression for whole names of users who may create rooms, whatever their case; to others a room that does not exist fails with code 204. Empty lets everybody.",
+    ),
+    key(
+        "room.admin_token_file",
+        "File whose first line, of 16 characters or more, administrators send as `Authorization: Bearer …` to `/api/v1` (described by `/api/openapi.json`). Without it there is no such interface.",
     ),
     key(
         "room.allow_close",

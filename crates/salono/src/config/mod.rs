@@ -196,6 +196,20 @@ pub(crate) struct Kurento {
     pub(crate) max_subscriptions: usize,
 }
 
+/// Which media server a room gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum KmsChoice {
+    /// They take turns.
+    RoundRobin,
+    /// The least loaded one.
+    LeastLoaded,
+    /// The second least loaded one.
+    NextLeastLoaded,
+    /// The one or the other, by the name of who creates the room.
+    ServiceLevel,
+}
+
 /// Section `room`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -210,6 +224,20 @@ pub(crate) struct Room {
     pub(crate) token_keys: Vec<PathBuf>,
     /// Whether one may join without a token; unset, where there are no keys.
     pub(crate) open: Option<bool>,
+    /// Which of them a room gets.
+    pub(crate) kms_choice: KmsChoice,
+    /// Pipelines that one of them may have; 0 is unlimited.
+    pub(crate) kms_limit: usize,
+    /// Names of users whose rooms get the least loaded one.
+    pub(crate) kms_sla_users: String,
+    /// How long a broken connection to one may take to come back.
+    pub(crate) kms_reconnect_ms: u64,
+    /// How long another one is looked for.
+    pub(crate) kms_recovery_ms: u64,
+    /// Names of users who may create rooms.
+    pub(crate) creators: String,
+    /// What administrators must show.
+    pub(crate) admin_token_file: Option<PathBuf>,
     /// Whether `POST /close` closes rooms.
     pub(crate) allow_close: bool,
     /// How long a client may be away.
@@ -349,6 +377,13 @@ impl Default for Config {
                 kms_request_timeout_ms: 20_000,
                 token_keys: Vec::new(),
                 open: None,
+                kms_choice: KmsChoice::RoundRobin,
+                kms_limit: 0,
+                kms_sla_users: "special.*".to_owned(),
+                kms_reconnect_ms: millis(rooms.rooms.media_reconnect),
+                kms_recovery_ms: millis(rooms.rooms.media_recovery),
+                creators: String::new(),
+                admin_token_file: None,
                 allow_close: rooms.allow_close,
                 reconnection_grace_ms: millis(rooms.sessions.reconnection_grace),
                 keepalive_s: rooms.keepalive.map_or(0, |pause| pause.as_secs()),

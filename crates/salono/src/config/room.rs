@@ -46,8 +46,15 @@ pub(super) fn meaning(key: &str, value: &Value) -> Meaning {
         "demo.hatCoords.offsetYPercent" => share("room.hat_offset_y", value),
         "demo.hatCoords.widthPercent" => share("room.hat_width", value),
         "demo.hatCoords.heightPercent" => share("room.hat_height", value),
-        "demo.kmsLimit" => Meaning::Nothing("rooms are limited by room.max_rooms"),
-        "demo.authRegex" => Meaning::Nothing("names are not restricted"),
+        // The demo chooses by service level, the basic application has one media server.
+        "demo.kmsLimit" => match number() {
+            Some(limit) => Meaning::Is(vec![
+                ("room.kms_limit", limit.into()),
+                ("room.kms_choice", "service-level".into()),
+            ]),
+            None => Meaning::Nothing("it is no number"),
+        },
+        "demo.authRegex" => Meaning::is("room.creators", text(value)),
         "app.uri" => Meaning::Nothing("the server knows its address from the request"),
         _ if key.starts_with("demo.") => Meaning::Nothing("there is no such filter here"),
         _ => Meaning::Nothing("there is no such setting here"),
@@ -78,7 +85,7 @@ fn uris(value: &Value) -> Meaning {
     };
     let mut urls: Vec<String> = uris.iter().map(text).collect();
     if urls.first().is_some_and(|url| url == "autodiscovery") {
-        return Meaning::Nothing("media servers are not discovered: write their addresses");
+        return Meaning::is("room.kms", vec!["autodiscovery".to_owned()]);
     }
     let mut seen = std::collections::BTreeSet::new();
     urls.retain(|url| seen.insert(url.clone()));

@@ -426,7 +426,7 @@ fn room_application_files_are_taken_over() {
         r#"{
           "kms": { "uris": ["ws://a:8888/kurento", "ws://b:8888/kurento", "ws://a:8888/kurento"] },
           "kurento": { "client": { "requestTimeout": 15000 } },
-          "demo": { "loopback": { "remote": true, "andLocal": false }, "authRegex": ".*",
+          "demo": { "loopback": { "remote": true, "andLocal": false }, "authRegex": "[a-z]+", "kmsLimit": 1000,
                     "hatCoords": { "offsetXPercent": -0.35F } },
           "updateSpeakerInterval": 1500, "thresholdSpeaker": -40
         }"#,
@@ -435,6 +435,8 @@ fn room_application_files_are_taken_over() {
     let room = loaded.config.room;
     assert_eq!(room.kms, ["ws://a:8888/kurento", "ws://b:8888/kurento"]);
     assert_eq!(room.kms_request_timeout_ms, 15_000);
+    assert_eq!((room.creators.as_str(), room.kms_limit), ("[a-z]+", 1000));
+    assert_eq!(room.kms_choice, super::KmsChoice::ServiceLevel);
     assert!(room.loopback_remote && !room.loopback_and_local);
     assert_eq!(
         (room.update_speaker_interval_ms, room.threshold_speaker_db),

@@ -6,6 +6,7 @@
 )]
 
 mod command;
+mod failover;
 mod kurento;
 mod leak;
 mod process;
