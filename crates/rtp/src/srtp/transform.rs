@@ -41,10 +41,7 @@ impl Transform {
             };
             let unbound = UnboundKey::new(algorithm, cipher).map_err(|_| SrtpError::Crypto)?;
             let salt = *keys.salt.first_chunk().ok_or(SrtpError::KeyLength)?;
-            return Ok(Self::Gcm(Gcm {
-                key: LessSafeKey::new(unbound),
-                salt,
-            }));
+            return Ok(Self::Gcm(Gcm::from_parts(LessSafeKey::new(unbound), salt)));
         }
         let tag_len = match protocol {
             Protocol::Rtp => profile.rtp_tag_len(),
@@ -62,35 +59,41 @@ impl Transform {
 /// AES-GCM with its salt.
 pub(super) struct Gcm {
     key: LessSafeKey,
-    salt: [u8; 12],
+    /// The low 96 bits; a nonce is made in registers.
+    salt: u128,
 }
 
 impl Gcm {
-    /// From session key and salt directly, as published vectors give them.
-    #[cfg(test)]
+    /// From session key and salt.
     pub(super) fn from_parts(key: LessSafeKey, salt: [u8; 12]) -> Self {
-        Self { key, salt }
+        let mut wide = [0; 16];
+        for (byte, salt) in wide.iter_mut().skip(4).zip(salt) {
+            *byte = salt;
+        }
+        Self {
+            key,
+            salt: u128::from_be_bytes(wide),
+        }
     }
 
     /// IV of an RTP packet (RFC 7714 §8.1): `00 00 | SSRC | ROC | SEQ`, XOR salt.
+    #[inline]
     pub(super) fn rtp_nonce(&self, ssrc: u32, roc: u32, seq: u16) -> Nonce {
-        let [s0, s1, s2, s3] = ssrc.to_be_bytes();
-        let [r0, r1, r2, r3] = roc.to_be_bytes();
-        let [q0, q1] = seq.to_be_bytes();
-        self.nonce([0, 0, s0, s1, s2, s3, r0, r1, r2, r3, q0, q1])
+        let index = (u64::from(roc) << 16) | u64::from(seq);
+        self.nonce(ssrc, index)
     }
 
     /// IV of an RTCP packet (RFC 7714 §9.1): `00 00 | SSRC | 00 00 | index`, XOR salt.
+    #[inline]
     pub(super) fn rtcp_nonce(&self, ssrc: u32, index: u32) -> Nonce {
-        let [s0, s1, s2, s3] = ssrc.to_be_bytes();
-        let [i0, i1, i2, i3] = (index & 0x7FFF_FFFF).to_be_bytes();
-        self.nonce([0, 0, s0, s1, s2, s3, 0, 0, i0, i1, i2, i3])
+        self.nonce(ssrc, u64::from(index & 0x7FFF_FFFF))
     }
 
-    fn nonce(&self, mut iv: [u8; 12]) -> Nonce {
-        iv.iter_mut()
-            .zip(self.salt)
-            .for_each(|(byte, salt)| *byte ^= salt);
+    /// `index` has 48 bits.
+    #[inline]
+    fn nonce(&self, ssrc: u32, index: u64) -> Nonce {
+        let iv = (u128::from(ssrc) << 48) | u128::from(index);
+        let [_, _, _, _, iv @ ..] = (iv ^ self.salt).to_be_bytes();
         Nonce::assume_unique_for_key(iv)
     }
 
