@@ -8,7 +8,7 @@
 
 use salono_kurento_model::wire::Notification;
 
-use crate::command::{ParticipantId, VideoPreference};
+use crate::command::{ParticipantId, StreamRef, VideoPreference};
 use crate::effect::{Effect, Reply, RoomEvent};
 use crate::error::RoomError;
 use crate::facts::MediaFacts;
@@ -51,15 +51,22 @@ impl Room {
     pub(crate) fn set_preferences(
         &mut self,
         id: &ParticipantId,
-        preferences: Vec<(String, VideoPreference)>,
+        preferences: Vec<(StreamRef, VideoPreference)>,
     ) -> Result<(), RoomError> {
         self.member(id)?;
         for (remote, preference) in preferences {
             // Who is not in the room has just left, or never was.
-            if self.member_named(&remote).is_err() {
+            if self.member_named(&remote.user).is_err() {
                 continue;
             }
+            let most = self.config.limits.streams;
             let participant = self.participants.get_mut(id).ok_or_else(gone)?;
+            let known = participant.preferences.keys();
+            let of_user = known.filter(|known| known.user == remote.user && **known != remote);
+            if !remote.is_webcam() && of_user.count() >= most {
+                // More streams than anybody can have.
+                continue;
+            }
             participant.preferences.insert(remote.clone(), preference);
             self.attend_to_video(id, &remote);
         }
@@ -69,12 +76,14 @@ impl Room {
     /// Somebody left: nobody shows it any more.
     pub(crate) fn forget_preferences_for(&mut self, user: &str) {
         for participant in self.participants.values_mut() {
-            participant.preferences.remove(user);
+            participant
+                .preferences
+                .retain(|remote, _| remote.user != user);
         }
     }
 
     /// Does what is to be done next for the quality of one subscription.
-    pub(crate) fn attend_to_video(&mut self, id: &ParticipantId, remote: &str) {
+    pub(crate) fn attend_to_video(&mut self, id: &ParticipantId, remote: &StreamRef) {
         let Some(participant) = self.participants.get(id) else {
             return;
         };
@@ -101,7 +110,7 @@ impl Room {
 
     /// Does so for all subscriptions, once it is known what the media server has.
     pub(crate) fn attend_to_all_video(&mut self, facts: MediaFacts) {
-        let subscriptions: Vec<(ParticipantId, String)> = self
+        let subscriptions: Vec<(ParticipantId, StreamRef)> = self
             .participants
             .iter()
             .flat_map(|(id, participant)| {
@@ -121,7 +130,7 @@ impl Room {
         }
     }
 
-    fn create_adaptation(&mut self, id: &ParticipantId, remote: &str, facts: MediaFacts) {
+    fn create_adaptation(&mut self, id: &ParticipantId, remote: &StreamRef, facts: MediaFacts) {
         let Some(subscription) = self.subscription_mut(id, remote) else {
             return;
         };
@@ -136,7 +145,7 @@ impl Room {
     }
 
     /// Tells the media server the next thing that it does not know yet, if there is one.
-    fn tell_wish(&mut self, id: &ParticipantId, remote: &str, wish: VideoPreference) {
+    fn tell_wish(&mut self, id: &ParticipantId, remote: &StreamRef, wish: VideoPreference) {
         let Some(subscription) = self.subscription_mut(id, remote) else {
             return;
         };
@@ -165,14 +174,14 @@ impl Room {
     fn request_adaptation(
         &mut self,
         id: &ParticipantId,
-        remote: &str,
+        remote: &StreamRef,
         endpoint: String,
         step: AdaptationStep,
         request: salono_kurento_model::wire::Request,
     ) {
         let reply = AwaitedReply::Adaptation {
             participant: id.clone(),
-            remote: remote.to_owned(),
+            remote: remote.clone(),
             endpoint,
             step,
         };
@@ -183,7 +192,7 @@ impl Room {
     pub(crate) fn adaptation_reply(
         &mut self,
         id: &ParticipantId,
-        remote: &str,
+        remote: &StreamRef,
         endpoint: &str,
         step: AdaptationStep,
         reply: Reply,
@@ -223,7 +232,7 @@ impl Room {
         self.attend_to_video(id, remote);
     }
 
-    fn watch_layers(&mut self, id: &ParticipantId, remote: &str, adaptation: String) {
+    fn watch_layers(&mut self, id: &ParticipantId, remote: &StreamRef, adaptation: String) {
         let listens = self
             .participants
             .get(id)
@@ -231,7 +240,7 @@ impl Room {
         if listens {
             let subscribe = request::subscribe(&adaptation, request::LAYER_CHANGED);
             self.detached("subscribe layers", subscribe);
-            let role = ObjectRole::Adaptation(id.clone(), remote.to_owned());
+            let role = ObjectRole::Adaptation(id.clone(), remote.clone());
             self.objects.insert(adaptation, role);
         }
     }
@@ -240,7 +249,7 @@ impl Room {
     pub(crate) fn layer_changed(
         &mut self,
         receiver: ParticipantId,
-        remote: String,
+        remote: StreamRef,
         notification: &Notification,
     ) {
         let Some(layer) = request::changed_layer(notification) else {
@@ -267,7 +276,11 @@ impl Room {
         self.release(subscription.endpoint);
     }
 
-    fn subscription_mut(&mut self, id: &ParticipantId, remote: &str) -> Option<&mut Subscription> {
+    fn subscription_mut(
+        &mut self,
+        id: &ParticipantId,
+        remote: &StreamRef,
+    ) -> Option<&mut Subscription> {
         self.participants.get_mut(id)?.subscriptions.get_mut(remote)
     }
 }

@@ -32,6 +32,64 @@ impl fmt::Display for ParticipantId {
     }
 }
 
+/// The stream that clients of Kurento Room know; whoever publishes one of theirs publishes this one.
+pub const WEBCAM: &str = "webcam";
+
+/// One of the streams that a user publishes, or may.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamRef {
+    /// Name of the user.
+    pub user: String,
+    /// Id of the stream.
+    pub stream: String,
+}
+
+impl StreamRef {
+    /// A stream of a user.
+    pub fn new(user: impl Into<String>, stream: impl Into<String>) -> Self {
+        Self {
+            user: user.into(),
+            stream: stream.into(),
+        }
+    }
+
+    /// Whether it is the one that everybody knows.
+    pub fn is_webcam(&self) -> bool {
+        self.stream == WEBCAM
+    }
+}
+
+impl From<&str> for StreamRef {
+    /// The [`WEBCAM`] of a user.
+    fn from(user: &str) -> Self {
+        Self::new(user, WEBCAM)
+    }
+}
+
+impl From<String> for StreamRef {
+    /// The [`WEBCAM`] of a user.
+    fn from(user: String) -> Self {
+        Self::new(user, WEBCAM)
+    }
+}
+
+impl From<&String> for StreamRef {
+    /// The [`WEBCAM`] of a user.
+    fn from(user: &String) -> Self {
+        Self::new(user, WEBCAM)
+    }
+}
+
+impl fmt::Display for StreamRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.user)?;
+        if self.is_webcam() {
+            return Ok(());
+        }
+        write!(f, "_{}", self.stream)
+    }
+}
+
 /// A participant as others see it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserParticipant {
@@ -41,6 +99,11 @@ pub struct UserParticipant {
     pub user_name: String,
     /// Whether it publishes media.
     pub streaming: bool,
+    /// Ids of the streams that it publishes; for somebody who does not know of several streams, the
+    /// [`WEBCAM`] at most.
+    pub streams: Vec<String>,
+    /// Whether it knows that others may publish several streams.
+    pub knows_streams: bool,
 }
 
 /// What a participant wants to be told beside what everybody is. Where the media server cannot tell,
@@ -58,6 +121,8 @@ pub struct Listens {
     /// That it is to publish again, after the media server was lost and replaced; who does not want
     /// to know hears of an error instead.
     pub recovery: bool,
+    /// Of streams other than the [`WEBCAM`].
+    pub streams: bool,
 }
 
 /// How a participant shows the video of another: what it needs of it, where there are several
@@ -86,6 +151,8 @@ pub struct VideoLayer {
 pub struct SpeakerLevel {
     /// Who.
     pub participant: UserParticipant,
+    /// Which of its streams.
+    pub stream: String,
     /// Level in dBov: 0 is the loudest there can be, −127 is silence.
     pub dbov: i8,
 }
@@ -215,23 +282,29 @@ pub enum Command {
         loopback: Loopback,
         /// Elements to put into the chain first, in order.
         elements: Vec<String>,
+        /// Which of its streams.
+        stream: String,
     },
     /// Makes the publisher endpoint offer; `Publish` with the answer must follow.
     GeneratePublishOffer {
         /// Who will publish.
         participant: ParticipantId,
+        /// Which of its streams.
+        stream: String,
     },
     /// Stops publishing; everybody's subscription to it ends.
     Unpublish {
         /// Who publishes.
         participant: ParticipantId,
+        /// Which of its streams.
+        stream: String,
     },
     /// Starts to receive what another user publishes.
     Subscribe {
         /// Who receives.
         participant: ParticipantId,
-        /// Name of the user who publishes.
-        remote: String,
+        /// What another user publishes.
+        remote: StreamRef,
         /// The receiver's offer.
         offer: String,
     },
@@ -239,16 +312,18 @@ pub enum Command {
     Unsubscribe {
         /// Who receives.
         participant: ParticipantId,
-        /// Name of the user who publishes.
-        remote: String,
+        /// What another user publishes.
+        remote: StreamRef,
     },
     /// Goes on with media over another network: a further offer of the same connection restarts ICE
     /// (RFC 8445 section 9).
     RestartIce {
         /// Whose network changed.
         participant: ParticipantId,
-        /// Name of the user whose media it receives; `None` for what it publishes.
-        remote: Option<String>,
+        /// Which stream it receives; `None` for what it publishes.
+        remote: Option<StreamRef>,
+        /// Which of its streams, for what it publishes.
+        stream: String,
         /// The offer, with new ICE credentials.
         offer: String,
     },
@@ -256,8 +331,8 @@ pub enum Command {
     AddIceCandidate {
         /// Whose candidate it is.
         participant: ParticipantId,
-        /// Its own name for the publisher endpoint, another user's name for that subscription.
-        endpoint: String,
+        /// A stream of its own for that publisher endpoint, another user's for that subscription.
+        endpoint: StreamRef,
         /// The candidate.
         candidate: IceCandidate,
     },
@@ -265,6 +340,8 @@ pub enum Command {
     MutePublished {
         /// Who publishes.
         participant: ParticipantId,
+        /// Which of its streams.
+        stream: String,
         /// What is silenced.
         media: MutedMediaType,
     },
@@ -272,6 +349,8 @@ pub enum Command {
     UnmutePublished {
         /// Who publishes.
         participant: ParticipantId,
+        /// Which of its streams.
+        stream: String,
         /// What is heard or seen again.
         media: MutedMediaType,
     },
@@ -279,8 +358,8 @@ pub enum Command {
     MuteSubscribed {
         /// Who receives.
         participant: ParticipantId,
-        /// Name of the user who publishes.
-        remote: String,
+        /// What another user publishes.
+        remote: StreamRef,
         /// What is silenced.
         media: MutedMediaType,
     },
@@ -288,8 +367,8 @@ pub enum Command {
     UnmuteSubscribed {
         /// Who receives.
         participant: ParticipantId,
-        /// Name of the user who publishes.
-        remote: String,
+        /// What another user publishes.
+        remote: StreamRef,
     },
     /// Puts a media element at the end of what the participant publishes. The room owns it from then on.
     AddMediaElement {
@@ -312,8 +391,8 @@ pub enum Command {
     SetVideoPreferences {
         /// Who shows it.
         participant: ParticipantId,
-        /// Names of users who publish, or may, and how they are shown.
-        preferences: Vec<(String, VideoPreference)>,
+        /// Streams that are published, or may be, and how they are shown.
+        preferences: Vec<(StreamRef, VideoPreference)>,
     },
     /// Lets nobody in from now on, or everybody again. Who is in stays in.
     SetLocked {
@@ -343,6 +422,8 @@ pub enum Outcome {
     Published {
         /// Its name.
         user: String,
+        /// Which of its streams.
+        stream: String,
         /// The media server's answer; after a generated offer, the offer as it came out.
         answer: String,
         /// Everybody in the room, the publisher included.
@@ -357,6 +438,8 @@ pub enum Outcome {
     Unpublished {
         /// Its name.
         user: String,
+        /// Which of its streams.
+        stream: String,
         /// Everybody in the room, the former publisher included.
         members: Vec<UserParticipant>,
     },

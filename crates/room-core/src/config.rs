@@ -13,6 +13,8 @@ pub struct Limits {
     pub buffered_candidates: usize,
     /// Names without a participant for which candidates are kept; the oldest name gives way.
     pub unknown_endpoints: usize,
+    /// Streams that one participant publishes; one more fails with code 999.
+    pub streams: usize,
     /// Media elements in one publisher's chain; one more fails with code 304.
     pub elements: usize,
     /// How long creating the pipeline may take before joins fail with code 204.
@@ -28,6 +30,7 @@ impl Default for Limits {
             queued_operations: 1024,
             buffered_candidates: 128,
             unknown_endpoints: 16,
+            streams: 8,
             elements: 16,
             pipeline_timeout: Duration::from_secs(30),
             operation_timeout: Duration::from_secs(30),

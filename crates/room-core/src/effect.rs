@@ -4,8 +4,8 @@ use salono_kurento_model::Value;
 use salono_kurento_model::wire;
 
 use crate::command::{
-    IceCandidate, MutedMedia, Outcome, ParticipantId, SpeakerLevel, Ticket, UserParticipant,
-    VideoLayer,
+    IceCandidate, MutedMedia, Outcome, ParticipantId, SpeakerLevel, StreamRef, Ticket,
+    UserParticipant, VideoLayer,
 };
 use crate::error::RoomError;
 
@@ -43,8 +43,8 @@ pub enum RoomEvent {
     IceCandidateFound {
         /// Who gets it.
         participant: ParticipantId,
-        /// Its own name for the publisher endpoint, the publisher's name for a subscription.
-        endpoint: String,
+        /// A stream of its own for a publisher endpoint, another user's for a subscription.
+        endpoint: StreamRef,
         /// The candidate.
         candidate: IceCandidate,
     },
@@ -66,8 +66,8 @@ pub enum RoomEvent {
     ActiveSpeakerChanged {
         /// Who wants to know.
         receivers: Vec<ParticipantId>,
-        /// Who speaks.
-        speaker: Option<UserParticipant>,
+        /// Who speaks, and on which stream.
+        speaker: Option<StreamRef>,
     },
     /// How loud those are who are to be heard now.
     AudioLevels {
@@ -80,8 +80,8 @@ pub enum RoomEvent {
     VideoLayerChanged {
         /// Who wants to know.
         receiver: ParticipantId,
-        /// Name of the user who publishes.
-        remote: String,
+        /// What is received.
+        remote: StreamRef,
         /// What comes now.
         layer: VideoLayer,
     },
@@ -91,6 +91,8 @@ pub enum RoomEvent {
         receivers: Vec<ParticipantId>,
         /// Who publishes.
         participant: UserParticipant,
+        /// Which of its streams.
+        stream: String,
         /// What is muted now.
         muted: MutedMedia,
     },

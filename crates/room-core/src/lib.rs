@@ -42,7 +42,8 @@ mod subscribe;
 
 pub use command::{
     Command, IceCandidate, Listens, Loopback, MediaType, MutedMedia, MutedMediaType, Outcome,
-    ParticipantId, SdpType, SpeakerLevel, Ticket, UserParticipant, VideoLayer, VideoPreference,
+    ParticipantId, SdpType, SpeakerLevel, StreamRef, Ticket, UserParticipant, VideoLayer,
+    VideoPreference, WEBCAM,
 };
 pub use config::{Bandwidth, Limits, RoomConfig};
 pub use effect::{CloseReason, Effect, LostPublisher, MediaFailure, Reply, RoomEvent, Token};

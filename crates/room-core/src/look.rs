@@ -29,7 +29,7 @@ impl Room {
 
     /// Everybody who publishes.
     pub fn publishers(&self) -> Vec<UserParticipant> {
-        self.listed(|participant| participant.publisher.streaming().is_some())
+        self.listed(Participant::publishes)
     }
 
     /// Everybody who is subscribed to somebody.
@@ -40,16 +40,23 @@ impl Room {
     /// Whom a participant is subscribed to. Error: 102.
     pub fn peer_publishers(&self, id: &ParticipantId) -> Result<Vec<UserParticipant>, RoomError> {
         let subscriber = self.member(id)?;
-        Ok(self.listed(|peer| subscriber.subscriptions.contains_key(&peer.user)))
+        let receives = |user: &str| {
+            let mut remotes = subscriber.subscriptions.keys();
+            remotes.any(|remote| remote.user == user)
+        };
+        Ok(self.listed(|peer| receives(&peer.user)))
     }
 
     /// Who is subscribed to a participant. Errors: 102, 105 if it does not publish.
     pub fn peer_subscribers(&self, id: &ParticipantId) -> Result<Vec<UserParticipant>, RoomError> {
         let publisher = self.member(id)?;
-        if publisher.publisher.streaming().is_none() {
+        if !publisher.publishes() {
             return Err(not_streaming(&publisher.user));
         }
-        Ok(self.listed(|peer| peer.subscriptions.contains_key(&publisher.user)))
+        Ok(self.listed(|peer| {
+            let mut remotes = peer.subscriptions.keys();
+            remotes.any(|remote| remote.user == publisher.user)
+        }))
     }
 
     /// A participant as others see it. Error: 102.

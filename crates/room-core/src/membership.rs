@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::command::{Outcome, ParticipantId, Ticket, UserParticipant};
+use crate::command::{Outcome, ParticipantId, Ticket, UserParticipant, WEBCAM};
 use crate::effect::{CloseReason, Effect, Reply, RoomEvent, Token};
 use crate::error::{RoomError, RoomErrorCode};
 use crate::participant::Participant;
@@ -77,7 +77,13 @@ impl Room {
 
     /// The one moment at which a participant is in: what it is told and what others are told agree.
     fn admit(&mut self, join: PendingJoin) {
-        let existing = self.participants();
+        let mut existing = self.participants();
+        if !join.participant.listens.streams {
+            for peer in &mut existing {
+                peer.streams.retain(|stream| stream == WEBCAM);
+                peer.streaming = !peer.streams.is_empty();
+            }
+        }
         tracing::debug!(
             room = self.name,
             user = join.participant.user,
@@ -117,7 +123,7 @@ impl Room {
             self.close(CloseReason::Empty);
         } else {
             self.release_participant(&mut participant);
-            self.drop_subscriptions_to(&participant.user);
+            self.drop_subscriptions_to(&participant.user, None);
             self.forget_preferences_for(&participant.user);
             self.attend_to_speakers();
         }

@@ -5,7 +5,7 @@ use crate::chain::MediaSet;
 use crate::command::{MediaType, MutedMedia, Outcome, ParticipantId, Ticket};
 use crate::effect::{Effect, RoomEvent};
 use crate::error::{RoomError, RoomErrorCode};
-use crate::participant::Participant;
+use crate::participant::Publisher;
 use crate::room::{Room, seen};
 
 impl Room {
@@ -14,9 +14,10 @@ impl Room {
         self.locked
     }
 
-    /// What of a participant's media is muted for everybody. Error: 102.
-    pub fn muted_media(&self, id: &ParticipantId) -> Result<MutedMedia, RoomError> {
-        self.member(id).map(muted_media)
+    /// What of a participant's stream is muted for everybody. Error: 102.
+    pub fn muted_media(&self, id: &ParticipantId, stream: &str) -> Result<MutedMedia, RoomError> {
+        let publisher = self.member(id)?.publishers.get(stream);
+        Ok(publisher.map_or_else(MutedMedia::default, muted_media))
     }
 
     pub(crate) fn set_locked(&mut self, ticket: Ticket, locked: bool) {
@@ -42,15 +43,18 @@ impl Room {
     }
 
     /// The media server did what a mute of a participant's publisher takes.
-    pub(crate) fn published_is_muted(&mut self, id: &ParticipantId, muted: MediaSet) {
+    pub(crate) fn published_is_muted(&mut self, id: &ParticipantId, stream: &str, muted: MediaSet) {
         let receivers = self.listeners(|member| member.listens.moderation);
         let Some(participant) = self.participants.get_mut(id) else {
             return;
         };
-        let before = muted_media(participant);
-        participant.publisher.muted = muted;
-        if before != muted_media(participant) {
-            self.tell_muted(receivers, id);
+        let Some(publisher) = participant.publishers.get_mut(stream) else {
+            return;
+        };
+        let before = muted_media(publisher);
+        publisher.muted = muted;
+        if before != muted_media(publisher) {
+            self.tell_muted(receivers, id, stream);
         }
     }
 
@@ -63,20 +67,25 @@ impl Room {
         if !listens {
             return;
         }
-        let is_muted = |member: &Participant| muted_media(member) != MutedMedia::default();
-        let muted: Vec<ParticipantId> = self
+        let is_muted = |publisher: &Publisher| muted_media(publisher) != MutedMedia::default();
+        let muted: Vec<(ParticipantId, String)> = self
             .participants
             .iter()
-            .filter(|(_, member)| is_muted(member))
-            .map(|(id, _)| id.clone())
+            .flat_map(|(id, member)| {
+                let muted = member.publishers.iter().filter(|(_, it)| is_muted(it));
+                muted.map(|(stream, _)| (id.clone(), stream.clone()))
+            })
             .collect();
-        for id in muted {
-            self.tell_muted(vec![newcomer.clone()], &id);
+        for (id, stream) in muted {
+            self.tell_muted(vec![newcomer.clone()], &id, &stream);
         }
     }
 
-    fn tell_muted(&mut self, receivers: Vec<ParticipantId>, id: &ParticipantId) {
+    fn tell_muted(&mut self, receivers: Vec<ParticipantId>, id: &ParticipantId, stream: &str) {
         let Some(participant) = self.participants.get(id) else {
+            return;
+        };
+        let Some(publisher) = participant.publishers.get(stream) else {
             return;
         };
         if receivers.is_empty() {
@@ -85,14 +94,15 @@ impl Room {
         let event = RoomEvent::MediaMuted {
             receivers,
             participant: seen(id, participant),
-            muted: muted_media(participant),
+            stream: stream.to_owned(),
+            muted: muted_media(publisher),
         };
         self.effects.push_back(Effect::Event(event));
     }
 }
 
-fn muted_media(participant: &Participant) -> MutedMedia {
-    let muted = participant.publisher.muted;
+fn muted_media(publisher: &Publisher) -> MutedMedia {
+    let muted = publisher.muted;
     MutedMedia {
         audio: muted.contains(MediaType::Audio),
         video: muted.contains(MediaType::Video),

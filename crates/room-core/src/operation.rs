@@ -80,6 +80,7 @@ impl Room {
             serial,
             ticket,
             task: Task::Offer,
+            stream: operation.stream().to_owned(),
             deadline: now + self.config.limits.operation_timeout,
             redo: redo(&operation),
             outstanding: 0,
@@ -94,28 +95,31 @@ impl Room {
                 sdp,
                 loopback,
                 elements,
+                stream: _,
             } => self.begin_publish(id, running, sdp_type, sdp, loopback, elements),
-            Operation::GenerateOffer => self.begin_offer(id, running),
-            Operation::Unpublish => self.unpublish(id).map(Started::Finished),
+            Operation::GenerateOffer { .. } => self.begin_offer(id, running),
+            Operation::Unpublish { stream } => self.unpublish(id, stream).map(Started::Finished),
             Operation::Subscribe { remote, offer } => {
                 self.begin_subscribe(id, running, remote, offer)
             }
             Operation::Unsubscribe { remote } => {
                 self.unsubscribe(id, &remote).map(Started::Finished)
             }
-            Operation::RestartIce { remote, offer } => {
-                self.begin_restart(id, running, remote, offer)
-            }
+            Operation::RestartIce {
+                remote,
+                stream: _,
+                offer,
+            } => self.begin_restart(id, running, remote, offer),
             Operation::AddIceCandidate {
                 endpoint,
                 candidate,
             } => self
                 .add_ice_candidate(id, &endpoint, candidate)
                 .map(|()| Started::Finished(Outcome::Done)),
-            Operation::MutePublished(media) => {
+            Operation::MutePublished { media, .. } => {
                 self.begin_mute_published(id, running, |muted| muted.muted(media))
             }
-            Operation::UnmutePublished(media) => {
+            Operation::UnmutePublished { media, .. } => {
                 self.begin_mute_published(id, running, |muted| muted.unmuted(media))
             }
             Operation::MuteSubscribed { remote, media } => {
@@ -277,14 +281,16 @@ impl Room {
         for (_, subscription) in std::mem::take(&mut participant.subscriptions) {
             self.release_subscription(subscription);
         }
-        for element in participant.publisher.elements.drain(..) {
-            self.release(element.id);
-        }
-        match std::mem::take(&mut participant.publisher.state) {
-            PublisherState::Idle => {}
-            PublisherState::Offered(objects) | PublisherState::Streaming(objects) => {
-                self.release(objects.pass_through);
-                self.release(objects.endpoint);
+        for publisher in std::mem::take(&mut participant.publishers).into_values() {
+            for element in publisher.elements {
+                self.release(element.id);
+            }
+            match publisher.state {
+                PublisherState::Idle => {}
+                PublisherState::Offered(objects) | PublisherState::Streaming(objects) => {
+                    self.release(objects.pass_through);
+                    self.release(objects.endpoint);
+                }
             }
         }
     }
@@ -311,7 +317,7 @@ impl Room {
                 answer: running.description.unwrap_or_default(),
             })),
             Task::MutePublished(muted) => {
-                self.published_is_muted(id, muted);
+                self.published_is_muted(id, &running.stream, muted);
                 Ok(Started::Finished(Outcome::Done))
             }
             Task::MuteSubscribed { remote, muted } => {

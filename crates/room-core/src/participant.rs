@@ -8,8 +8,8 @@ use indexmap::IndexMap;
 use crate::adaptation::Adaptation;
 use crate::chain::{ChainElement, Links, MediaSet};
 use crate::command::{
-    IceCandidate, Listens, Loopback, MediaType, MutedMediaType, ParticipantId, SdpType, Ticket,
-    VideoPreference,
+    IceCandidate, Listens, Loopback, MediaType, MutedMediaType, ParticipantId, SdpType, StreamRef,
+    Ticket, VideoPreference, WEBCAM,
 };
 use crate::error::RoomError;
 
@@ -24,14 +24,14 @@ pub(crate) struct Participant {
     pub(crate) web: bool,
     /// What it wants to be told beside what everybody is.
     pub(crate) listens: Listens,
-    /// What it publishes.
-    pub(crate) publisher: Publisher,
-    /// What it receives, by the publisher's name.
-    pub(crate) subscriptions: BTreeMap<String, Subscription>,
-    /// How it shows those who are in the room, by their names.
-    pub(crate) preferences: BTreeMap<String, VideoPreference>,
-    /// Candidates for endpoints that are not negotiated yet, by endpoint name, oldest name first.
-    pub(crate) early: IndexMap<String, Vec<IceCandidate>>,
+    /// What it publishes, or is about to, by the ids of the streams.
+    pub(crate) publishers: BTreeMap<String, Publisher>,
+    /// What it receives.
+    pub(crate) subscriptions: BTreeMap<StreamRef, Subscription>,
+    /// How it shows what those publish, or may, who are in the room.
+    pub(crate) preferences: BTreeMap<StreamRef, VideoPreference>,
+    /// Candidates for endpoints that are not negotiated yet, oldest endpoint first.
+    pub(crate) early: IndexMap<StreamRef, Vec<IceCandidate>>,
     /// The operation under way.
     pub(crate) running: Option<Running>,
     /// Operations that wait for their turn.
@@ -45,7 +45,7 @@ impl Participant {
             data_channels,
             web,
             listens,
-            publisher: Publisher::default(),
+            publishers: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
             preferences: BTreeMap::new(),
             early: IndexMap::new(),
@@ -55,7 +55,43 @@ impl Participant {
     }
 }
 
-/// The publishing side of a participant.
+impl Participant {
+    /// The publishing side of a stream, which is made if need be.
+    pub(crate) fn publisher_mut(&mut self, stream: &str) -> &mut Publisher {
+        self.publishers.entry(stream.to_owned()).or_default()
+    }
+
+    /// The media objects of a stream, if it is published.
+    pub(crate) fn streaming(&self, stream: &str) -> Option<&PublisherObjects> {
+        self.publishers.get(stream).and_then(Publisher::streaming)
+    }
+
+    /// Ids of the streams that it publishes.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = &String> {
+        let streaming = self
+            .publishers
+            .iter()
+            .filter(|(_, it)| it.streaming().is_some());
+        streaming.map(|(stream, _)| stream)
+    }
+
+    /// Forgets streams of which nothing came and nothing is left.
+    pub(crate) fn forget_idle(&mut self) {
+        self.publishers.retain(|_, publisher| {
+            // What is muted stays so when it is published again on another media server.
+            !matches!(publisher.state, PublisherState::Idle)
+                || !publisher.elements.is_empty()
+                || publisher.muted != MediaSet::NONE
+        });
+    }
+
+    /// Whether it publishes anything.
+    pub(crate) fn publishes(&self) -> bool {
+        self.streams().next().is_some()
+    }
+}
+
+/// The publishing side of a participant, for one stream.
 #[derive(Debug, Default)]
 pub(crate) struct Publisher {
     pub(crate) state: PublisherState,
@@ -117,30 +153,42 @@ pub(crate) enum Operation {
         sdp: String,
         loopback: Loopback,
         elements: Vec<String>,
+        stream: String,
     },
-    GenerateOffer,
-    Unpublish,
+    GenerateOffer {
+        stream: String,
+    },
+    Unpublish {
+        stream: String,
+    },
     Subscribe {
-        remote: String,
+        remote: StreamRef,
         offer: String,
     },
     Unsubscribe {
-        remote: String,
+        remote: StreamRef,
     },
     /// Of a subscription, or of what is published.
     RestartIce {
-        remote: Option<String>,
+        remote: Option<StreamRef>,
+        stream: String,
         offer: String,
     },
     AddIceCandidate {
-        endpoint: String,
+        endpoint: StreamRef,
         candidate: IceCandidate,
     },
-    MutePublished(MutedMediaType),
-    UnmutePublished(MutedMediaType),
+    MutePublished {
+        stream: String,
+        media: MutedMediaType,
+    },
+    UnmutePublished {
+        stream: String,
+        media: MutedMediaType,
+    },
     /// `None` unmutes.
     MuteSubscribed {
-        remote: String,
+        remote: StreamRef,
         media: Option<MutedMediaType>,
     },
     AddElement {
@@ -150,7 +198,28 @@ pub(crate) enum Operation {
     RemoveElement {
         element: String,
     },
-    SetPreferences(Vec<(String, VideoPreference)>),
+    SetPreferences(Vec<(StreamRef, VideoPreference)>),
+}
+
+impl Operation {
+    /// Which of the participant's streams it is about; that of its client if it is about none.
+    pub(crate) fn stream(&self) -> &str {
+        match self {
+            Self::Publish { stream, .. }
+            | Self::GenerateOffer { stream }
+            | Self::Unpublish { stream }
+            | Self::RestartIce { stream, .. }
+            | Self::MutePublished { stream, .. }
+            | Self::UnmutePublished { stream, .. } => stream,
+            Self::Subscribe { .. }
+            | Self::Unsubscribe { .. }
+            | Self::AddIceCandidate { .. }
+            | Self::MuteSubscribed { .. }
+            | Self::AddElement { .. }
+            | Self::RemoveElement { .. }
+            | Self::SetPreferences(_) => WEBCAM,
+        }
+    }
 }
 
 /// An operation that waits for the media server.
@@ -160,6 +229,8 @@ pub(crate) struct Running {
     pub(crate) serial: u64,
     pub(crate) ticket: Ticket,
     pub(crate) task: Task,
+    /// Which of the participant's streams it is about, if it is about what it publishes.
+    pub(crate) stream: String,
     pub(crate) deadline: Instant,
     /// How it begins anew if the media server is replaced.
     pub(crate) redo: Option<Box<Operation>>,
@@ -188,18 +259,18 @@ pub(crate) enum Task {
     Offer,
     /// The subscriber endpoint is being created.
     CreateSubscriber {
-        remote: String,
+        remote: StreamRef,
         publisher: ParticipantId,
         offer: String,
     },
     /// The subscriber endpoint is being connected and negotiated.
-    NegotiateSubscriber { remote: String },
+    NegotiateSubscriber { remote: StreamRef },
     /// An endpoint is being offered to once more.
-    RestartIce { remote: Option<String> },
+    RestartIce { remote: Option<StreamRef> },
     /// The publisher's mute is being set to this.
     MutePublished(MediaSet),
     /// The subscription's mute is being set to this.
-    MuteSubscribed { remote: String, muted: MediaSet },
+    MuteSubscribed { remote: StreamRef, muted: MediaSet },
     /// An element is being put into the chain; it is in the list already.
     AddElement { element: String },
     /// An element is being taken out of the chain; it is out of the list already.
@@ -207,13 +278,13 @@ pub(crate) enum Task {
 }
 
 impl Task {
-    /// The publisher whose going ends this operation.
-    pub(crate) fn remote(&self) -> Option<&str> {
+    /// The stream whose end ends this operation.
+    pub(crate) fn remote(&self) -> Option<&StreamRef> {
         match self {
             Self::CreateSubscriber { remote, .. }
             | Self::NegotiateSubscriber { remote }
             | Self::MuteSubscribed { remote, .. } => Some(remote),
-            Self::RestartIce { remote } => remote.as_deref(),
+            Self::RestartIce { remote } => remote.as_ref(),
             Self::CreatePublisher(_)
             | Self::NegotiatePublisher { .. }
             | Self::Offer

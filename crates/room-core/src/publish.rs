@@ -1,7 +1,7 @@
 //! The publishing side: endpoint, chain of elements, pass-through, mute.
 
 use crate::chain::{ChainElement, Change, Links, MediaSet};
-use crate::command::{Loopback, MediaType, Outcome, ParticipantId, SdpType};
+use crate::command::{Loopback, MediaType, Outcome, ParticipantId, SdpType, StreamRef, WEBCAM};
 use crate::error::{RoomError, RoomErrorCode};
 use crate::operation::Started;
 use crate::participant::{Negotiation, PublisherObjects, PublisherState, Running, Task};
@@ -18,8 +18,12 @@ impl Room {
         loopback: Loopback,
         elements: Vec<String>,
     ) -> Result<Started, RoomError> {
+        self.check_streams(id, &running.stream)?;
         let participant = self.member(id)?;
-        match (&participant.publisher.state, sdp_type) {
+        let stream = running.stream.clone();
+        let idle = PublisherState::Idle;
+        let publisher = participant.publishers.get(&stream);
+        match (publisher.map_or(&idle, |it| &it.state), sdp_type) {
             (PublisherState::Idle, SdpType::Offer)
             | (PublisherState::Offered(_), SdpType::Answer) => {}
             (PublisherState::Idle, SdpType::Answer) => {
@@ -32,15 +36,15 @@ impl Room {
                 return Err(sdp_error("the user publishes already"));
             }
         }
-        self.check_elements(id, &elements)?;
+        self.check_elements(id, &stream, &elements)?;
         // The elements are the room's from here on.
         for element in &elements {
-            self.own_element(id, element.clone(), None);
+            self.own_element(id, &stream, element.clone(), None);
         }
         let offered = self
             .participants
             .get_mut(id)
-            .map(|participant| std::mem::take(&mut participant.publisher.state));
+            .map(|participant| std::mem::take(&mut participant.publisher_mut(&stream).state));
         if let Some(PublisherState::Offered(objects)) = offered {
             running.endpoint = Some(objects.endpoint);
             running.pass_through = Some(objects.pass_through);
@@ -59,13 +63,15 @@ impl Room {
         id: &ParticipantId,
         mut running: Running,
     ) -> Result<Started, RoomError> {
+        self.check_streams(id, &running.stream)?;
         let participant = self.participants.get_mut(id).ok_or_else(gone)?;
-        match std::mem::take(&mut participant.publisher.state) {
+        let publisher = participant.publisher_mut(&running.stream);
+        match std::mem::take(&mut publisher.state) {
             PublisherState::Idle => {}
             // An offer that was never answered gives way to a new one.
             PublisherState::Offered(objects) => self.release_publisher_objects(objects),
             PublisherState::Streaming(objects) => {
-                participant.publisher.state = PublisherState::Streaming(objects);
+                publisher.state = PublisherState::Streaming(objects);
                 return Err(sdp_error("the user publishes already"));
             }
         }
@@ -98,7 +104,7 @@ impl Room {
         let objects = created_objects(&running)?;
         let participant = self.member(id)?;
         let (user, web) = (participant.user.clone(), participant.web);
-        let role = ObjectRole::Endpoint(id.clone(), user);
+        let role = ObjectRole::Endpoint(id.clone(), StreamRef::new(user, &running.stream));
         self.objects.insert(objects.endpoint.clone(), role);
         let role = ObjectRole::Element(id.clone());
         self.objects.insert(objects.pass_through.clone(), role);
@@ -136,9 +142,9 @@ impl Room {
         let participant = self.member(id)?;
         let web = participant.web;
         // What was muted on a media server that is lost stays muted.
-        let links = participant
-            .publisher
-            .links(&objects, participant.publisher.muted);
+        let publisher = participant.publishers.get(&running.stream);
+        let publisher = publisher.ok_or_else(gone)?;
+        let links = publisher.links(&objects, publisher.muted);
         if web {
             let subscribe = request::subscribe(&objects.endpoint, "IceCandidateFound");
             self.request_for(id, &mut running, ReplyRole::Setup, subscribe);
@@ -159,7 +165,7 @@ impl Room {
     ) -> Result<Started, RoomError> {
         let objects = created_objects(&running)?;
         let participant = self.participants.get_mut(id).ok_or_else(gone)?;
-        participant.publisher.state = PublisherState::Offered(objects);
+        participant.publisher_mut(&running.stream).state = PublisherState::Offered(objects);
         let offer = running.description.unwrap_or_default();
         Ok(Started::Finished(Outcome::OfferGenerated { offer }))
     }
@@ -173,38 +179,42 @@ impl Room {
         let objects = created_objects(&running)?;
         let endpoint = objects.endpoint.clone();
         let participant = self.participants.get_mut(id).ok_or_else(gone)?;
-        participant.publisher.state = PublisherState::Streaming(objects);
+        let stream = running.stream;
+        participant.publisher_mut(&stream).state = PublisherState::Streaming(objects);
         let user = participant.user.clone();
         if participant.web {
-            self.start_ice(id, &user, &endpoint);
+            self.start_ice(id, &StreamRef::new(&user, &stream), &endpoint);
         }
-        tracing::debug!(room = self.name, user, "participant publishes");
+        tracing::debug!(room = self.name, user, stream, "participant publishes");
         Ok(Started::Finished(Outcome::Published {
             user,
+            stream,
             answer: running.description.unwrap_or_default(),
             members: self.participants(),
         }))
     }
 
-    pub(crate) fn unpublish(&mut self, id: &ParticipantId) -> Result<Outcome, RoomError> {
+    pub(crate) fn unpublish(
+        &mut self,
+        id: &ParticipantId,
+        stream: String,
+    ) -> Result<Outcome, RoomError> {
         let participant = self.participants.get_mut(id).ok_or_else(gone)?;
         let user = participant.user.clone();
-        let objects = match std::mem::take(&mut participant.publisher.state) {
-            PublisherState::Streaming(objects) => objects,
-            other @ (PublisherState::Idle | PublisherState::Offered(_)) => {
-                participant.publisher.state = other;
-                return Err(not_streaming(&user));
-            }
-        };
-        participant.publisher.muted = MediaSet::NONE;
-        participant.early.shift_remove(&user);
-        for element in std::mem::take(&mut participant.publisher.elements) {
+        let objects = participant.streaming(&stream).cloned();
+        let objects = objects.ok_or_else(|| not_streaming(&user))?;
+        let publisher = participant.publishers.remove(&stream).unwrap_or_default();
+        participant
+            .early
+            .shift_remove(&StreamRef::new(&user, &stream));
+        for element in publisher.elements {
             self.release(element.id);
         }
         self.release_publisher_objects(objects);
-        self.drop_subscriptions_to(&user);
+        self.drop_subscriptions_to(&user, Some(&stream));
         Ok(Outcome::Unpublished {
             user,
+            stream,
             members: self.participants(),
         })
     }
@@ -216,10 +226,10 @@ impl Room {
         change: impl FnOnce(MediaSet) -> MediaSet,
     ) -> Result<Started, RoomError> {
         let participant = self.member(id)?;
-        let publisher = &participant.publisher;
-        let objects = publisher
-            .streaming()
-            .ok_or_else(|| not_streaming(&participant.user))?;
+        let no_stream = || not_streaming(&participant.user);
+        let publisher = participant.publishers.get(&running.stream);
+        let publisher = publisher.ok_or_else(no_stream)?;
+        let objects = publisher.streaming().ok_or_else(no_stream)?;
         let muted = change(publisher.muted);
         let before = publisher.links(objects, publisher.muted);
         let changes = before.changes(&publisher.links(objects, muted));
@@ -238,9 +248,9 @@ impl Room {
         element: String,
         media: Option<MediaType>,
     ) -> Result<Started, RoomError> {
-        self.check_elements(id, std::slice::from_ref(&element))?;
+        self.check_elements(id, WEBCAM, std::slice::from_ref(&element))?;
         let before = self.current_links(id)?;
-        self.own_element(id, element.clone(), media);
+        self.own_element(id, WEBCAM, element.clone(), media);
         let Some(before) = before else {
             // The chain is built when the participant publishes.
             return Ok(Started::Finished(Outcome::Done));
@@ -335,13 +345,36 @@ impl Room {
 
     /// The links of what is published now; `None` if nothing is.
     fn current_links(&self, id: &ParticipantId) -> Result<Option<Links>, RoomError> {
-        let publisher = &self.member(id)?.publisher;
+        let Some(publisher) = self.member(id)?.publishers.get(WEBCAM) else {
+            return Ok(None);
+        };
         let links = |objects| publisher.links(objects, publisher.muted);
         Ok(publisher.streaming().map(links))
     }
 
-    fn check_elements(&self, id: &ParticipantId, elements: &[String]) -> Result<(), RoomError> {
-        let chain = &self.member(id)?.publisher.elements;
+    /// Whether the participant may have this stream beside those that it has.
+    fn check_streams(&mut self, id: &ParticipantId, stream: &str) -> Result<(), RoomError> {
+        let most = self.config.limits.streams;
+        let participant = self.participants.get_mut(id).ok_or_else(gone)?;
+        participant.forget_idle();
+        let publishers = &participant.publishers;
+        if !publishers.contains_key(stream) && publishers.len() >= most {
+            return Err(RoomError::new(
+                RoomErrorCode::Generic,
+                format!("the participant has {most} streams already"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_elements(
+        &self,
+        id: &ParticipantId,
+        stream: &str,
+        elements: &[String],
+    ) -> Result<(), RoomError> {
+        let publisher = self.member(id)?.publishers.get(stream);
+        let chain = publisher.map_or_else(Default::default, |it| it.elements.as_slice());
         let error = |text: String| Err(RoomError::new(RoomErrorCode::MediaWebRtcEndpoint, text));
         if chain.len() + elements.len() > self.config.limits.elements {
             return error("the participant has too many media elements".to_owned());
@@ -358,7 +391,13 @@ impl Room {
         Ok(())
     }
 
-    fn own_element(&mut self, id: &ParticipantId, element: String, media: Option<MediaType>) {
+    fn own_element(
+        &mut self,
+        id: &ParticipantId,
+        stream: &str,
+        element: String,
+        media: Option<MediaType>,
+    ) {
         self.objects
             .insert(element.clone(), ObjectRole::Element(id.clone()));
         self.detached(
@@ -366,15 +405,20 @@ impl Room {
             request::subscribe(&element, "Error"),
         );
         if let Some(participant) = self.participants.get_mut(id) {
-            let elements = &mut participant.publisher.elements;
+            let elements = &mut participant.publisher_mut(stream).elements;
             elements.push(ChainElement { id: element, media });
         }
     }
 
     fn remove_from_chain(&mut self, id: &ParticipantId, element: &str) -> Option<ChainElement> {
-        let elements = &mut self.participants.get_mut(id)?.publisher.elements;
-        let position = elements.iter().position(|other| other.id == element)?;
-        Some(elements.remove(position))
+        let publishers = self.participants.get_mut(id)?.publishers.values_mut();
+        publishers
+            .filter_map(|publisher| {
+                let elements = &mut publisher.elements;
+                let position = elements.iter().position(|other| other.id == element)?;
+                Some(elements.remove(position))
+            })
+            .next()
     }
 }
 

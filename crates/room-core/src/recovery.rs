@@ -85,17 +85,20 @@ impl Room {
         let bereft = std::mem::take(&mut self.bereft);
         let publishers: Vec<LostPublisher> = bereft
             .into_iter()
-            .filter_map(|publisher| {
+            .filter_map(|mut publisher| {
                 let member = self.participants.get(&publisher.participant_id)?;
-                let publishes = |operation: &Operation| {
-                    matches!(
-                        operation,
-                        Operation::Publish { .. } | Operation::GenerateOffer
-                    )
-                };
                 // Whoever asked for it already needs not be told.
-                let is_about_to = member.queue.iter().any(|(_, it)| publishes(it));
-                (!is_about_to).then_some(LostPublisher {
+                publisher.streams.retain(|stream| {
+                    let publishes = |operation: &Operation| {
+                        matches!(
+                            operation,
+                            Operation::Publish { .. } | Operation::GenerateOffer { .. }
+                        ) && operation.stream() == stream
+                    };
+                    !member.queue.iter().any(|(_, it)| publishes(it))
+                });
+                let is_left = !publisher.streams.is_empty();
+                is_left.then_some(LostPublisher {
                     participant: publisher,
                     listens: member.listens.recovery,
                 })
@@ -117,8 +120,10 @@ impl Room {
             return;
         };
         participant.subscriptions.clear();
-        participant.publisher.elements.clear();
-        participant.publisher.state = PublisherState::Idle;
+        for publisher in participant.publishers.values_mut() {
+            publisher.elements.clear();
+            publisher.state = PublisherState::Idle;
+        }
         let Some(running) = participant.running.take() else {
             return;
         };
@@ -154,14 +159,14 @@ pub(crate) fn redo(operation: &Operation) -> Option<Box<Operation>> {
             elements,
             ..
         } => elements.is_empty(),
-        Operation::GenerateOffer | Operation::Subscribe { .. } => true,
+        Operation::GenerateOffer { .. } | Operation::Subscribe { .. } => true,
         Operation::Publish { .. }
-        | Operation::Unpublish
+        | Operation::Unpublish { .. }
         | Operation::Unsubscribe { .. }
         | Operation::RestartIce { .. }
         | Operation::AddIceCandidate { .. }
-        | Operation::MutePublished(_)
-        | Operation::UnmutePublished(_)
+        | Operation::MutePublished { .. }
+        | Operation::UnmutePublished { .. }
         | Operation::MuteSubscribed { .. }
         | Operation::AddElement { .. }
         | Operation::RemoveElement { .. }

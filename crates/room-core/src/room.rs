@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use salono_kurento_model::wire::{Notification, Request};
 
 use crate::adaptation::AdaptationStep;
-use crate::command::{Command, Outcome, ParticipantId, Ticket, UserParticipant};
+use crate::command::{Command, Outcome, ParticipantId, StreamRef, Ticket, UserParticipant};
 use crate::config::RoomConfig;
 use crate::effect::{CloseReason, Effect, Reply, RoomEvent, Token};
 use crate::error::{RoomError, RoomErrorCode};
@@ -81,12 +81,12 @@ pub(crate) enum ObjectRole {
     Pipeline,
     /// A pass-through or an added element of a participant.
     Element(ParticipantId),
-    /// An endpoint of a participant and the name that the participant knows it by.
-    Endpoint(ParticipantId, String),
+    /// An endpoint of a participant and the stream that it is for.
+    Endpoint(ParticipantId, StreamRef),
     /// Tells who speaks.
     SpeakerDetector,
-    /// Tells which quality a participant gets of what the user of this name publishes.
-    Adaptation(ParticipantId, String),
+    /// Tells which quality a participant gets of a stream.
+    Adaptation(ParticipantId, StreamRef),
 }
 
 /// What a reply is for.
@@ -97,11 +97,11 @@ pub(crate) enum AwaitedReply {
     ServerInfo,
     /// Id of the detector of speakers.
     Detector,
-    /// About the adaptation of a participant's subscription to the user of this name, which is the
-    /// one that this endpoint was made for.
+    /// About the adaptation of a participant's subscription to a stream, which is the one that this
+    /// endpoint was made for.
     Adaptation {
         participant: ParticipantId,
-        remote: String,
+        remote: StreamRef,
         endpoint: String,
         step: AdaptationStep,
     },
@@ -182,20 +182,28 @@ impl Room {
                 sdp,
                 loopback,
                 elements,
+                stream,
             } => {
                 let operation = Operation::Publish {
                     sdp_type,
                     sdp,
                     loopback,
                     elements,
+                    stream,
                 };
                 self.enqueue(ticket, &participant, operation);
             }
-            Command::GeneratePublishOffer { participant } => {
-                self.enqueue(ticket, &participant, Operation::GenerateOffer);
+            Command::GeneratePublishOffer {
+                participant,
+                stream,
+            } => {
+                self.enqueue(ticket, &participant, Operation::GenerateOffer { stream });
             }
-            Command::Unpublish { participant } => {
-                self.enqueue(ticket, &participant, Operation::Unpublish);
+            Command::Unpublish {
+                participant,
+                stream,
+            } => {
+                self.enqueue(ticket, &participant, Operation::Unpublish { stream });
             }
             Command::Subscribe {
                 participant,
@@ -209,12 +217,16 @@ impl Room {
             Command::RestartIce {
                 participant,
                 remote,
+                stream,
                 offer,
-            } => self.enqueue(
-                ticket,
-                &participant,
-                Operation::RestartIce { remote, offer },
-            ),
+            } => {
+                let operation = Operation::RestartIce {
+                    remote,
+                    stream,
+                    offer,
+                };
+                self.enqueue(ticket, &participant, operation);
+            }
             Command::AddIceCandidate {
                 participant,
                 endpoint,
@@ -226,11 +238,21 @@ impl Room {
                 };
                 self.enqueue(ticket, &participant, operation);
             }
-            Command::MutePublished { participant, media } => {
-                self.enqueue(ticket, &participant, Operation::MutePublished(media));
+            Command::MutePublished {
+                participant,
+                stream,
+                media,
+            } => {
+                let operation = Operation::MutePublished { stream, media };
+                self.enqueue(ticket, &participant, operation);
             }
-            Command::UnmutePublished { participant, media } => {
-                self.enqueue(ticket, &participant, Operation::UnmutePublished(media));
+            Command::UnmutePublished {
+                participant,
+                stream,
+                media,
+            } => {
+                let operation = Operation::UnmutePublished { stream, media };
+                self.enqueue(ticket, &participant, operation);
             }
             Command::SetLocked { locked } => self.set_locked(ticket, locked),
             Command::MuteSubscribed {
@@ -468,7 +490,7 @@ impl Room {
     }
 }
 
-pub(crate) fn not_streaming(user: &str) -> RoomError {
+pub(crate) fn not_streaming(user: &impl std::fmt::Display) -> RoomError {
     RoomError::new(
         RoomErrorCode::UserNotStreaming,
         format!("user '{user}' does not publish media"),
@@ -490,6 +512,8 @@ pub(crate) fn seen(id: &ParticipantId, participant: &Participant) -> UserPartici
     UserParticipant {
         participant_id: id.clone(),
         user_name: participant.user.clone(),
-        streaming: participant.publisher.streaming().is_some(),
+        streaming: participant.publishes(),
+        streams: participant.streams().cloned().collect(),
+        knows_streams: participant.listens.streams,
     }
 }

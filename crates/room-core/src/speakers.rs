@@ -7,7 +7,7 @@
 use salono_kurento_model::wire::Notification;
 use salono_kurento_model::{Map, Value};
 
-use crate::command::{MediaType, ParticipantId, SpeakerLevel, UserParticipant};
+use crate::command::{MediaType, ParticipantId, SpeakerLevel, StreamRef};
 use crate::effect::{Effect, Reply, RoomEvent};
 use crate::participant::Participant;
 use crate::request;
@@ -21,7 +21,7 @@ const LEVEL_INTERVAL_MS: u32 = 200;
 pub(crate) struct Speakers {
     detector: Detector,
     /// Whose endpoint is the active speaker's.
-    active: Option<ParticipantId>,
+    active: Option<(ParticipantId, String)>,
     /// The detector reports levels.
     levels: bool,
     /// The last levels that were told had some in them.
@@ -31,7 +31,7 @@ pub(crate) struct Speakers {
 impl Speakers {
     /// Who speaks.
     pub(crate) fn active(&self) -> Option<&ParticipantId> {
-        self.active.as_ref()
+        self.active.as_ref().map(|(id, _)| id)
     }
 }
 
@@ -142,9 +142,9 @@ impl Room {
         }
     }
 
-    fn active_speaker(&self) -> Option<UserParticipant> {
-        let id = self.speakers.active.as_ref()?;
-        Some(seen(id, self.participants.get(id)?))
+    fn active_speaker(&self) -> Option<StreamRef> {
+        let (id, stream) = self.speakers.active.as_ref()?;
+        Some(StreamRef::new(&self.participants.get(id)?.user, stream))
     }
 
     pub(crate) fn tell_active_speaker(&mut self, receivers: Vec<ParticipantId>) {
@@ -166,10 +166,14 @@ impl Room {
             .into_iter()
             .flatten()
             .filter_map(|entry| {
-                let id = self.audible_publisher(entry.get("element")?.as_str()?)?;
+                let (id, stream) = self.audible_publisher(entry.get("element")?.as_str()?)?;
                 let dbov = i8::try_from(entry.get("level")?.as_i64()?).ok()?;
                 let participant = seen(&id, self.participants.get(&id)?);
-                Some(SpeakerLevel { participant, dbov })
+                Some(SpeakerLevel {
+                    participant,
+                    stream,
+                    dbov,
+                })
             })
             .collect();
         // That nobody is to be heard any more is told once.
@@ -190,12 +194,13 @@ impl Room {
     }
 
     /// Whose publisher endpoint this is, if others hear it: levels come in of a muted one too.
-    fn audible_publisher(&self, element: &str) -> Option<ParticipantId> {
-        let Some(ObjectRole::Endpoint(id, name)) = self.objects.get(element) else {
+    fn audible_publisher(&self, element: &str) -> Option<(ParticipantId, String)> {
+        let Some(ObjectRole::Endpoint(id, stream)) = self.objects.get(element) else {
             return None;
         };
         let member = self.participants.get(id)?;
-        let is_audible = member.user == *name && !member.publisher.muted.contains(MediaType::Audio);
-        is_audible.then(|| id.clone())
+        let publisher = member.publishers.get(&stream.stream)?;
+        let is_audible = member.user == stream.user && !publisher.muted.contains(MediaType::Audio);
+        is_audible.then(|| (id.clone(), stream.stream.clone()))
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::adaptation::Adaptation;
 use crate::chain::{Links, MediaSet};
-use crate::command::{IceCandidate, MutedMediaType, Outcome, ParticipantId};
+use crate::command::{IceCandidate, MutedMediaType, Outcome, ParticipantId, StreamRef};
 use crate::error::{RoomError, RoomErrorCode};
 use crate::operation::Started;
 use crate::participant::{Running, Subscription, Task};
@@ -15,12 +15,12 @@ impl Room {
         &mut self,
         id: &ParticipantId,
         mut running: Running,
-        remote: String,
+        remote: StreamRef,
         offer: String,
     ) -> Result<Started, RoomError> {
         let subscriber = self.member(id)?;
-        let (publisher_id, publisher) = self.member_named(&remote)?;
-        if publisher.publisher.streaming().is_none() || publisher_id == id {
+        let (publisher_id, publisher) = self.member_named(&remote.user)?;
+        if publisher.streaming(&remote.stream).is_none() || publisher_id == id {
             return Err(not_streaming(&remote));
         }
         if subscriber.subscriptions.contains_key(&remote) {
@@ -48,7 +48,7 @@ impl Room {
         &mut self,
         id: &ParticipantId,
         mut running: Running,
-        remote: String,
+        remote: StreamRef,
         publisher: &ParticipantId,
         offer: String,
     ) -> Result<Started, RoomError> {
@@ -56,8 +56,7 @@ impl Room {
         let web = self.member(id)?.web;
         let pass_through = self
             .member(publisher)?
-            .publisher
-            .streaming()
+            .streaming(&remote.stream)
             .map(|objects| objects.pass_through.clone())
             .ok_or_else(|| not_streaming(&remote))?;
         let role = ObjectRole::Endpoint(id.clone(), remote.clone());
@@ -82,7 +81,7 @@ impl Room {
         &mut self,
         id: &ParticipantId,
         running: Running,
-        remote: &str,
+        remote: &StreamRef,
     ) -> Result<Started, RoomError> {
         let endpoint = subscriber_endpoint(&running)?;
         let participant = self.participants.get_mut(id).ok_or_else(gone)?;
@@ -93,7 +92,7 @@ impl Room {
         };
         participant
             .subscriptions
-            .insert(remote.to_owned(), subscription);
+            .insert(remote.clone(), subscription);
         if participant.web {
             self.start_ice(id, remote, &endpoint);
         }
@@ -106,12 +105,12 @@ impl Room {
     pub(crate) fn unsubscribe(
         &mut self,
         id: &ParticipantId,
-        remote: &str,
+        remote: &StreamRef,
     ) -> Result<Outcome, RoomError> {
-        self.member_named(remote)?;
+        self.member_named(&remote.user)?;
         let participant = self.participants.get_mut(id).ok_or_else(gone)?;
         // Candidates under one's own name are for the publisher, which this does not concern.
-        if participant.user != remote {
+        if participant.user != remote.user {
             participant.early.shift_remove(remote);
         }
         if let Some(subscription) = participant.subscriptions.remove(remote) {
@@ -124,20 +123,19 @@ impl Room {
         &mut self,
         id: &ParticipantId,
         mut running: Running,
-        remote: String,
+        remote: StreamRef,
         media: Option<MutedMediaType>,
     ) -> Result<Started, RoomError> {
         let subscriber = self.member(id)?;
-        let (_, publisher) = self.member_named(&remote)?;
+        let (_, publisher) = self.member_named(&remote.user)?;
         let objects = publisher
-            .publisher
-            .streaming()
+            .streaming(&remote.stream)
             .ok_or_else(|| not_streaming(&remote))?;
         let Some(subscription) = subscriber.subscriptions.get(&remote) else {
             tracing::warn!(
                 room = self.name,
                 user = subscriber.user,
-                remote,
+                %remote,
                 "nothing to mute"
             );
             return Ok(Started::Finished(Outcome::Done));
@@ -158,7 +156,7 @@ impl Room {
         &mut self,
         id: &ParticipantId,
         mut running: Running,
-        remote: Option<String>,
+        remote: Option<StreamRef>,
         offer: String,
     ) -> Result<Started, RoomError> {
         let participant = self.member(id)?;
@@ -170,12 +168,11 @@ impl Room {
         }
         let endpoint = match &remote {
             None => participant
-                .publisher
-                .streaming()
+                .streaming(&running.stream)
                 .map(|objects| &objects.endpoint)
                 .ok_or_else(|| not_streaming(&participant.user))?,
             Some(remote) => {
-                self.member_named(remote)?;
+                self.member_named(&remote.user)?;
                 let subscription = participant.subscriptions.get(remote);
                 subscription
                     .map(|subscription| &subscription.endpoint)
@@ -194,19 +191,24 @@ impl Room {
     }
 
     /// A publisher is gone: so are the subscriptions to it, and what was under way for them.
-    pub(crate) fn drop_subscriptions_to(&mut self, user: &str) {
+    /// `stream` is the one that ended, if it is not all of them.
+    pub(crate) fn drop_subscriptions_to(&mut self, user: &str, stream: Option<&str>) {
+        let is_over = |remote: &StreamRef| {
+            remote.user == user && stream.is_none_or(|stream| remote.stream == stream)
+        };
         let mut ended = Vec::new();
         let mut aborted = Vec::new();
         for (id, participant) in &mut self.participants {
             if participant.user == user {
                 continue;
             }
-            participant.early.shift_remove(user);
-            if let Some(subscription) = participant.subscriptions.remove(user) {
-                ended.push(subscription);
-            }
+            participant.early.retain(|remote, _| !is_over(remote));
+            let over = participant
+                .subscriptions
+                .extract_if(.., |remote, _| is_over(remote));
+            ended.extend(over.map(|(_, subscription)| subscription));
             let running = participant.running.as_ref();
-            if running.is_some_and(|running| running.task.remote() == Some(user)) {
+            if running.is_some_and(|running| running.task.remote().is_some_and(is_over)) {
                 aborted.push(id.clone());
             }
         }
@@ -214,7 +216,7 @@ impl Room {
             self.release_subscription(subscription);
         }
         for id in aborted {
-            self.abort_running(&id, not_streaming(user));
+            self.abort_running(&id, not_streaming(&user));
         }
     }
 
@@ -222,7 +224,7 @@ impl Room {
     pub(crate) fn add_ice_candidate(
         &mut self,
         id: &ParticipantId,
-        endpoint: &str,
+        endpoint: &StreamRef,
         candidate: IceCandidate,
     ) -> Result<(), RoomError> {
         let participant = self.member(id)?;
@@ -232,8 +234,8 @@ impl Room {
                 format!("user '{}' is not a WebRTC participant", participant.user),
             ));
         }
-        let target = if participant.user == endpoint {
-            let objects = participant.publisher.streaming();
+        let target = if participant.user == endpoint.user {
+            let objects = participant.streaming(&endpoint.stream);
             objects.map(|objects| objects.endpoint.clone())
         } else {
             let subscription = participant.subscriptions.get(endpoint);
@@ -249,13 +251,18 @@ impl Room {
         Ok(())
     }
 
-    fn keep_candidate(&mut self, id: &ParticipantId, endpoint: &str, candidate: IceCandidate) {
+    fn keep_candidate(
+        &mut self,
+        id: &ParticipantId,
+        endpoint: &StreamRef,
+        candidate: IceCandidate,
+    ) {
         let limits = self.config.limits;
         let is_new = self
             .participants
             .get(id)
             .is_some_and(|participant| !participant.early.contains_key(endpoint));
-        if is_new && self.member_named(endpoint).is_err() {
+        if is_new && !self.is_known(endpoint) {
             self.make_room_for_unknown_name(id, limits.unknown_endpoints);
             if limits.unknown_endpoints == 0 {
                 return;
@@ -264,16 +271,23 @@ impl Room {
         let Some(participant) = self.participants.get_mut(id) else {
             return;
         };
-        let kept = participant.early.entry(endpoint.to_owned()).or_default();
+        let kept = participant.early.entry(endpoint.clone()).or_default();
         if kept.len() < limits.buffered_candidates {
             kept.push(candidate);
         } else {
             tracing::debug!(
                 room = self.name,
-                endpoint,
+                %endpoint,
                 "candidate dropped: too many before the endpoint"
             );
         }
+    }
+
+    /// Whether candidates for it are expected: of everybody's first stream, and what is published.
+    fn is_known(&self, stream: &StreamRef) -> bool {
+        self.member_named(&stream.user).is_ok_and(|(_, member)| {
+            stream.is_webcam() || member.streaming(&stream.stream).is_some()
+        })
     }
 
     /// Forgets the oldest names for which nobody came.
@@ -281,10 +295,10 @@ impl Room {
         let Some(participant) = self.participants.get(id) else {
             return;
         };
-        let unknown: Vec<String> = participant
+        let unknown: Vec<StreamRef> = participant
             .early
             .keys()
-            .filter(|name| self.member_named(name).is_err())
+            .filter(|stream| !self.is_known(stream))
             .cloned()
             .collect();
         let excess = (unknown.len() + 1).saturating_sub(limit);
@@ -297,7 +311,7 @@ impl Room {
 
     /// Lets an endpoint that was just negotiated find its candidates, and gives it those of its peer
     /// that came early.
-    pub(crate) fn start_ice(&mut self, id: &ParticipantId, name: &str, endpoint: &str) {
+    pub(crate) fn start_ice(&mut self, id: &ParticipantId, name: &StreamRef, endpoint: &str) {
         self.detached("gatherCandidates", request::gather_candidates(endpoint));
         let early = self
             .participants

@@ -10,7 +10,7 @@ use salono_kurento_model::Value;
 use salono_kurento_model::wire::Request;
 use salono_room_core::{
     Command, Effect, IceCandidate, Listens, Loopback, MediaFailure, MutedMediaType, Outcome,
-    ParticipantId, Room, RoomConfig, RoomEvent, SdpType, Ticket, Token,
+    ParticipantId, Room, RoomConfig, RoomEvent, SdpType, Ticket, Token, WEBCAM,
 };
 
 const PARTICIPANTS: usize = 4;
@@ -188,28 +188,36 @@ impl World {
                 } else {
                     vec![]
                 },
+                stream: WEBCAM.into(),
             },
-            Ask::Offer => Command::GeneratePublishOffer { participant },
+            Ask::Offer => Command::GeneratePublishOffer {
+                participant,
+                stream: WEBCAM.into(),
+            },
             Ask::Answer => Command::Publish {
                 participant,
                 sdp_type: SdpType::Answer,
                 sdp: "answer".into(),
                 loopback: Loopback::Off,
                 elements: vec![],
+                stream: WEBCAM.into(),
             },
-            Ask::Unpublish => Command::Unpublish { participant },
+            Ask::Unpublish => Command::Unpublish {
+                participant,
+                stream: WEBCAM.into(),
+            },
             Ask::Subscribe(peer) => Command::Subscribe {
                 participant,
-                remote: user(peer),
+                remote: user(peer).into(),
                 offer: "offer".into(),
             },
             Ask::Unsubscribe(peer) => Command::Unsubscribe {
                 participant,
-                remote: user(peer),
+                remote: user(peer).into(),
             },
             Ask::Candidate(peer) => Command::AddIceCandidate {
                 participant,
-                endpoint: user(peer),
+                endpoint: user(peer).into(),
                 candidate: IceCandidate {
                     candidate: "candidate".into(),
                     sdp_mid: "0".into(),
@@ -218,6 +226,7 @@ impl World {
             },
             Ask::Mute(audio) => Command::MutePublished {
                 participant,
+                stream: WEBCAM.into(),
                 media: if audio {
                     MutedMediaType::Audio
                 } else {
@@ -226,11 +235,12 @@ impl World {
             },
             Ask::Unmute => Command::UnmutePublished {
                 participant,
+                stream: WEBCAM.into(),
                 media: MutedMediaType::Audio,
             },
             Ask::MuteSubscribed(peer) => Command::MuteSubscribed {
                 participant,
-                remote: user(peer),
+                remote: user(peer).into(),
                 media: MutedMediaType::Video,
             },
             Ask::AddElement => Command::AddMediaElement {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use salono_kurento_model::wire::Request;
 use salono_room_core::{
     Command, Effect, Listens, Loopback, Outcome, ParticipantId, Room, RoomConfig, RoomError,
-    RoomErrorCode, SdpType, Ticket, Token,
+    RoomErrorCode, SdpType, Ticket, Token, WEBCAM,
 };
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -36,6 +36,7 @@ fn publish() -> Command {
         sdp: "offer".into(),
         loopback: Loopback::Off,
         elements: Vec::new(),
+        stream: WEBCAM.into(),
     }
 }
 

@@ -7,7 +7,7 @@ use salono_kurento_model::wire::{Notification, Request};
 use salono_kurento_model::{Value, json};
 use salono_room_core::{
     Command, Effect, Listens, Loopback, MutedMediaType, ParticipantId, Room, RoomConfig, RoomEvent,
-    SdpType, Ticket,
+    SdpType, Ticket, WEBCAM,
 };
 
 const ALL: Listens = Listens {
@@ -16,6 +16,7 @@ const ALL: Listens = Listens {
     layers: false,
     moderation: false,
     recovery: false,
+    streams: false,
 };
 const NONE: Listens = Listens {
     active_speaker: false,
@@ -23,6 +24,7 @@ const NONE: Listens = Listens {
     layers: false,
     moderation: false,
     recovery: false,
+    streams: false,
 };
 
 /// A room on a media server that does everything at once.
@@ -142,6 +144,7 @@ impl Scene {
             sdp: "offer".into(),
             loopback: Loopback::Off,
             elements: Vec::new(),
+            stream: WEBCAM.into(),
         });
     }
 
@@ -169,7 +172,7 @@ impl Scene {
             .into_iter()
             .filter_map(|event| match event {
                 RoomEvent::ActiveSpeakerChanged { receivers, speaker } => {
-                    Some((receivers.len(), speaker.map(|speaker| speaker.user_name)))
+                    Some((receivers.len(), speaker.map(|speaker| speaker.user)))
                 }
                 RoomEvent::IceCandidateFound { .. }
                 | RoomEvent::MediaElementError { .. }
@@ -239,6 +242,7 @@ fn a_muted_publisher_is_not_the_speaker_and_has_no_level() {
     assert_eq!(scene.told(), [(1, None)]);
     scene.command(Command::MutePublished {
         participant: ParticipantId::from("1"),
+        stream: WEBCAM.into(),
         media: MutedMediaType::Audio,
     });
     scene.raise("ActiveSpeakerChanged", speaks);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use salono_kurento_client::Client;
 use salono_room_sdk::{
     FixedKurento, IceCandidate, Join, KurentoClientSessionInfo, ManagerConfig, ParticipantId,
-    RoomHandler, RoomManager,
+    RoomHandler, RoomManager, StreamRef,
 };
 
 /// A real program sends all this to its users.
@@ -24,11 +24,11 @@ impl RoomHandler for Print {
         &self,
         room: &str,
         participant: &ParticipantId,
-        endpoint_name: &str,
+        endpoint: &StreamRef,
         candidate: &IceCandidate,
     ) {
         let line = &candidate.candidate;
-        eprintln!("{room}: candidate of {endpoint_name} for {participant}: {line}");
+        eprintln!("{room}: candidate of {endpoint} for {participant}: {line}");
     }
 
     fn on_media_element_error(&self, room: &str, participant: &ParticipantId, description: &str) {

@@ -4,17 +4,14 @@ use std::sync::Arc;
 
 use salono_kurento_model::{Map, Value};
 use salono_room_core::{
-    IceCandidate, LostPublisher, MutedMedia, ParticipantId, RoomError, SpeakerLevel,
-    UserParticipant, VideoLayer,
+    IceCandidate, LostPublisher, MutedMedia, ParticipantId, RoomError, SpeakerLevel, StreamRef,
+    UserParticipant, VideoLayer, WEBCAM,
 };
 
 use crate::handler::{
-    Chat, NotificationRoomHandler, Published, RoomHandler, UserNotificationService,
+    Chat, NotificationRoomHandler, Published, RoomHandler, Unpublished, UserNotificationService,
 };
 use crate::request::ParticipantRequest;
-
-/// The only stream a user has, as Kurento Room's clients call it.
-const STREAM_ID: &str = "webcam";
 
 /// What a publisher is told that cannot be asked to publish again. The number is Kurento's for an
 /// object that is there no more.
@@ -48,17 +45,23 @@ impl DefaultNotificationRoomHandler {
         }
     }
 
-    fn notify_others(
+    /// Tells those who knew of them that streams have ended.
+    fn tell_unpublished<'a, S: AsRef<str>>(
         &self,
-        request: &ParticipantRequest,
-        members: &[UserParticipant],
-        method: &str,
-        params: &Map<String, Value>,
+        others: impl Iterator<Item = &'a UserParticipant>,
+        user: &str,
+        ended: &[S],
     ) {
-        let others = members
-            .iter()
-            .filter(|member| member.participant_id != request.participant_id);
-        self.notify(others, method, params);
+        let is_known = ended.iter().any(|stream| stream.as_ref() == WEBCAM);
+        for other in others {
+            let mut params = object([("name", user.into())]);
+            if other.knows_streams {
+                params.insert("streams".into(), streams(ended));
+            } else if !is_known {
+                continue;
+            }
+            self.notify([other], "participantUnpublished", &params);
+        }
     }
 
     fn respond_empty(&self, request: &ParticipantRequest) {
@@ -76,15 +79,18 @@ impl RoomHandler for DefaultNotificationRoomHandler {
         &self,
         _: &str,
         participant: &ParticipantId,
-        endpoint_name: &str,
+        endpoint: &StreamRef,
         candidate: &IceCandidate,
     ) {
-        let params = object([
-            ("endpointName", endpoint_name.into()),
+        let mut params = object([
+            ("endpointName", endpoint.user.as_str().into()),
             ("sdpMLineIndex", candidate.sdp_m_line_index.into()),
             ("sdpMid", candidate.sdp_mid.as_str().into()),
             ("candidate", candidate.candidate.as_str().into()),
         ]);
+        if !endpoint.is_webcam() {
+            params.insert("stream".into(), endpoint.stream.as_str().into());
+        }
         self.service
             .send_notification(participant, "iceCandidate", params);
     }
@@ -108,8 +114,7 @@ impl RoomHandler for DefaultNotificationRoomHandler {
             let others = members
                 .iter()
                 .filter(|member| member.participant_id != publisher.participant_id);
-            let params = object([("name", publisher.user_name.as_str().into())]);
-            self.notify(others, "participantUnpublished", &params);
+            self.tell_unpublished(others, &publisher.user_name, &publisher.streams);
         }
     }
 
@@ -118,7 +123,10 @@ impl RoomHandler for DefaultNotificationRoomHandler {
     fn on_media_replaced(&self, _: &str, publishers: &[LostPublisher], _: &[UserParticipant]) {
         for publisher in publishers {
             let (method, params) = if publisher.listens {
-                ("republish", object([("streams", streams())]))
+                (
+                    "republish",
+                    object([("streams", streams(&publisher.participant.streams))]),
+                )
             } else {
                 ("mediaError", object([("error", MEDIA_SERVER_LOST.into())]))
             };
@@ -131,12 +139,12 @@ impl RoomHandler for DefaultNotificationRoomHandler {
         &self,
         _: &str,
         receivers: &[ParticipantId],
-        speaker: Option<&UserParticipant>,
+        speaker: Option<&StreamRef>,
     ) {
         let params = speaker.map_or_else(Map::new, |speaker| {
             object([
-                ("id", speaker.user_name.as_str().into()),
-                ("stream", STREAM_ID.into()),
+                ("id", speaker.user.as_str().into()),
+                ("stream", speaker.stream.as_str().into()),
             ])
         });
         for receiver in receivers {
@@ -149,7 +157,7 @@ impl RoomHandler for DefaultNotificationRoomHandler {
         let levels = levels.iter().map(|level| {
             Value::Object(object([
                 ("id", level.participant.user_name.as_str().into()),
-                ("stream", STREAM_ID.into()),
+                ("stream", level.stream.as_str().into()),
                 ("level", level.dbov.into()),
             ]))
         });
@@ -165,11 +173,12 @@ impl RoomHandler for DefaultNotificationRoomHandler {
         _: &str,
         receivers: &[ParticipantId],
         participant: &UserParticipant,
+        stream: &str,
         muted: MutedMedia,
     ) {
         let params = object([
             ("id", participant.user_name.as_str().into()),
-            ("stream", STREAM_ID.into()),
+            ("stream", stream.into()),
             ("audio", muted.audio.into()),
             ("video", muted.video.into()),
         ]);
@@ -191,12 +200,12 @@ impl RoomHandler for DefaultNotificationRoomHandler {
         &self,
         _: &str,
         receiver: &ParticipantId,
-        remote: &str,
+        remote: &StreamRef,
         layer: VideoLayer,
     ) {
         let mut params = object([
-            ("id", remote.into()),
-            ("stream", STREAM_ID.into()),
+            ("id", remote.user.as_str().into()),
+            ("stream", remote.stream.as_str().into()),
             ("spatialLayer", layer.spatial.into()),
             ("temporalLayer", layer.temporal.into()),
         ]);
@@ -228,8 +237,8 @@ impl NotificationRoomHandler for DefaultNotificationRoomHandler {
         let peers = existing.iter().map(|peer| {
             let mut entry = object([("id", peer.user_name.as_str().into())]);
             // Some clients take the mere presence of the key for publishing.
-            if peer.streaming {
-                entry.insert("streams".into(), streams());
+            if !peer.streams.is_empty() {
+                entry.insert("streams".into(), streams(&peer.streams));
             }
             Value::Object(entry)
         });
@@ -279,20 +288,25 @@ impl NotificationRoomHandler for DefaultNotificationRoomHandler {
         };
         let answer = object([("sdpAnswer", published.answer.into())]);
         self.service.send_response(request, Value::Object(answer));
-        let params = object([("id", published.user.into()), ("streams", streams())]);
-        self.notify_others(request, published.members, "participantPublished", &params);
+        let params = object([
+            ("id", published.user.into()),
+            ("streams", streams([published.stream])),
+        ]);
+        let others = others(request, published.members);
+        let others = others.filter(|it| it.knows_streams || published.stream == WEBCAM);
+        self.notify(others, "participantPublished", &params);
     }
 
     fn on_unpublish_media(
         &self,
         request: &ParticipantRequest,
-        unpublished: Result<(&str, &[UserParticipant]), &RoomError>,
+        unpublished: Result<Unpublished<'_>, &RoomError>,
     ) {
         match unpublished {
-            Ok((user, members)) => {
+            Ok(unpublished) => {
                 self.respond_empty(request);
-                let params = object([("name", user.into())]);
-                self.notify_others(request, members, "participantUnpublished", &params);
+                let others = others(request, unpublished.members);
+                self.tell_unpublished(others, unpublished.user, &[unpublished.stream]);
             }
             Err(error) => self.fail(request, error),
         }
@@ -356,8 +370,20 @@ impl NotificationRoomHandler for DefaultNotificationRoomHandler {
     }
 }
 
-fn streams() -> Value {
-    Value::Array(vec![Value::Object(object([("id", STREAM_ID.into())]))])
+/// Everybody but the one who asked.
+fn others<'a>(
+    request: &ParticipantRequest,
+    members: &'a [UserParticipant],
+) -> impl Iterator<Item = &'a UserParticipant> {
+    members
+        .iter()
+        .filter(|member| member.participant_id != request.participant_id)
+}
+
+fn streams<S: AsRef<str>>(ids: impl IntoIterator<Item = S>) -> Value {
+    let ids = ids.into_iter();
+    let streams = ids.map(|id| Value::Object(object([("id", id.as_ref().into())])));
+    Value::Array(streams.collect())
 }
 
 fn object<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {

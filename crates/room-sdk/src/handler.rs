@@ -6,7 +6,7 @@
 
 use salono_kurento_model::{Map, Value};
 use salono_room_core::{
-    IceCandidate, LostPublisher, MutedMedia, ParticipantId, RoomError, SpeakerLevel,
+    IceCandidate, LostPublisher, MutedMedia, ParticipantId, RoomError, SpeakerLevel, StreamRef,
     UserParticipant, VideoLayer,
 };
 
@@ -14,13 +14,13 @@ use crate::request::ParticipantRequest;
 
 /// Hears what nobody asked for: candidates and errors of the media server.
 pub trait RoomHandler: Send + Sync + 'static {
-    /// An endpoint of `participant` found a candidate; `endpoint_name` is the participant's own name
-    /// for its publisher endpoint and the publisher's name for a subscription.
+    /// An endpoint of `participant` found a candidate; `endpoint` is one of the participant's own streams
+    /// for a publisher endpoint and the publisher's for a subscription.
     fn on_ice_candidate(
         &self,
         room: &str,
         participant: &ParticipantId,
-        endpoint_name: &str,
+        endpoint: &StreamRef,
         candidate: &IceCandidate,
     );
 
@@ -63,7 +63,7 @@ pub trait RoomHandler: Send + Sync + 'static {
         &self,
         room: &str,
         receivers: &[ParticipantId],
-        speaker: Option<&UserParticipant>,
+        speaker: Option<&StreamRef>,
     ) {
         let _ = (room, receivers, speaker);
     }
@@ -74,13 +74,13 @@ pub trait RoomHandler: Send + Sync + 'static {
         let _ = (room, receivers, levels);
     }
 
-    /// `receiver` gets another quality of what user `remote` publishes, or the first one; it asked to
+    /// `receiver` gets another quality of the stream `remote`, or the first one; it asked to
     /// be told ([`Listens::layers`](crate::Listens::layers)).
     fn on_video_layer_changed(
         &self,
         room: &str,
         receiver: &ParticipantId,
-        remote: &str,
+        remote: &StreamRef,
         layer: VideoLayer,
     ) {
         let _ = (room, receiver, remote, layer);
@@ -93,9 +93,10 @@ pub trait RoomHandler: Send + Sync + 'static {
         room: &str,
         receivers: &[ParticipantId],
         participant: &UserParticipant,
+        stream: &str,
         muted: MutedMedia,
     ) {
-        let _ = (room, receivers, participant, muted);
+        let _ = (room, receivers, participant, stream, muted);
     }
 
     /// Nobody can join from now on, or everybody can again; `receivers` asked to be told
@@ -156,11 +157,11 @@ pub trait NotificationRoomHandler: RoomHandler {
         published: Result<Published<'_>, &RoomError>,
     );
 
-    /// `user` stopped publishing; `members` is everybody in the room, `user` included.
+    /// A participant stopped publishing a stream.
     fn on_unpublish_media(
         &self,
         request: &ParticipantRequest,
-        unpublished: Result<(&str, &[UserParticipant]), &RoomError>,
+        unpublished: Result<Unpublished<'_>, &RoomError>,
     );
 
     /// A subscription was negotiated; the answer goes to the subscriber.
@@ -194,9 +195,22 @@ pub trait NotificationRoomHandler: RoomHandler {
 pub struct Published<'a> {
     /// Its name.
     pub user: &'a str,
+    /// Which of its streams.
+    pub stream: &'a str,
     /// The answer for it.
     pub answer: &'a str,
     /// Everybody in the room, the publisher included.
+    pub members: &'a [UserParticipant],
+}
+
+/// A participant that does not publish a stream any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unpublished<'a> {
+    /// Its name.
+    pub user: &'a str,
+    /// Which of its streams.
+    pub stream: &'a str,
+    /// Everybody in the room, the former publisher included.
     pub members: &'a [UserParticipant],
 }
 

@@ -42,7 +42,9 @@ mod shared;
 mod task;
 
 pub use default_handler::DefaultNotificationRoomHandler;
-pub use handler::{Chat, NotificationRoomHandler, Published, RoomHandler, UserNotificationService};
+pub use handler::{
+    Chat, NotificationRoomHandler, Published, RoomHandler, Unpublished, UserNotificationService,
+};
 pub use kms::{
     Autodiscovery, Kms, KmsChoice, KmsLoad, KmsManager, KmsUrlProvider, LoadManager,
     MaxWebRtcLoadManager, NamePattern, PatternError, PropertiesKmsUrl, UnlimitedLoadManager,
@@ -54,6 +56,6 @@ pub use request::{Join, ParticipantRequest, Publish};
 pub use salono_room_core::{
     Bandwidth, IceCandidate, Limits, Listens, Loopback, LostPublisher, MediaType, MutedMedia,
     MutedMediaType, ParticipantId, RoomConfig, RoomError, RoomErrorCode, SdpType, SpeakerLevel,
-    UserParticipant, VideoLayer, VideoPreference,
+    StreamRef, UserParticipant, VideoLayer, VideoPreference, WEBCAM,
 };
 pub use shared::ManagerConfig;

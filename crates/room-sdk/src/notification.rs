@@ -11,13 +11,15 @@ mod delegated;
 use std::sync::Arc;
 
 use salono_room_core::{
-    Command, IceCandidate, Outcome, ParticipantId, RoomError, RoomErrorCode, UserParticipant,
-    VideoPreference,
+    Command, IceCandidate, Outcome, ParticipantId, RoomError, RoomErrorCode, StreamRef,
+    UserParticipant, VideoPreference, WEBCAM,
 };
 use tokio::sync::oneshot;
 
 use crate::default_handler::DefaultNotificationRoomHandler;
-use crate::handler::{Chat, NotificationRoomHandler, Published, UserNotificationService};
+use crate::handler::{
+    Chat, NotificationRoomHandler, Published, Unpublished, UserNotificationService,
+};
 use crate::manager::RoomManager;
 use crate::message::{Completion, room_ended, unexpected_outcome};
 use crate::provider::{KurentoClientProvider, KurentoClientSessionInfo};
@@ -111,10 +113,12 @@ impl NotificationRoomManager {
             let published = match &result {
                 Ok(Outcome::Published {
                     user,
+                    stream,
                     answer,
                     members,
                 }) => Ok(Published {
                     user,
+                    stream,
                     answer,
                     members,
                 }),
@@ -126,16 +130,28 @@ impl NotificationRoomManager {
         .await;
     }
 
-    /// Stops publishing.
+    /// Stops publishing the stream that everybody knows.
     pub async fn unpublish_media(&self, request: &ParticipantRequest) {
+        self.unpublish_stream(request, WEBCAM).await;
+    }
+
+    /// Stops publishing a stream.
+    pub async fn unpublish_stream(&self, request: &ParticipantRequest, stream: &str) {
         let command = Command::Unpublish {
             participant: request.participant_id.clone(),
+            stream: stream.to_owned(),
         };
         self.run(request, command, |handler, request, result| {
             let unpublished = match &result {
-                Ok(Outcome::Unpublished { user, members }) => {
-                    Ok((user.as_str(), members.as_slice()))
-                }
+                Ok(Outcome::Unpublished {
+                    user,
+                    stream,
+                    members,
+                }) => Ok(Unpublished {
+                    user,
+                    stream,
+                    members,
+                }),
                 Ok(_) => Err(&unexpected_outcome()),
                 Err(error) => Err(error),
             };
@@ -148,12 +164,12 @@ impl NotificationRoomManager {
     pub async fn subscribe(
         &self,
         request: &ParticipantRequest,
-        remote: &str,
+        remote: impl Into<StreamRef>,
         offer: impl Into<String>,
     ) {
         let command = Command::Subscribe {
             participant: request.participant_id.clone(),
-            remote: remote.to_owned(),
+            remote: remote.into(),
             offer: offer.into(),
         };
         self.run(request, command, |handler, request, result| {
@@ -168,10 +184,10 @@ impl NotificationRoomManager {
     }
 
     /// Stops receiving from user `remote`.
-    pub async fn unsubscribe(&self, request: &ParticipantRequest, remote: &str) {
+    pub async fn unsubscribe(&self, request: &ParticipantRequest, remote: impl Into<StreamRef>) {
         let command = Command::Unsubscribe {
             participant: request.participant_id.clone(),
-            remote: remote.to_owned(),
+            remote: remote.into(),
         };
         self.run(request, command, |handler, request, result| {
             handler.on_unsubscribe(request, result.as_ref().map(drop));
@@ -179,17 +195,19 @@ impl NotificationRoomManager {
         .await;
     }
 
-    /// Restarts ICE of what the participant publishes, or of what it receives from user `remote`, as
+    /// Restarts ICE of what the participant publishes as `stream`, or of what it receives, as
     /// [`RoomManager::restart_ice`].
     pub async fn restart_ice(
         &self,
         request: &ParticipantRequest,
-        remote: Option<&str>,
+        remote: Option<StreamRef>,
+        stream: &str,
         offer: impl Into<String>,
     ) {
         let command = Command::RestartIce {
             participant: request.participant_id.clone(),
-            remote: remote.map(str::to_owned),
+            remote,
+            stream: stream.to_owned(),
             offer: offer.into(),
         };
         self.run(request, command, |handler, request, result| {
@@ -207,12 +225,12 @@ impl NotificationRoomManager {
     pub async fn on_ice_candidate(
         &self,
         request: &ParticipantRequest,
-        endpoint_name: &str,
+        endpoint: impl Into<StreamRef>,
         candidate: IceCandidate,
     ) {
         let command = Command::AddIceCandidate {
             participant: request.participant_id.clone(),
-            endpoint: endpoint_name.to_owned(),
+            endpoint: endpoint.into(),
             candidate,
         };
         self.run(request, command, |handler, request, result| {
@@ -226,7 +244,7 @@ impl NotificationRoomManager {
     pub async fn set_video_preferences(
         &self,
         request: &ParticipantRequest,
-        preferences: Vec<(String, VideoPreference)>,
+        preferences: Vec<(StreamRef, VideoPreference)>,
     ) {
         let command = Command::SetVideoPreferences {
             participant: request.participant_id.clone(),
@@ -286,6 +304,8 @@ impl NotificationRoomManager {
                         participant_id: id,
                         user_name: user,
                         streaming: false,
+                        streams: Vec::new(),
+                        knows_streams: false,
                     });
                     Ok(())
                 }

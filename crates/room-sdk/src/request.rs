@@ -1,6 +1,6 @@
 //! What participants ask for, as values.
 
-use salono_room_core::{Command, Listens, Loopback, ParticipantId, SdpType};
+use salono_room_core::{Command, Listens, Loopback, ParticipantId, SdpType, WEBCAM};
 
 /// A request of a participant, to be answered later.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -60,6 +60,8 @@ pub struct Publish {
     pub loopback: Loopback,
     /// Object ids of elements to put into the chain first, in order; the room owns them from then on.
     pub elements: Vec<String>,
+    /// Which of the participant's streams it is.
+    pub stream: String,
 }
 
 impl Publish {
@@ -70,6 +72,7 @@ impl Publish {
             sdp: sdp.into(),
             loopback: Loopback::Off,
             elements: Vec::new(),
+            stream: WEBCAM.to_owned(),
         }
     }
 
@@ -79,6 +82,13 @@ impl Publish {
             sdp_type: SdpType::Answer,
             ..Self::offer(sdp)
         }
+    }
+
+    /// Publishes a stream beside, or instead of, the one that everybody knows.
+    #[must_use]
+    pub fn as_stream(mut self, stream: impl Into<String>) -> Self {
+        self.stream = stream.into();
+        self
     }
 
     /// Sends the publisher's own media back to it.
@@ -100,5 +110,6 @@ pub(crate) fn publish_command(participant: &ParticipantId, publish: Publish) -> 
         sdp: publish.sdp,
         loopback: publish.loopback,
         elements: publish.elements,
+        stream: publish.stream,
     }
 }

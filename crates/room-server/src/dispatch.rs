@@ -5,10 +5,10 @@ use std::time::SystemTime;
 
 use salono_jsonrpc::room::envelope::Failure;
 use salono_jsonrpc::room::{CODE_NOT_UNDERSTOOD, RequestId, SessionId};
-use salono_room_proto::{ErrorCode, JoinRoom, Request};
+use salono_room_proto::{ErrorCode, JoinRoom, Request, SenderRef};
 use salono_room_sdk::{
-    IceCandidate, Join, Listens, ParticipantId, ParticipantRequest, Publish, RoomError,
-    VideoPreference,
+    IceCandidate, Join, Listens, ParticipantId, ParticipantRequest, Publish, RoomError, StreamRef,
+    VideoPreference, WEBCAM,
 };
 use serde_json::{Map, Value};
 
@@ -107,6 +107,7 @@ impl Running {
                         layers: join.video_layers,
                         moderation: join.moderation,
                         recovery: join.recovery,
+                        streams: join.streams,
                     },
                 };
                 manager.join_room(&asked, join).await;
@@ -123,26 +124,33 @@ impl Running {
                 }
             }
             Request::PublishVideo(publish) => {
-                let publish = Publish::offer(publish.sdp_offer).with_loopback(publish.do_loopback);
+                let stream = self.own_stream(&publish.stream);
+                let publish = Publish::offer(publish.sdp_offer)
+                    .with_loopback(publish.do_loopback)
+                    .as_stream(stream);
                 manager.publish_media(&asked, publish).await;
             }
-            Request::UnpublishVideo(_) => manager.unpublish_media(&asked).await,
+            Request::UnpublishVideo(stream) => {
+                let stream = self.own_stream(&stream);
+                manager.unpublish_stream(&asked, stream).await;
+            }
             Request::ReceiveVideoFrom(receive) => {
                 manager
-                    .subscribe(&asked, &receive.sender.user, receive.sdp_offer)
+                    .subscribe(&asked, self.stream_of(receive.sender), receive.sdp_offer)
                     .await;
             }
             Request::UnsubscribeFromVideo(sender) => {
-                manager.unsubscribe(&asked, &sender.user).await;
+                manager.unsubscribe(&asked, self.stream_of(sender)).await;
             }
             Request::OnIceCandidate(candidate) => {
-                let endpoint = candidate.endpoint_name;
+                let stream = self.own_stream(&candidate.stream);
+                let endpoint = StreamRef::new(candidate.endpoint_name, stream);
                 let candidate = IceCandidate {
                     candidate: candidate.candidate,
                     sdp_mid: candidate.sdp_mid,
                     sdp_m_line_index: candidate.sdp_m_line_index,
                 };
-                manager.on_ice_candidate(&asked, &endpoint, candidate).await;
+                manager.on_ice_candidate(&asked, endpoint, candidate).await;
             }
             Request::SendMessage(chat) => {
                 manager
@@ -160,7 +168,7 @@ impl Running {
                         height: entry.height,
                         priority: entry.priority,
                     };
-                    (entry.sender.user, preference)
+                    (self.stream_of(entry.sender), preference)
                 });
                 let preferences = preferences.collect();
                 manager.set_video_preferences(&asked, preferences).await;
@@ -184,8 +192,11 @@ impl Running {
                 self.conclude(moderation::lock(manager, &participant, locked).await);
             }
             Request::RestartIce(restart) => {
-                let remote = restart.sender.as_ref().map(|sender| sender.user.as_str());
-                manager.restart_ice(&asked, remote, restart.sdp_offer).await;
+                let remote = restart.sender.map(|sender| self.stream_of(sender));
+                let own = self.own_stream(&restart.stream);
+                manager
+                    .restart_ice(&asked, remote, own, restart.sdp_offer)
+                    .await;
             }
             Request::CustomRequest(params) => {
                 let custom = &self.server.custom;
@@ -194,6 +205,25 @@ impl Running {
                     Err(why) => self.refuse(&Failure::rejected(CODE_NOT_UNDERSTOOD, why)),
                 }
             }
+        }
+    }
+
+    /// The stream that a sender means, which is the only one that clients of Kurento Room know, whatever
+    /// they call it.
+    fn stream_of(&self, sender: SenderRef) -> StreamRef {
+        if self.server.members.knows_streams(&self.session) {
+            StreamRef::new(sender.user, sender.stream)
+        } else {
+            StreamRef::from(sender.user)
+        }
+    }
+
+    /// The same for streams of its own.
+    fn own_stream<'a>(&self, stream: &'a str) -> &'a str {
+        if self.server.members.knows_streams(&self.session) {
+            stream
+        } else {
+            WEBCAM
         }
     }
 

@@ -40,6 +40,7 @@ pub(crate) struct Member {
     admission: Admission,
     room: String,
     user: String,
+    knows_streams: bool,
     /// By which it takes its own place after a crash, if it asked for that.
     pub(crate) resume_token: Option<String>,
 }
@@ -85,6 +86,13 @@ impl Members {
         (member.room == room && member.user == user).then(|| session.clone())
     }
 
+    /// Whether a session knows of streams other than the one that everybody has.
+    pub(crate) fn knows_streams(&self, session: &SessionId) -> bool {
+        let state = self.state();
+        let member = state.members.get(session);
+        member.is_some_and(|member| member.knows_streams)
+    }
+
     /// What a session may do in the room that it is in.
     pub(crate) fn grants(&self, session: &SessionId) -> Grants {
         let state = self.state();
@@ -107,6 +115,7 @@ impl Member {
             admission,
             room: join.room.clone(),
             user: join.user.clone(),
+            knows_streams: join.streams,
             resume_token: join.resume.then(random_token).flatten(),
         }
     }

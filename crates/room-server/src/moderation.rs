@@ -10,13 +10,22 @@ pub(crate) async fn mute(
     mute: &MuteMedia,
 ) -> Result<(), RoomError> {
     let target = find(manager, moderator, &mute.sender.user).await?;
+    let stream = &mute.sender.stream;
     for (is_muted, media) in [
         (mute.audio, MutedMediaType::Audio),
         (mute.video, MutedMediaType::Video),
     ] {
         match is_muted {
-            Some(true) => manager.mute_published_media(&target, media).await?,
-            Some(false) => manager.unmute_published_media(&target, media).await?,
+            Some(true) => {
+                manager
+                    .mute_published_stream(&target, stream, media)
+                    .await?;
+            }
+            Some(false) => {
+                manager
+                    .unmute_published_stream(&target, stream, media)
+                    .await?;
+            }
             None => {}
         }
     }

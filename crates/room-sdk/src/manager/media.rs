@@ -1,8 +1,8 @@
 //! What participants publish and receive.
 
 use salono_room_core::{
-    Command, IceCandidate, MediaType, MutedMediaType, Outcome, ParticipantId, RoomError,
-    VideoPreference,
+    Command, IceCandidate, MediaType, MutedMediaType, Outcome, ParticipantId, RoomError, StreamRef,
+    VideoPreference, WEBCAM,
 };
 
 use super::RoomManager;
@@ -33,6 +33,7 @@ impl RoomManager {
     ) -> Result<String, RoomError> {
         let command = Command::GeneratePublishOffer {
             participant: participant.clone(),
+            stream: WEBCAM.to_owned(),
         };
         let Outcome::OfferGenerated { offer } = self.run(participant, command).await? else {
             return Err(unexpected_outcome());
@@ -44,6 +45,7 @@ impl RoomManager {
     pub async fn unpublish_media(&self, participant: &ParticipantId) -> Result<(), RoomError> {
         let command = Command::Unpublish {
             participant: participant.clone(),
+            stream: WEBCAM.to_owned(),
         };
         self.run(participant, command).await.map(drop)
     }
@@ -54,12 +56,12 @@ impl RoomManager {
     pub async fn subscribe(
         &self,
         participant: &ParticipantId,
-        remote: &str,
+        remote: impl Into<StreamRef>,
         offer: impl Into<String>,
     ) -> Result<String, RoomError> {
         let command = Command::Subscribe {
             participant: participant.clone(),
-            remote: remote.to_owned(),
+            remote: remote.into(),
             offer: offer.into(),
         };
         let Outcome::Subscribed { answer } = self.run(participant, command).await? else {
@@ -72,29 +74,30 @@ impl RoomManager {
     pub async fn unsubscribe(
         &self,
         participant: &ParticipantId,
-        remote: &str,
+        remote: impl Into<StreamRef>,
     ) -> Result<(), RoomError> {
         let command = Command::Unsubscribe {
             participant: participant.clone(),
-            remote: remote.to_owned(),
+            remote: remote.into(),
         };
         self.run(participant, command).await.map(drop)
     }
 
-    /// Restarts ICE of what the participant publishes, or of what it receives from user `remote`, with a
-    /// further offer of the same connection; media goes on meanwhile. Returns the answer.
+    /// Restarts ICE of what the participant publishes as `stream`, or of what it receives, with a further offer of the same connection; media goes on meanwhile. Returns the answer.
     ///
     /// Takes a media server on which an endpoint can be offered to again, as Salono's. Errors: 102,
     /// 105 nothing published or received, 302 refused, 306 not a WebRTC participant.
     pub async fn restart_ice(
         &self,
         participant: &ParticipantId,
-        remote: Option<&str>,
+        remote: Option<StreamRef>,
+        stream: &str,
         offer: impl Into<String>,
     ) -> Result<String, RoomError> {
         let command = Command::RestartIce {
             participant: participant.clone(),
-            remote: remote.map(str::to_owned),
+            remote,
+            stream: stream.to_owned(),
             offer: offer.into(),
         };
         let Outcome::IceRestarted { answer } = self.run(participant, command).await? else {
@@ -103,18 +106,18 @@ impl RoomManager {
         Ok(answer)
     }
 
-    /// Hands over a candidate of the participant: for its publisher endpoint if `endpoint_name` is its
-    /// own name, else for its subscription to that user. Candidates may come before the endpoint exists.
+    /// Hands over a candidate of the participant: for a publisher endpoint if `endpoint` is a
+    /// stream of its own, else for its subscription to that user. Candidates may come before the endpoint exists.
     /// Errors: 102, 306 not a WebRTC participant.
     pub async fn on_ice_candidate(
         &self,
         participant: &ParticipantId,
-        endpoint_name: &str,
+        endpoint: impl Into<StreamRef>,
         candidate: IceCandidate,
     ) -> Result<(), RoomError> {
         let command = Command::AddIceCandidate {
             participant: participant.clone(),
-            endpoint: endpoint_name.to_owned(),
+            endpoint: endpoint.into(),
             candidate,
         };
         self.run(participant, command).await.map(drop)
@@ -156,11 +159,7 @@ impl RoomManager {
         participant: &ParticipantId,
         media: MutedMediaType,
     ) -> Result<(), RoomError> {
-        let command = Command::MutePublished {
-            participant: participant.clone(),
-            media,
-        };
-        self.run(participant, command).await.map(drop)
+        self.mute_published_stream(participant, WEBCAM, media).await
     }
 
     /// Ends mutes of what the participant publishes: all of them, or those of sound or pictures alone.
@@ -170,9 +169,49 @@ impl RoomManager {
         participant: &ParticipantId,
         media: MutedMediaType,
     ) -> Result<(), RoomError> {
+        self.unmute_published_stream(participant, WEBCAM, media)
+            .await
+    }
+
+    /// As [`mute_published_media`](Self::mute_published_media), for one of several streams.
+    pub async fn mute_published_stream(
+        &self,
+        participant: &ParticipantId,
+        stream: &str,
+        media: MutedMediaType,
+    ) -> Result<(), RoomError> {
+        let command = Command::MutePublished {
+            participant: participant.clone(),
+            stream: stream.to_owned(),
+            media,
+        };
+        self.run(participant, command).await.map(drop)
+    }
+
+    /// As [`unmute_published_media`](Self::unmute_published_media), for one of several streams.
+    pub async fn unmute_published_stream(
+        &self,
+        participant: &ParticipantId,
+        stream: &str,
+        media: MutedMediaType,
+    ) -> Result<(), RoomError> {
         let command = Command::UnmutePublished {
             participant: participant.clone(),
+            stream: stream.to_owned(),
             media,
+        };
+        self.run(participant, command).await.map(drop)
+    }
+
+    /// Stops publishing one of several streams. Errors: 102, 105.
+    pub async fn unpublish_stream(
+        &self,
+        participant: &ParticipantId,
+        stream: &str,
+    ) -> Result<(), RoomError> {
+        let command = Command::Unpublish {
+            participant: participant.clone(),
+            stream: stream.to_owned(),
         };
         self.run(participant, command).await.map(drop)
     }
@@ -182,12 +221,12 @@ impl RoomManager {
     pub async fn mute_subscribed_media(
         &self,
         participant: &ParticipantId,
-        remote: &str,
+        remote: impl Into<StreamRef>,
         media: MutedMediaType,
     ) -> Result<(), RoomError> {
         let command = Command::MuteSubscribed {
             participant: participant.clone(),
-            remote: remote.to_owned(),
+            remote: remote.into(),
             media,
         };
         self.run(participant, command).await.map(drop)
@@ -197,11 +236,11 @@ impl RoomManager {
     pub async fn unmute_subscribed_media(
         &self,
         participant: &ParticipantId,
-        remote: &str,
+        remote: impl Into<StreamRef>,
     ) -> Result<(), RoomError> {
         let command = Command::UnmuteSubscribed {
             participant: participant.clone(),
-            remote: remote.to_owned(),
+            remote: remote.into(),
         };
         self.run(participant, command).await.map(drop)
     }
@@ -213,7 +252,7 @@ impl RoomManager {
     pub async fn set_video_preferences(
         &self,
         participant: &ParticipantId,
-        preferences: Vec<(String, VideoPreference)>,
+        preferences: Vec<(StreamRef, VideoPreference)>,
     ) -> Result<(), RoomError> {
         let command = Command::SetVideoPreferences {
             participant: participant.clone(),

@@ -1,6 +1,6 @@
 //! Who is where.
 
-use salono_room_core::{MutedMedia, ParticipantId, Room, RoomError, UserParticipant};
+use salono_room_core::{MutedMedia, ParticipantId, Room, RoomError, UserParticipant, WEBCAM};
 use tokio::sync::oneshot;
 
 use super::{Pipeline, RoomManager, ask_at};
@@ -46,7 +46,7 @@ impl RoomManager {
     /// What of a participant's media is muted for everybody. Errors: 102.
     pub async fn muted_media(&self, participant: &ParticipantId) -> Result<MutedMedia, RoomError> {
         let id = participant.clone();
-        self.ask(participant, move |room| room.muted_media(&id))
+        self.ask(participant, move |room| room.muted_media(&id, WEBCAM))
             .await
     }
 

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use salono_room_core::{
-    IceCandidate, LostPublisher, MutedMedia, ParticipantId, SpeakerLevel, UserParticipant,
-    VideoLayer,
+    IceCandidate, LostPublisher, MutedMedia, ParticipantId, SpeakerLevel, StreamRef,
+    UserParticipant, VideoLayer,
 };
 
 use crate::handler::{NotificationRoomHandler, RoomHandler};
@@ -18,11 +18,11 @@ impl RoomHandler for Bridge {
         &self,
         room: &str,
         participant: &ParticipantId,
-        endpoint_name: &str,
+        endpoint: &StreamRef,
         candidate: &IceCandidate,
     ) {
         self.0
-            .on_ice_candidate(room, participant, endpoint_name, candidate);
+            .on_ice_candidate(room, participant, endpoint, candidate);
     }
 
     fn on_media_element_error(&self, room: &str, participant: &ParticipantId, description: &str) {
@@ -38,7 +38,7 @@ impl RoomHandler for Bridge {
         &self,
         room: &str,
         receivers: &[ParticipantId],
-        speaker: Option<&UserParticipant>,
+        speaker: Option<&StreamRef>,
     ) {
         self.0.on_active_speaker_changed(room, receivers, speaker);
     }
@@ -51,7 +51,7 @@ impl RoomHandler for Bridge {
         &self,
         room: &str,
         receiver: &ParticipantId,
-        remote: &str,
+        remote: &StreamRef,
         layer: VideoLayer,
     ) {
         self.0.on_video_layer_changed(room, receiver, remote, layer);
@@ -62,9 +62,11 @@ impl RoomHandler for Bridge {
         room: &str,
         receivers: &[ParticipantId],
         participant: &UserParticipant,
+        stream: &str,
         muted: MutedMedia,
     ) {
-        self.0.on_media_muted(room, receivers, participant, muted);
+        self.0
+            .on_media_muted(room, receivers, participant, stream, muted);
     }
 
     fn on_room_locked(&self, room: &str, receivers: &[ParticipantId], locked: bool) {

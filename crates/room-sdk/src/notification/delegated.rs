@@ -1,6 +1,8 @@
 //! What the manager underneath does alone, since no client asked and no handler is called.
 
-use salono_room_core::{MediaType, MutedMediaType, ParticipantId, RoomError, UserParticipant};
+use salono_room_core::{
+    MediaType, MutedMediaType, ParticipantId, RoomError, StreamRef, UserParticipant,
+};
 
 use super::NotificationRoomManager;
 use crate::manager::Pipeline;
@@ -116,11 +118,35 @@ impl NotificationRoomManager {
         self.rooms.unmute_published_media(participant, media).await
     }
 
+    /// As [`RoomManager::mute_published_stream`](crate::RoomManager::mute_published_stream).
+    pub async fn mute_published_stream(
+        &self,
+        participant: &ParticipantId,
+        stream: &str,
+        media: MutedMediaType,
+    ) -> Result<(), RoomError> {
+        self.rooms
+            .mute_published_stream(participant, stream, media)
+            .await
+    }
+
+    /// As [`RoomManager::unmute_published_stream`](crate::RoomManager::unmute_published_stream).
+    pub async fn unmute_published_stream(
+        &self,
+        participant: &ParticipantId,
+        stream: &str,
+        media: MutedMediaType,
+    ) -> Result<(), RoomError> {
+        self.rooms
+            .unmute_published_stream(participant, stream, media)
+            .await
+    }
+
     /// As [`RoomManager::mute_subscribed_media`](crate::RoomManager::mute_subscribed_media).
     pub async fn mute_subscribed_media(
         &self,
         participant: &ParticipantId,
-        remote: &str,
+        remote: impl Into<StreamRef>,
         media: MutedMediaType,
     ) -> Result<(), RoomError> {
         self.rooms
@@ -132,7 +158,7 @@ impl NotificationRoomManager {
     pub async fn unmute_subscribed_media(
         &self,
         participant: &ParticipantId,
-        remote: &str,
+        remote: impl Into<StreamRef>,
     ) -> Result<(), RoomError> {
         self.rooms
             .unmute_subscribed_media(participant, remote)

@@ -36,8 +36,9 @@ impl Running {
             RoomEvent::MediaMuted {
                 receivers,
                 participant,
+                stream,
                 muted,
-            } => handler.on_media_muted(room, &receivers, &participant, muted),
+            } => handler.on_media_muted(room, &receivers, &participant, &stream, muted),
             RoomEvent::LockChanged { receivers, locked } => {
                 handler.on_room_locked(room, &receivers, locked);
             }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use salono_kurento_model::{Map, Value};
 use salono_room_sdk::{
     FixedKurento, IceCandidate, Join, KurentoClientSessionInfo, ManagerConfig, MutedMedia,
-    ParticipantId, Publish, RoomHandler, RoomManager, UserParticipant,
+    ParticipantId, Publish, RoomHandler, RoomManager, StreamRef, UserParticipant,
 };
 use tokio::sync::mpsc;
 
@@ -36,13 +36,13 @@ impl RoomHandler for Listener {
         &self,
         room: &str,
         participant: &ParticipantId,
-        endpoint_name: &str,
+        endpoint: &StreamRef,
         candidate: &IceCandidate,
     ) {
         let _ = self.heard.try_send(Heard::Candidate(
             room.into(),
             participant.to_string(),
-            endpoint_name.into(),
+            endpoint.to_string(),
             candidate.clone(),
         ));
     }
@@ -68,6 +68,7 @@ impl RoomHandler for Listener {
         _: &str,
         receivers: &[ParticipantId],
         participant: &UserParticipant,
+        _: &str,
         muted: MutedMedia,
     ) {
         let receivers = receivers.iter().map(ToString::to_string).collect();
