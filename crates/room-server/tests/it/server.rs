@@ -520,7 +520,11 @@ async fn everything_is_counted() {
 
 #[tokio::test]
 async fn a_thousand_clients_in_a_hurry_leave_nothing_behind() {
-    let (server, mut kurento) = start(RoomServerConfig::default());
+    let (server, mut kurento) = start(RoomServerConfig {
+        // However busy the machine is, goodbyes are to be heard.
+        close_patience: Duration::from_secs(600),
+        ..RoomServerConfig::default()
+    });
     let server = Arc::new(server);
     let mut all = tokio::task::JoinSet::new();
     for number in 0..1000 {
