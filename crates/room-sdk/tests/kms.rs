@@ -16,7 +16,14 @@ use salono_room_sdk::{
 struct Deaf;
 
 impl RoomHandler for Deaf {
-    fn on_ice_candidate(&self, _: &str, _: &ParticipantId, _: &str, _: &IceCandidate) {}
+    fn on_ice_candidate(
+        &self,
+        _: &str,
+        _: &ParticipantId,
+        _: &salono_room_sdk::StreamRef,
+        _: &IceCandidate,
+    ) {
+    }
     fn on_media_element_error(&self, _: &str, _: &ParticipantId, _: &str) {}
     fn on_pipeline_error(&self, _: &str, _: &[ParticipantId], _: &str) {}
 }
