@@ -517,6 +517,7 @@ impl World {
             | Op::SetBandwidth { .. }
             | Op::SetRembParams { .. }
             | Op::WishVideo { .. }
+            | Op::SetViewer { .. }
             | Op::SetEncoding { .. }
             | Op::Route { .. }
             | Op::SetIce { .. } => return,

@@ -3,7 +3,7 @@
 use crate::processing::{Encoding, ProcessorCall};
 use crate::{
     Bandwidth, DataChannelSpec, ElementKey, ElementSpec, IceCandidate, IceSettings, MediaKind,
-    OfferKinds, Pad, PipelineKey, RembParams, SpeakerDetection, Token,
+    OfferKinds, Pad, PipelineKey, RembParams, SpeakerDetection, Token, ViewerKey,
 };
 
 /// One order for the shard, or shards, that carry a pipeline.
@@ -151,6 +151,14 @@ pub enum Op {
         /// What it wishes.
         wish: VideoWish,
     },
+    /// Says that an endpoint sends to one connection of a viewer, or of nobody in particular. Endpoints of the same
+    /// viewer share what the path to it carries, as far as they live on the same shard.
+    SetViewer {
+        /// The endpoint that sends to the viewer.
+        element: ElementKey,
+        /// The viewer, whose connections end in one device: they are taken to have their bottleneck in common.
+        viewer: Option<ViewerKey>,
+    },
     /// Says how candidates are gathered from now on; what was gathered stays.
     SetIce {
         /// The endpoint.
@@ -234,6 +242,7 @@ impl Op {
             | Self::SetBandwidth { .. }
             | Self::SetRembParams { .. }
             | Self::WishVideo { .. }
+            | Self::SetViewer { .. }
             | Self::SetEncoding { .. }
             | Self::Route { .. }
             | Self::SetIce { .. } => None,

@@ -19,6 +19,10 @@ key! {
     ElementKey
 }
 key! {
+    /// A viewer: whoever receives by several endpoints of a process.
+    ViewerKey
+}
+key! {
     /// Ties an answer to the command that asked for it.
     Token
 }

@@ -21,7 +21,7 @@ pub use error::{MediaError, MediaErrorKind};
 pub use event::{
     ConnectionState, DtlsState, ElementEvent, Event, IceState, Reply, SessionDescription,
 };
-pub use key::{ElementKey, PipelineKey, Token};
+pub use key::{ElementKey, PipelineKey, Token, ViewerKey};
 pub use metrics::ShardMetrics;
 pub use speakers::{AudioLevel, SpeakerDetection, SpeakerEvent};
 pub use spec::{

@@ -132,7 +132,7 @@ impl Peer {
         if self.feedback.next_report.is_some_and(|due| due <= now) {
             self.feedback.next_report = Some(clock.beat(now + REPORT_INTERVAL));
             self.send_reports(router, egress, clock, now);
-            self.review_sending(router, now);
+            self.review_in_turn(router, now);
         }
     }
 
@@ -416,17 +416,17 @@ impl Peer {
                 }
             }
             Packet::TransportFeedback(feedback) => {
-                if let Some(sender) = self.sender_mut(transport, router) {
-                    sender.feedback(feedback, now);
+                if let Some(sender) = self.sender(transport) {
+                    router.take_feedback(sender, feedback, now);
+                    router.review_change(sender, now);
+                    self.answer_burst(transport, router, now);
                 }
-                self.review_change(transport, router, now);
-                self.answer_burst(transport, router, now);
             }
             Packet::Remb(remb) => {
-                if let Some(sender) = self.sender_mut(transport, router) {
-                    sender.remb(remb.bitrate_bps);
+                if let Some(sender) = self.sender(transport) {
+                    router.take_remb(sender, remb.bitrate_bps);
+                    router.review_change(sender, now);
                 }
-                self.review_change(transport, router, now);
                 for line in &self.lines {
                     let Some(out) = line.outbound.and_then(|slot| router.out_mut(slot)) else {
                         continue;

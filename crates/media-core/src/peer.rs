@@ -17,7 +17,7 @@ use lines::Lines;
 use receive::Source;
 use salono_media_api::{
     Bandwidth, ConnectionState, ElementEvent, ElementKey, Event, MediaKind, RembParams, StreamName,
-    VideoWish,
+    VideoWish, ViewerKey,
 };
 use salono_sdp::MediaKind as SdpKind;
 use salono_sdp::negotiate::NegotiatedMedia;
@@ -44,6 +44,7 @@ pub(crate) struct Peer {
     video_send_bps: (u64, u64),
     remb_params: RembParams,
     video_wish: Option<VideoWish>,
+    viewer: Option<ViewerKey>,
 }
 
 impl Peer {
@@ -64,6 +65,7 @@ impl Peer {
             video_send_bps: (0, 0),
             remb_params: RembParams::default(),
             video_wish: None,
+            viewer: None,
         }
     }
 

@@ -49,6 +49,7 @@ impl Roster {
             | Op::SetBandwidth { .. }
             | Op::SetRembParams { .. }
             | Op::WishVideo { .. }
+            | Op::SetViewer { .. }
             | Op::Call { .. }
             | Op::SetEncoding { .. }
             | Op::Route { .. }

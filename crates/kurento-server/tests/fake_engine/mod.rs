@@ -71,6 +71,7 @@ impl CommandSink for FakeEngine {
             | Op::SetBandwidth { .. }
             | Op::SetRembParams { .. }
             | Op::WishVideo { .. }
+            | Op::SetViewer { .. }
             | Op::SetEncoding { .. }
             | Op::Route { .. }
             | Op::MeasureLatency { .. }

@@ -29,8 +29,8 @@ impl Peer {
         if let Some(endpoint) = self.endpoint.web_rtc() {
             stats.transports = endpoint.transport_stats();
             for (transport, stats) in stats.transports.iter_mut().enumerate() {
-                let sender = self.sender_mut(transport, router);
-                let estimate = sender.and_then(|sender| sender.estimate());
+                let sender = self.sender(transport);
+                let estimate = sender.and_then(|sender| router.available(sender));
                 for pair in stats.pairs.iter_mut().filter(|pair| pair.selected) {
                     pair.available_outgoing = estimate.map(Bitrate::bps);
                 }

@@ -188,6 +188,7 @@ impl Placement {
             | Op::SetBandwidth { element, .. }
             | Op::SetRembParams { element, .. }
             | Op::WishVideo { element, .. }
+            | Op::SetViewer { element, .. }
             | Op::SetIce { element, .. }
             | Op::RequestKeyframe { element, .. }
             | Op::CreateDataChannel { element, .. }
@@ -340,6 +341,7 @@ impl Placement {
             | Op::SetBandwidth { .. }
             | Op::SetRembParams { .. }
             | Op::WishVideo { .. }
+            | Op::SetViewer { .. }
             | Op::SetIce { .. }
             | Op::RequestKeyframe { .. }
             | Op::CreateDataChannel { .. }

@@ -9,7 +9,7 @@
 //!
 //! A plain stream has one quality. It cannot be made smaller for one viewer, so its publisher is
 //! asked to, if nobody else watches; and else it is paused for the viewer whose path does not carry
-//! it, since one slow viewer must not degrade what others see.
+//! it beside what is more important, since one slow viewer must not degrade what others see.
 
 use crate::track::{Layer, Quality};
 use std::time::{Duration, Instant};
@@ -96,89 +96,105 @@ pub(crate) fn allocate(limit: Option<u64>, demands: &[Demand<'_>], now: Instant)
     let mut resumes_at: Option<f64> = None;
     // What is chosen of each stream, as a place among its qualities.
     let mut chosen: Vec<Option<usize>> = vec![None; demands.len()];
-    // The smallest of each.
+    // The smallest of each; a plain one has no other.
     for at in &order {
-        let Some(demand) = demands.get(*at) else {
+        let (Some(demand), Some(grant)) = (demands.get(*at), grants.get_mut(*at)) else {
             continue;
         };
         let Some(lowest) = demand.qualities.first() else {
             continue;
         };
         let cost = lowest.bitrate as f64;
-        if demand.qualities.len() == 1 || left * demand.slack(0) >= cost || chosen_none(&chosen) {
+        let is_sent = if demand.is_plain() {
+            grant.short_since = demand.short_since(cost, left, now);
+            demand.is_sent_plain(grant.short_since, now)
+        } else {
+            left * demand.slack(0) >= cost || chosen_none(&chosen)
+        };
+        if is_sent {
             chosen[*at] = Some(0);
             left -= cost;
         } else {
+            grant.ceiling = None;
             let needed = limit as f64 - left + cost * CLIMB;
             resumes_at = Some(resumes_at.map_or(needed, |least| least.min(needed)));
         }
     }
     // As much as there is of the most important one, and of the next.
     for at in &order {
-        let Some((demand, Some(mut place))) = demands.get(*at).zip(chosen.get(*at).copied()) else {
+        let (Some(demand), Some(grant)) = (demands.get(*at), grants.get_mut(*at)) else {
             continue;
         };
-        let most = demand.most();
-        for better in place + 1..=most {
+        let Some(mut place) = chosen[*at].filter(|_| !demand.is_plain()) else {
+            continue;
+        };
+        for better in place + 1..=demand.most() {
             let extra = cost(demand, better) - cost(demand, place);
             if (left + cost(demand, place)) * demand.slack(better) >= cost(demand, better) {
                 left -= extra;
                 place = better;
             }
         }
-        chosen[*at] = Some(place);
+        grant.ceiling = demand.qualities.get(place).map(|quality| quality.layer);
     }
-    let plain: f64 = order
-        .iter()
-        .filter_map(|at| demands.get(*at))
-        .filter(|demand| demand.qualities.len() == 1)
-        .map(|demand| cost(demand, 0))
-        .sum();
+    let plain: Vec<usize> = order
+        .into_iter()
+        .filter(|at| demands.get(*at).is_some_and(Demand::is_plain))
+        .collect();
+    let sent = plain.iter().filter(|at| chosen[**at].is_some());
     // What plain streams together have: what the others left of it, theirs included.
-    let for_plain = (left + plain).max(0.0);
-    for at in order {
-        let (Some(demand), Some(grant)) = (demands.get(at), grants.get_mut(at)) else {
-            continue;
-        };
-        match demand.qualities {
-            [] => {}
-            [only] => {
-                *grant = plain_grant(demand, only, for_plain, plain, now);
-                if grant.ceiling.is_none() {
-                    let needed = limit as f64 - for_plain + plain * CLIMB;
-                    resumes_at = Some(resumes_at.map_or(needed, |least| least.min(needed)));
-                }
-            }
-            _ => {
-                let place = chosen.get(at).copied().flatten();
-                grant.ceiling = place
-                    .and_then(|place| demand.qualities.get(place))
-                    .map(|quality| quality.layer);
-            }
-        }
-    }
+    let sent: f64 = sent.map(|at| bitrate(demands, *at)).sum();
+    tell_publishers(demands, &plain, (left + sent).max(0.0), &mut grants);
     Division {
         grants,
         resumes_at: resumes_at.map(|bps| bps.ceil() as u64),
     }
 }
 
+/// Finds what the publishers of plain streams are asked for, the most important ones first: of `available`, those
+/// that matter the same get shares by size, and those that matter less what they leave.
+fn tell_publishers(
+    demands: &[Demand<'_>],
+    order: &[usize],
+    mut available: f64,
+    grants: &mut [Grant],
+) {
+    let has_own = has_own(demands);
+    let rank = |at: &usize| demands.get(*at).map(|of| of.rank(has_own));
+    for equals in order.chunk_by(|one, other| rank(one) == rank(other)) {
+        let all: f64 = equals.iter().map(|at| bitrate(demands, *at)).sum();
+        for at in equals {
+            let (Some(demand), Some(grant)) = (demands.get(*at), grants.get_mut(*at)) else {
+                continue;
+            };
+            // Of nothing at all everything.
+            let bitrate = bitrate(demands, *at);
+            let part = if all > 0.0 { bitrate / all } else { 1.0 };
+            let share = available * part;
+            let was_told = demand.before.share.is_some();
+            let tells = share < bitrate * if was_told { FAR } else { NEAR };
+            grant.share = (tells && bitrate > 0.0).then_some((share as u64).max(LEAST_BPS));
+        }
+        available = (available - all).max(0.0);
+    }
+}
+
 /// The places of the demands, the most important one first.
 fn order(demands: &[Demand<'_>]) -> Vec<usize> {
-    let has_own = demands.iter().any(|of| of.preference.priority > 0);
+    let has_own = has_own(demands);
     let mut order: Vec<usize> = (0..demands.len()).collect();
-    order.sort_by_key(|at| {
-        let rank = demands.get(*at).map(|of| {
-            let height = match of.preference.height {
-                0 => u16::MAX,
-                height => height,
-            };
-            let is_speaker = of.is_prominent && !has_own;
-            (of.preference.priority, is_speaker, height)
-        });
-        std::cmp::Reverse(rank)
-    });
+    order.sort_by_key(|at| std::cmp::Reverse(demands.get(*at).map(|of| of.rank(has_own))));
     order
+}
+
+/// Whether the viewer said itself what comes first.
+fn has_own(demands: &[Demand<'_>]) -> bool {
+    demands.iter().any(|of| of.preference.priority > 0)
+}
+
+/// What a plain stream takes.
+fn bitrate(demands: &[Demand<'_>], at: usize) -> f64 {
+    demands.get(at).map_or(0.0, |demand| cost(demand, 0))
 }
 
 fn chosen_none(chosen: &[Option<usize>]) -> bool {
@@ -192,49 +208,39 @@ fn cost(demand: &Demand<'_>, place: usize) -> f64 {
         .map_or(0.0, |quality| quality.bitrate as f64)
 }
 
-/// A stream that cannot be made smaller for this viewer.
-fn plain_grant(
-    demand: &Demand<'_>,
-    quality: &Quality,
-    available: f64,
-    all: f64,
-    now: Instant,
-) -> Grant {
-    let bitrate = quality.bitrate as f64;
-    // A share by size; of nothing at all everything.
-    let share = if all > 0.0 {
-        available * (bitrate / all)
-    } else {
-        available
-    };
-    let was_told = demand.before.share.is_some();
-    let tells = share < bitrate * if was_told { FAR } else { NEAR };
-    let told = (tells && bitrate > 0.0).then_some((share as u64).max(LEAST_BPS));
-    let mut grant = Grant {
-        share: told,
-        ..Grant::default()
-    };
-    if demand.is_steerable {
-        return grant;
-    }
-    let was_paused = demand.before.ceiling.is_none();
-    let fits = if was_paused {
-        share >= bitrate * CLIMB
-    } else {
-        share * TOO_MUCH >= bitrate
-    };
-    if fits {
-        return grant;
-    }
-    let since = demand.before.short_since.unwrap_or(now);
-    grant.short_since = Some(since);
-    if was_paused || now.saturating_duration_since(since) >= PATIENCE {
-        grant.ceiling = None;
-    }
-    grant
-}
-
 impl Demand<'_> {
+    /// Greater ones are served first.
+    fn rank(&self, has_own: bool) -> (u8, bool, u16) {
+        let height = match self.preference.height {
+            0 => u16::MAX,
+            height => height,
+        };
+        let is_speaker = self.is_prominent && !has_own;
+        (self.preference.priority, is_speaker, height)
+    }
+
+    /// Whether it has one quality, which cannot be made smaller for one viewer.
+    fn is_plain(&self) -> bool {
+        self.qualities.len() == 1
+    }
+
+    /// Since when a plain stream is too much for what is left.
+    fn short_since(&self, bitrate: f64, left: f64, now: Instant) -> Option<Instant> {
+        let fits = if self.before.ceiling.is_none() {
+            left >= bitrate * CLIMB
+        } else {
+            left * TOO_MUCH >= bitrate
+        };
+        let is_short = !fits && !self.is_steerable;
+        is_short.then(|| self.before.short_since.unwrap_or(now))
+    }
+
+    /// Whether a plain stream that is too much since then is sent all the same.
+    fn is_sent_plain(&self, short_since: Option<Instant>, now: Instant) -> bool {
+        let was_sent = self.before.ceiling.is_some();
+        short_since.is_none_or(|since| was_sent && now.saturating_duration_since(since) < PATIENCE)
+    }
+
     /// The grant where the path carries everything.
     fn unlimited(&self) -> Grant {
         let wants_all = self.preference.height == 0 && self.max_bps == 0;

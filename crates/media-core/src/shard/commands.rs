@@ -190,6 +190,13 @@ impl Shard {
                     peer.review_sending(&mut self.router, now);
                 }
             }
+            Op::SetViewer { element, viewer } => {
+                let slot = self.slot_of(element).ok();
+                if let Some(peer) = slot.and_then(|slot| self.peers.get_mut(slot)) {
+                    peer.set_viewer(viewer, &mut self.router);
+                    peer.review_sending(&mut self.router, now);
+                }
+            }
             Op::SetIce { element, settings } => {
                 let _ = self.with_endpoint(element, now, |endpoint, _| {
                     endpoint.expect_web_rtc()?.set_ice(*settings);

@@ -17,7 +17,7 @@ use fresh::Dependencies;
 use mirror::Original;
 
 use super::latency::Latency;
-use super::layers::Rates;
+use super::rates::Rates;
 use super::router::{LayerName, OutSlot, TrackSlot};
 use crate::config::Limits;
 use crate::demux::EndpointSlot;

@@ -3,10 +3,6 @@
 //! A source has spatial layers, which are streams of their own (simulcast) or parts of one stream
 //! (SVC), and each of them has temporal layers. A plain source has one layer.
 
-use salono_rtp::codec::Descriptor;
-use salono_rtp::rate::BitrateMeter;
-use std::time::Instant;
-
 pub(crate) use salono_rtp::codec::MAX_SPATIAL;
 pub(crate) use salono_rtp::layers::Layer;
 
@@ -39,6 +35,27 @@ impl Qualities {
         }
     }
 
+    /// Lets a spatial layer take so much at least; false when there is none.
+    pub(crate) fn raise(&mut self, spatial: u8, bitrate: u64) -> bool {
+        let mut is_there = false;
+        for quality in self.entries.iter_mut().take(self.len) {
+            if quality.layer.spatial == spatial {
+                quality.bitrate = quality.bitrate.max(bitrate);
+                is_there = true;
+            }
+        }
+        is_there
+    }
+
+    /// Leaves out all but the smallest picture.
+    pub(crate) fn keep_smallest(&mut self) {
+        let mut kept = Self::default();
+        for quality in self.iter().filter(|quality| quality.layer.spatial == 0) {
+            kept.push(*quality);
+        }
+        *self = kept;
+    }
+
     /// Puts the entries into ascending order of bitrate.
     pub(crate) fn sort(&mut self) {
         if let Some(entries) = self.entries.get_mut(..self.len) {
@@ -52,80 +69,6 @@ impl std::ops::Deref for Qualities {
 
     fn deref(&self) -> &[Quality] {
         self.entries.get(..self.len).unwrap_or(&[])
-    }
-}
-
-/// The bitrate of each layer within one stream, own parts only.
-#[derive(Debug, Default)]
-pub(crate) struct Rates {
-    /// Ascending by layer; those that came so far.
-    meters: Vec<(Layer, BitrateMeter)>,
-}
-
-impl Rates {
-    /// Counts a packet; one without a layer counts only where others have one.
-    pub(crate) fn add(&mut self, descriptor: &Descriptor, bytes: usize, now: Instant) {
-        let layer = Layer {
-            spatial: descriptor.spatial_layer.unwrap_or(0),
-            temporal: descriptor.temporal_layer.unwrap_or(0),
-        };
-        if self.meters.is_empty() && layer == Layer::default() {
-            return;
-        }
-        let at = match self.meters.binary_search_by_key(&layer, |(of, _)| *of) {
-            Ok(at) => at,
-            Err(_) if self.meters.len() >= MAX_SPATIAL * MAX_TEMPORAL => return,
-            Err(at) => {
-                self.meters.insert(at, (layer, BitrateMeter::new()));
-                at
-            }
-        };
-        if let Some((_, meter)) = self.meters.get_mut(at) {
-            meter.add(bytes, now);
-        }
-    }
-
-    /// The layers that came, each with what it takes to receive it: all layers that are not above
-    /// it in either respect.
-    pub(crate) fn cumulative(&mut self, now: Instant) -> impl Iterator<Item = (Layer, u64)> + '_ {
-        let mut own = [(Layer::default(), 0); MAX_SPATIAL * MAX_TEMPORAL];
-        for (entry, (layer, meter)) in own.iter_mut().zip(&mut self.meters) {
-            *entry = (*layer, meter.bits_per_second(now));
-        }
-        let count = self.meters.len();
-        (0..count).filter_map(move |at| {
-            let (layer, rate) = *own.get(at)?;
-            if rate == 0 {
-                return None;
-            }
-            let below = own.iter().take(count).filter(|(other, _)| {
-                other.spatial <= layer.spatial && other.temporal <= layer.temporal
-            });
-            Some((layer, below.map(|(_, rate)| rate).sum()))
-        })
-    }
-
-    /// What each spatial layer takes by itself, in bits per second.
-    pub(crate) fn spatial(&mut self, now: Instant) -> [u64; MAX_SPATIAL] {
-        let mut rates = [0; MAX_SPATIAL];
-        for (layer, meter) in &mut self.meters {
-            if let Some(rate) = rates.get_mut(usize::from(layer.spatial)) {
-                *rate += meter.bits_per_second(now);
-            }
-        }
-        rates
-    }
-
-    /// The highest spatial layer that came.
-    pub(crate) fn top_spatial(&self) -> u8 {
-        let spatial = self.meters.iter().map(|(layer, _)| layer.spatial);
-        spatial.max().unwrap_or(0)
-    }
-
-    /// The highest temporal layer that came.
-    pub(crate) fn top_temporal(&self) -> u8 {
-        let temporal = self.meters.iter().map(|(layer, _)| layer.temporal);
-        temporal.max().unwrap_or(0)
     }
 }
 

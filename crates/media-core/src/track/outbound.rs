@@ -250,6 +250,10 @@ impl Outbound {
         self.source
     }
 
+    pub(crate) fn is_video(&self) -> bool {
+        self.kind == MediaKind::Video
+    }
+
     /// What the peer takes.
     pub(crate) fn codecs(&self) -> &[NegotiatedCodec] {
         &self.codecs

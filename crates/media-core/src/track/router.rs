@@ -8,6 +8,7 @@ mod following;
 mod mirroring;
 mod prominence;
 mod sending;
+mod sharing;
 mod simulcast;
 mod starting;
 mod unused;
@@ -17,7 +18,7 @@ use super::outbound::Outbound;
 use crate::demux::EndpointSlot;
 use crate::egress::Egress;
 use crate::links::{Packets, Pool};
-use crate::sending::{Caps, Sender, SenderSlot};
+use crate::sending::{Caps, Paths, Sender, SenderSlot};
 use crate::speakers::Detectors;
 use salono_media_api::{ElementKey, PipelineKey, ShardMetrics};
 use simulcast::Simulcast;
@@ -52,6 +53,7 @@ pub(crate) struct Router {
     tracks: SlotMap<TrackSlot, Inbound>,
     outs: SlotMap<OutSlot, Outbound>,
     senders: SlotMap<SenderSlot, Sender>,
+    paths: Paths,
     /// The layers of sources that come in several streams.
     simulcasts: SecondaryMap<TrackSlot, Simulcast>,
     /// Which layers of sources their publishers are asked for.

@@ -39,7 +39,11 @@ fn broadcast(seed: u64, links: &[Link]) -> (World, usize, Vec<usize>) {
 }
 
 /// How the picture of a viewer stood still from a moment on.
-fn freezes(world: &World, (publisher, viewer): (usize, usize), from: Instant) -> (Duration, f64) {
+pub(super) fn freezes(
+    world: &World,
+    (publisher, viewer): (usize, usize),
+    from: Instant,
+) -> (Duration, f64) {
     let (_, camera) = &world.peers[publisher].layers[0];
     let peer = &world.peers[viewer];
     let shown = peer
@@ -49,7 +53,7 @@ fn freezes(world: &World, (publisher, viewer): (usize, usize), from: Instant) ->
 }
 
 /// Which layer a viewer saw last.
-fn layer(world: &World, viewer: usize) -> Option<u8> {
+pub(super) fn layer(world: &World, viewer: usize) -> Option<u8> {
     let frames = world.peers[viewer].video.frames();
     frames.last().map(|frame| frame.publisher)
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use str0m::rtp::rtcp::Rtcp;
 
 /// The estimate of what goes to a peer, in bits per second, as its statistics tell it.
-fn estimate(world: &mut World, peer: usize) -> Option<u64> {
+pub(super) fn estimate(world: &mut World, peer: usize) -> Option<u64> {
     let stats = world.stats(peer);
     let mut pairs = stats
         .transports

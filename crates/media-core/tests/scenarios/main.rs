@@ -11,6 +11,7 @@
 mod adaptation;
 mod attacks;
 mod bandwidth;
+mod cameras;
 mod codecs;
 mod data;
 mod dtls;
@@ -33,6 +34,7 @@ mod prominence;
 mod release;
 mod renegotiation;
 mod scalable;
+mod sharing;
 mod speakers;
 mod spread;
 mod spread_graphs;

@@ -15,24 +15,32 @@ const LOUD: i8 = -25;
 const QUIET: i8 = -80;
 
 /// Three publishers of layers, and a viewer of all three in one connection.
-struct Stage {
-    world: World,
-    publishers: Vec<usize>,
-    viewer: usize,
+pub(super) struct Stage {
+    pub(super) world: World,
+    pub(super) publishers: Vec<usize>,
+    pub(super) viewer: usize,
 }
 
 impl Stage {
+    /// What the viewer's path carries is what the viewer itself says.
     fn new(seed: u64) -> Self {
+        let mut stage = Self::with_viewer(seed, sdp::without_transport_cc);
+        let viewer = stage.viewer;
+        request_remb(&mut stage.world, viewer, ONE_OF_THREE_KBPS);
+        stage
+    }
+
+    /// The descriptions of the viewer are changed so.
+    pub(super) fn with_viewer(seed: u64, munge: fn(&str) -> String) -> Self {
         let mut world = World::new(seed);
         let publishers: Vec<usize> = (0..3)
             .map(|_| world.join_connected(Wish::simulcast(RIDS)))
             .collect();
-        // What the viewer's path carries is what the viewer itself says.
         let viewer = world.join_connected(Wish {
-            munge: sdp::without_transport_cc,
+            munge,
             ..Wish::subscribe()
         });
-        let mids = add_pictures(&mut world, viewer);
+        let mids = add_pictures(&mut world, viewer, munge);
         world.peers[viewer].screen_mid = Some(mids[0]);
         world.peers[viewer].more = vec![(mids[1], Received::default())];
         let element = world.element(viewer);
@@ -51,7 +59,6 @@ impl Stage {
             }
             set_level(&mut world, *publisher, Some(QUIET));
         }
-        request_remb(&mut world, viewer, ONE_OF_THREE_KBPS);
         Self {
             world,
             publishers,
@@ -78,7 +85,7 @@ impl Stage {
 }
 
 /// The viewer offers two more m-lines of video to receive.
-fn add_pictures(world: &mut World, viewer: usize) -> [Mid; 2] {
+fn add_pictures(world: &mut World, viewer: usize, munge: fn(&str) -> String) -> [Mid; 2] {
     let element = world.element(viewer);
     let mut api = world.peers[viewer].rtc.sdp_api();
     let mids =
@@ -88,7 +95,7 @@ fn add_pictures(world: &mut World, viewer: usize) -> [Mid; 2] {
     let answer = world.ask_sdp(|token| Op::ProcessOffer {
         token,
         element,
-        sdp: sdp::without_transport_cc(&offer),
+        sdp: munge(&offer),
     });
     let answer = SdpAnswer::from_sdp_string(&answer).expect("a valid answer");
     let api = world.peers[viewer].rtc.sdp_api();

@@ -1,5 +1,6 @@
 //! Layers within a stream: each receiver gets those that it wishes, and always what can be decoded.
 
+use super::bandwidth::request_remb;
 use super::support::scalable::{
     Between, Camera, Judgement, av1, av1_with_descriptors, decode, vp9,
 };
@@ -164,5 +165,42 @@ fn layers_of_vp9_are_followed_and_those_that_nobody_gets_are_turned_off() {
             (Some((1, 2)), 3),
             "it is asked for"
         );
+    }
+}
+
+/// What the highest layer takes by itself fits in, and does not with all below it.
+const ONE_LAYER_KBPS: u64 = 900;
+
+#[test]
+fn a_viewer_gets_a_layer_if_what_it_needs_of_the_stream_fits_its_path() {
+    let modes = [
+        (Between::All, 1),
+        (Between::KeyPictures, 2),
+        (Between::Never, 2),
+    ];
+    for (codec, configure) in [
+        (
+            Codec::Av1,
+            av1_with_descriptors as fn(RtcConfig) -> RtcConfig,
+        ),
+        (Codec::Vp9, vp9),
+    ] {
+        for (between, layer) in modes {
+            let mut world = World::new(310);
+            let publisher = world.join_connected(configured(Wish::publish(), configure));
+            let wish = Wish {
+                munge: sdp::without_transport_cc,
+                ..Wish::subscribe()
+            };
+            let viewer = world.join_connected(configured(wish, configure));
+            world.peers[viewer].is_layered = true;
+            world.connect(world.element(publisher), world.element(viewer));
+            start(&mut world, publisher, codec, (3, 1, between));
+            world.run(secs(1));
+            request_remb(&mut world, viewer, ONE_LAYER_KBPS);
+            world.run(secs(6));
+            let seen = seen(&world, viewer);
+            assert_eq!(seen.last(), Some((1, layer)), "{codec:?} {between:?}");
+        }
     }
 }

@@ -149,9 +149,11 @@ impl Targets {
         }
         let joinable = if is_decodable { frame.switches } else { 0 };
         self.choose(frame, structure, joinable, is_new_picture);
-        let is_forwarded = self
-            .current
-            .is_some_and(|target| has(frame.present, target));
+        // Where no target needs what is below it, somebody has to tell the structure all the same.
+        let is_forwarded = frame.has_structure
+            || self
+                .current
+                .is_some_and(|target| has(frame.present, target));
         if is_forwarded {
             self.intact |= joinable;
             self.sent |= 1;

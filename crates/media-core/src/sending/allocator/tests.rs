@@ -231,3 +231,52 @@ fn it_is_known_from_which_limit_on_a_paused_stream_would_be_sent() {
     let resumes_at = resumes_at.expect("one is paused");
     assert_eq!(divide(resumes_at, 6), (vec![false; 3], None));
 }
+
+#[test]
+fn of_plain_streams_the_most_important_ones_are_sent_as_far_as_they_fit() {
+    let one = layers(&[500_000]);
+    let start = Instant::now();
+    let mut speaker = demand(&one);
+    speaker.is_prominent = true;
+    let mut streams = [demand(&one), demand(&one), demand(&one), speaker];
+    let mut divide = |limit, seconds| {
+        let mut sent = Vec::new();
+        for second in seconds {
+            let now = start + Duration::from_secs(second);
+            let division = allocate(Some(limit), &streams, now);
+            for (stream, grant) in streams.iter_mut().zip(&division.grants) {
+                stream.before = *grant;
+            }
+            sent = division.grants;
+        }
+        sent
+    };
+    let is_sent = |grants: &[Grant]| -> Vec<bool> {
+        grants.iter().map(|grant| grant.ceiling.is_some()).collect()
+    };
+    let narrow = divide(1_200_000, 0..4);
+    assert_eq!(is_sent(&narrow), [true, false, false, true]);
+    // The publishers of the others are asked for what the speaker leaves, in case that helps.
+    let asked: Vec<_> = narrow.iter().map(|grant| grant.share).collect();
+    assert_eq!(asked, [Some(233_333), Some(233_333), Some(233_333), None]);
+    let least = divide(450_000, 4..8);
+    assert_eq!(is_sent(&least), [false, false, false, true]);
+    let wide = divide(2_600_000, 8..10);
+    assert_eq!(is_sent(&wide), [true; 4]);
+}
+
+#[test]
+fn what_is_paused_takes_nothing_from_the_others() {
+    let (one, three) = (layers(&[1_500_000]), layers(&[150_000, 500_000, 1_500_000]));
+    let start = Instant::now();
+    let mut streams = [demand(&one), demand(&three)];
+    let mut places = Vec::new();
+    for second in 0..5 {
+        let division = allocate(Some(800_000), &streams, start + Duration::from_secs(second));
+        for (stream, grant) in streams.iter_mut().zip(&division.grants) {
+            stream.before = *grant;
+        }
+        places = division.grants.iter().map(spatial).collect();
+    }
+    assert_eq!(places, [None, Some(1)]);
+}

@@ -61,6 +61,18 @@ impl Inbound {
         self.rates.spatial(now)
     }
 
+    /// What it takes to receive each spatial layer within the stream in full, in bits per second.
+    pub(crate) fn spatial_costs(&mut self, now: Instant) -> [u64; MAX_SPATIAL] {
+        let mut costs = [0; MAX_SPATIAL];
+        let structure = self.dependencies.reader().current();
+        self.rates.each(structure, now, |layer, bitrate| {
+            if let Some(cost) = costs.get_mut(usize::from(layer.spatial)) {
+                *cost = bitrate.max(*cost);
+            }
+        });
+        costs
+    }
+
     /// The highest spatial layer within the stream that came.
     pub(crate) fn top_spatial(&self) -> u8 {
         self.rates.top_spatial()
@@ -74,14 +86,15 @@ impl Inbound {
     /// The qualities of a source that is this track alone.
     pub(crate) fn qualities(&mut self, into: &mut Qualities, now: Instant) {
         let before = into.len();
-        for (layer, bitrate) in self.rates.cumulative(now) {
-            let height = self.heights.get(usize::from(layer.spatial)).copied();
+        let (heights, structure) = (self.heights, self.dependencies.reader().current());
+        self.rates.each(structure, now, |layer, bitrate| {
+            let height = heights.get(usize::from(layer.spatial)).copied();
             into.push(Quality {
                 layer,
                 bitrate,
                 height: height.filter(|height| *height > 0),
             });
-        }
+        });
         if into.len() == before {
             into.push(Quality {
                 layer: Layer::default(),
@@ -108,7 +121,8 @@ impl Inbound {
             return;
         }
         let mut any = false;
-        for (layer, bitrate) in self.rates.cumulative(now) {
+        let structure = self.dependencies.reader().current();
+        self.rates.each(structure, now, |layer, bitrate| {
             any = true;
             into.push(Quality {
                 layer: Layer {
@@ -118,7 +132,7 @@ impl Inbound {
                 bitrate,
                 height,
             });
-        }
+        });
         if !any {
             into.push(Quality {
                 layer: Layer {

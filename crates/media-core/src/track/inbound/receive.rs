@@ -140,7 +140,9 @@ impl Inbound {
                     self.heights = heights;
                 }
             }
-            self.rates.add(&fresh.descriptor, payload_bytes, now);
+            let (about, frame) = (&fresh.descriptor, fresh.dependency.as_ref());
+            self.rates
+                .add(about, frame, header.timestamp, payload_bytes, now);
         }
         self.fresh.push(fresh);
         if self.fresh.len() == 1 {

@@ -280,11 +280,16 @@ impl Outbound {
         next.start.map(|(start, _)| (next.track, start))
     }
 
+    /// Whether the receiver gets one frame of each picture, since it could not tell several apart.
+    pub(crate) fn is_flat(&self) -> bool {
+        self.layering.as_ref().is_some_and(|it| it.is_flat)
+    }
+
     /// The highest layer for this receiver, by its ceiling and by what it wishes of a source with
     /// these heights; `None` while it is paused.
     pub(crate) fn limit(&self, heights: Heights) -> Option<Layer> {
         let mut ceiling = self.ceiling?;
-        if self.layering.as_ref().is_some_and(|it| it.is_flat) {
+        if self.is_flat() {
             ceiling.spatial = 0;
         }
         let wished = self.preference.height;

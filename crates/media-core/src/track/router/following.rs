@@ -46,7 +46,12 @@ impl Router {
                         });
                     }
                 }
+                let usual = simulcast.rates;
+                self.raise_unused(source, &usual, &mut qualities);
             }
+        }
+        if self.outs.get(slot).is_some_and(Outbound::is_flat) {
+            qualities.keep_smallest();
         }
         qualities.sort();
         qualities

@@ -1,39 +1,14 @@
-//! The sending state of transports, what streams get of it, and what publishers hear of that.
+//! What streams get of the paths that they take, what publishers hear of that, and what waits for its turn.
 
 use super::{OutSlot, Router, TrackSlot};
 use crate::demux::EndpointSlot;
 use crate::egress::Egress;
-use crate::sending::{Caps, Grant, Sender, SenderSlot};
+use crate::sending::{Caps, Grant};
 use crate::track::Outbound;
 use salono_media_api::ShardMetrics;
 use std::time::Instant;
 
 impl Router {
-    pub(crate) fn add_sender(&mut self) -> SenderSlot {
-        self.senders.insert(Sender::default())
-    }
-
-    pub(crate) fn sender(&self, slot: SenderSlot) -> Option<&Sender> {
-        self.senders.get(slot)
-    }
-
-    pub(crate) fn sender_mut(&mut self, slot: SenderSlot) -> Option<&mut Sender> {
-        self.senders.get_mut(slot)
-    }
-
-    pub(crate) fn remove_sender(&mut self, slot: SenderSlot) {
-        self.senders.remove(slot);
-    }
-
-    /// A stream began to flow: if its packets can be sent again, there is something to probe with.
-    pub(crate) fn start_probing(&mut self, slot: OutSlot) {
-        if let Some((out, _, Some(sender))) = self.out_with_all(slot)
-            && out.can_pad()
-        {
-            sender.start_probing();
-        }
-    }
-
     /// What the receivers of a track bound of what its publisher sends.
     pub(crate) fn caps(&self, slot: TrackSlot) -> Caps {
         let caps = self

@@ -28,8 +28,9 @@ pub(super) struct Use {
     unused_since: Option<Instant>,
     /// Up to which layer, and the bound for it.
     bound: Option<(usize, u64)>,
-    /// Bits per second of each layer within a stream when it was last sent.
+    /// Bits per second of each layer within a stream when it was last sent, and what it took to receive it.
     rates: [u64; MAX_SPATIAL],
+    costs: [u64; MAX_SPATIAL],
 }
 
 impl Router {
@@ -68,29 +69,47 @@ impl Router {
         Caps { set, ..caps }
     }
 
-    /// Adds the layers within a stream that were turned off to those that are sent.
+    /// Adds the layers within a stream that were turned off to those that are sent. Those that just were seem to
+    /// take less and less, until they are gone.
     pub(super) fn add_unused(&self, source: TrackSlot, qualities: &mut Qualities) {
-        let Some(usage) = self.uses.get(source).filter(|usage| usage.bound.is_some()) else {
+        let Some((usage, rank)) = self.bound_of(source) else {
             return;
         };
         let Some(track) = self.tracks.get(source) else {
             return;
         };
-        let top = qualities.iter().map(|quality| quality.layer.spatial).max();
-        let first = top.map_or(0, |top| usize::from(top) + 1);
-        for (spatial, rate) in (0u8..).zip(usage.rates).skip(first) {
-            if rate > 0 {
-                let below = usage.rates.iter().take(usize::from(spatial) + 1);
+        for (spatial, bitrate) in (0u8..).zip(usage.costs).skip(rank + 1) {
+            if bitrate > 0 && !qualities.raise(spatial, bitrate) {
                 qualities.push(Quality {
                     layer: Layer {
                         spatial,
                         temporal: track.top_temporal(),
                     },
-                    bitrate: below.sum(),
+                    bitrate,
                     height: track.height_of(spatial),
                 });
             }
         }
+    }
+
+    /// The same for the streams that a source comes in, by what they usually take.
+    pub(super) fn raise_unused(
+        &self,
+        source: TrackSlot,
+        usual: &[u64; MAX_SPATIAL],
+        qualities: &mut Qualities,
+    ) {
+        if let Some((_, rank)) = self.bound_of(source) {
+            for (spatial, bitrate) in (0u8..).zip(usual).skip(rank + 1) {
+                qualities.raise(spatial, *bitrate);
+            }
+        }
+    }
+
+    /// How a source is used of which layers are turned off, and the highest that is not.
+    fn bound_of(&self, source: TrackSlot) -> Option<(&Use, usize)> {
+        let usage = self.uses.get(source)?;
+        usage.bound.map(|(rank, _)| (usage, rank))
     }
 
     /// Looks whether there are layers that nobody gets.
@@ -114,6 +133,7 @@ impl Router {
             && let Some(track) = self.tracks.get_mut(source)
         {
             usage.rates = track.spatial_rates(now);
+            usage.costs = track.spatial_costs(now);
         }
         let bound = bound_for(&streams.unwrap_or(usage.rates), wanted);
         let Some(bound) = bound.filter(|_| usage.is_pausable) else {

@@ -97,6 +97,8 @@ pub(crate) struct Network {
     order: u64,
     /// When the bottleneck of a direction is free again.
     free: BTreeMap<(std::net::SocketAddr, To), Instant>,
+    /// Whose bottleneck is that of another.
+    pub(crate) behind: BTreeMap<To, To>,
 }
 
 impl Network {
@@ -106,6 +108,7 @@ impl Network {
             queue: BinaryHeap::new(),
             order: 0,
             free: BTreeMap::new(),
+            behind: BTreeMap::new(),
         }
     }
 
@@ -148,7 +151,9 @@ impl Network {
         if link.bps == 0 {
             return Some(now);
         }
-        let free = self.free.entry(direction).or_insert(now);
+        let (from, to) = direction;
+        let bottleneck = self.behind.get(&to).copied().unwrap_or(to);
+        let free = self.free.entry((from, bottleneck)).or_insert(now);
         let begin = (*free).max(now);
         if begin - now > link.queue {
             return None;

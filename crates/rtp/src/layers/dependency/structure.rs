@@ -77,6 +77,11 @@ impl Structure {
         self.included.get(usize::from(target)).copied().unwrap_or(0)
     }
 
+    /// All decode targets, with the highest layer of each.
+    pub fn targets(&self) -> impl Iterator<Item = (u8, Layer)> + '_ {
+        (0u8..).zip(self.layers())
+    }
+
     /// Heights of the picture by spatial layer, 0 where not told.
     pub const fn heights(&self) -> Heights {
         self.heights
@@ -97,8 +102,7 @@ impl Structure {
     }
 
     fn one_of(&self, targets: u32) -> impl Iterator<Item = (u8, Layer)> + '_ {
-        (0u8..)
-            .zip(self.layers())
+        self.targets()
             .filter(move |(target, _)| has(targets, u32::from(*target)))
     }
 

@@ -4,7 +4,7 @@
 use super::trend::Usage;
 
 /// What is left of the throughput after overuse.
-const BACKOFF: f64 = 0.85;
+pub(super) const BACKOFF: f64 = 0.85;
 /// Growth per second far from the capacity.
 const GROWTH: f64 = 1.08;
 /// Growth stops at this multiple of what arrives.
@@ -86,6 +86,11 @@ impl Aimd {
         self.rate = self.rate.clamp(min, max.max(min));
     }
 
+    /// Neither up nor down.
+    pub(super) fn hold(&mut self) {
+        self.state = State::Hold;
+    }
+
     pub(super) fn step(&mut self, step: Step) {
         match step.usage {
             Usage::Over => {
@@ -113,6 +118,7 @@ impl Aimd {
     }
 
     fn fall(&mut self, step: &Step) {
+        let is_first = self.decreased.is_none();
         self.decreased = Some(step.now);
         self.changed = Some(step.now);
         let Some(throughput) = step.throughput else {
@@ -125,7 +131,8 @@ impl Aimd {
         {
             rate = mean * 1_000.0 * BACKOFF;
         }
-        self.rate = rate.min(self.rate);
+        // Before the path was known to end anywhere, more may have been sent than the rate said.
+        self.rate = if is_first { rate } else { rate.min(self.rate) };
         if self.capacity.is_above(throughput) {
             self.capacity = Capacity::default();
         }

@@ -43,6 +43,9 @@ struct Measured {
     last_arrival: f64,
     bytes: f64,
     packets: u32,
+    /// Bytes that went to the same bottleneck meanwhile, over other connections; and before.
+    beside: f64,
+    beside_before: Option<u64>,
     is_followed: bool,
 }
 
@@ -131,8 +134,20 @@ impl Probes {
             last_arrival: f64::MIN,
             bytes: 0.0,
             packets: 0,
+            beside: 0.0,
+            beside_before: None,
             is_followed: false,
         });
+    }
+
+    /// While a cluster is being sent: how many bytes all other connections to the same bottleneck have sent so far.
+    pub(super) fn note_beside(&mut self, bytes: u64) {
+        let Some(active) = self.active else { return };
+        let mut measured = self.measured.iter_mut();
+        if let Some(measured) = measured.find(|measured| measured.id == active.id) {
+            let before = *measured.beside_before.get_or_insert(bytes);
+            measured.beside = bytes.saturating_sub(before) as f64;
+        }
     }
 
     /// When the next packet of a cluster is due, in milliseconds.
@@ -215,11 +230,13 @@ impl Measured {
         if received > sent * 2.0 {
             return None;
         }
-        Some(if received < sent * FILLED {
+        let own = if received < sent * FILLED {
             received * FILLED_LEAVES
         } else {
             sent.min(received)
-        })
+        };
+        // What the bottleneck passed beside the cluster belongs to what it carries.
+        Some(own * (self.bytes + self.beside) / self.bytes.max(1.0))
     }
 }
 

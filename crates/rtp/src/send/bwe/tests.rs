@@ -1,12 +1,46 @@
 //! The estimator against a simulated link: a queue with a rate, a delay and random loss.
 
-use super::{Bounds, SendEstimator};
+use super::{Bounds, Flow, Path};
 use crate::recv::TwccReceiver;
-use crate::rtcp::{Compound, Packet, Writer};
+use crate::rtcp::{Compound, Packet, TransportFeedback, Writer};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 const MS: Duration = Duration::from_millis(1);
+
+/// A connection that has its path for itself.
+struct Sole {
+    path: Path,
+    flow: Flow,
+}
+
+impl Sole {
+    fn new() -> Self {
+        let mut path = Path::new();
+        let flow = Flow::new(&mut path);
+        Self { path, flow }
+    }
+
+    fn bps(&self) -> Option<u64> {
+        self.path.bps()
+    }
+
+    fn feedback(&mut self, feedback: &TransportFeedback<'_>, now: Instant) -> bool {
+        self.flow.feedback(feedback, &mut self.path, now)
+    }
+
+    fn probe_due(&mut self, now: Instant) -> usize {
+        self.flow.probe_due(&mut self.path, 0, now)
+    }
+
+    fn remb(&mut self, bps: u64) {
+        self.path.remb(self.flow.id(), bps);
+    }
+
+    fn set_bounds(&mut self, bounds: Bounds) {
+        self.path.set_bounds(self.flow.id(), bounds);
+    }
+}
 
 /// One way with a bottleneck; the way back is free of both.
 struct Link {
@@ -52,7 +86,7 @@ impl Link {
 struct Call {
     now: Instant,
     link: Link,
-    estimator: SendEstimator,
+    estimator: Sole,
     receiver: TwccReceiver,
     media: VecDeque<(Instant, u16)>,
     reports: VecDeque<(Instant, Vec<u8>)>,
@@ -65,9 +99,9 @@ struct Call {
 impl Call {
     fn new(bps: f64, delay_ms: u64, appetite: f64) -> Self {
         let now = crate::virtual_time::origin();
-        let mut estimator = SendEstimator::new();
-        estimator.set_wanted(appetite as u64);
-        estimator.start();
+        let mut estimator = Sole::new();
+        estimator.path.set_wanted(appetite as u64);
+        estimator.flow.start(&estimator.path);
         Self {
             now,
             link: Link::new(bps, delay_ms, now),
@@ -86,7 +120,7 @@ impl Call {
     }
 
     fn transmit(&mut self, bytes: usize) {
-        let seq = self.estimator.sent(bytes, self.now);
+        let seq = self.estimator.flow.sent(bytes, self.now);
         if let Some(at) = self.link.send(bytes, self.now) {
             self.media.push_back((at, seq));
         }
@@ -196,7 +230,7 @@ fn a_stream_far_below_the_capacity_does_not_lower_the_estimate() {
     let mut call = Call::new(5_000_000.0, 25, 400_000.0);
     call.run(60.0);
     assert!(call.bps() > 450_000.0, "{}", call.bps());
-    assert!(!call.estimator.was_limited());
+    assert!(!call.estimator.path.was_limited());
 }
 
 #[test]
@@ -251,7 +285,7 @@ fn the_same_packets_make_the_same_estimates() {
 #[test]
 fn feedback_about_nothing_that_was_sent_changes_nothing() {
     let now = crate::virtual_time::origin();
-    let mut estimator = SendEstimator::new();
+    let mut estimator = Sole::new();
     let mut receiver = TwccReceiver::new();
     receiver.record(40_000, now);
     let mut buf = [0; 200];
@@ -262,5 +296,5 @@ fn feedback_about_nothing_that_was_sent_changes_nothing() {
     };
     assert!(!estimator.feedback(&feedback, now));
     assert_eq!(estimator.bps(), None);
-    assert_eq!(estimator.poll_timeout(), None);
+    assert_eq!(estimator.flow.poll_timeout(&estimator.path), None);
 }
