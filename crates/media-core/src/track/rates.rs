@@ -218,10 +218,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(
-        clippy::field_reassign_with_default,
-        reason = "some of its fields are private"
-    )]
     fn kinds_are_bounded_and_those_that_ceased_make_room() {
         let mut now = Instant::now();
         let mut rates = Rates::default();
