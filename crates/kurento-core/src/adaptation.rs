@@ -2,7 +2,7 @@
 //! Kurento's classes.
 //!
 //! An adaptation is a child of its endpoint and ends with it. An endpoint may have several, of
-//! several clients: the engine is told one wish, the most that any of them asks for. What the engine
+//! several clients: the engine is told one wish, the most that any of them asks for, and one viewer. What the engine
 //! then sends is a fact about the endpoint, so all of its adaptations report the same.
 
 use crate::{
@@ -12,13 +12,16 @@ use crate::{
     tree::{Body, Object},
 };
 use salono_kurento_model::{Error, Map, Value};
-use salono_media_api::{ElementKey, Op, VideoWish};
+use salono_media_api::{ElementKey, Op, VideoWish, ViewerKey};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// Qualified name of the class.
 pub(crate) const VIDEO_ADAPTATION: &str = "salono.VideoAdaptation";
 /// Its only event.
 pub(crate) const LAYER_CHANGED: &str = "LayerChanged";
+/// Bytes of the name of a viewer.
+const MAX_VIEWER: usize = 256;
 /// What the rank of a layer is while nothing is sent.
 const NO_LAYER: i32 = -1;
 
@@ -26,6 +29,25 @@ const NO_LAYER: i32 = -1;
 #[derive(Debug, Default)]
 pub(crate) struct VideoAdaptation {
     wish: VideoWish,
+    viewer: String,
+}
+
+impl VideoAdaptation {
+    /// With what its constructor was given.
+    pub(crate) fn new(params: &Map<String, Value>) -> Result<Self, Error> {
+        let viewer = params.get("viewer").and_then(Value::as_str);
+        Ok(Self {
+            wish: VideoWish::default(),
+            viewer: viewer_name(viewer.unwrap_or_default())?,
+        })
+    }
+}
+
+fn viewer_name(name: &str) -> Result<String, Error> {
+    if name.len() > MAX_VIEWER {
+        return Err(illegal("viewer", "at most 256 bytes"));
+    }
+    Ok(name.to_owned())
 }
 
 /// The quality that an endpoint sends.
@@ -95,18 +117,32 @@ impl ObjectModel {
                 };
                 adaptation.wish.priority = priority;
             }
+            "getViewer" => return Some(Outcome::value(adaptation.viewer.as_str())),
+            "setViewer" => {
+                let name = call.params.get("viewer").and_then(Value::as_str);
+                match viewer_name(name.unwrap_or_default()) {
+                    Ok(name) => adaptation.viewer = name,
+                    Err(refusal) => return Some(Err(refusal)),
+                }
+            }
             _ => return None,
         }
         self.order_wish(endpoint);
         Some(Ok(Outcome::VOID))
     }
 
-    /// Tells the engine what the adaptations of an endpoint wish together, if that is news. An
+    /// Tells the engine what the adaptations of an endpoint say together, as far as that is news. An
     /// endpoint that has had one is told the layers that it sends for the rest of its life.
     pub(crate) fn order_wish(&mut self, endpoint: u64) {
-        let wishes = self.adaptations_of(endpoint).into_iter();
-        let wishes = wishes.filter_map(|key| Some(self.tree.get(key)?.adaptation()?.wish));
-        let wish = wishes
+        let adaptations = self.adaptations_of(endpoint).into_iter();
+        let adaptations: Vec<&VideoAdaptation> = adaptations
+            .filter_map(|key| self.tree.get(key)?.adaptation())
+            .collect();
+        let names = adaptations.iter().map(|it| it.viewer.as_str());
+        let viewer = names.filter(|name| !name.is_empty()).map(viewer_key).next();
+        let wish = adaptations
+            .iter()
+            .map(|it| it.wish)
             .reduce(|one, other| VideoWish {
                 height: one.height.max(other.height),
                 priority: one.priority.max(other.priority),
@@ -116,9 +152,13 @@ impl ObjectModel {
         let (Some(state), Some(pipeline)) = (self.endpoint_mut(endpoint), pipeline) else {
             return;
         };
+        let element = ElementKey(endpoint);
+        let is_new_viewer = std::mem::replace(&mut state.viewer, viewer) != viewer;
         if state.wish.replace(wish) != Some(wish) {
-            let element = ElementKey(endpoint);
             self.order(pipeline, Op::WishVideo { element, wish });
+        }
+        if is_new_viewer {
+            self.order(pipeline, Op::SetViewer { element, viewer });
         }
     }
 
@@ -160,6 +200,13 @@ impl ObjectModel {
             self.raise_later(adaptation, LAYER_CHANGED, layer.members(), now);
         }
     }
+}
+
+/// How the engine knows the viewer of a pipeline with this name.
+fn viewer_key(name: &str) -> ViewerKey {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    ViewerKey(hasher.finish())
 }
 
 impl SentLayer {

@@ -97,7 +97,7 @@ impl ObjectModel {
                 (Body::Speakers(SpeakerDetector::default()), None)
             }
             None if qualified == VIDEO_ADAPTATION => {
-                (Body::Adaptation(VideoAdaptation::default()), None)
+                (Body::Adaptation(VideoAdaptation::new(&params)?), None)
             }
             None => {
                 let element = Element::new(qualified, &params, &self.config);

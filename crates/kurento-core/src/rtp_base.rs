@@ -8,7 +8,7 @@ use crate::{
 };
 use salono_kurento_model::{Error, KURENTO, Map, Value, tagged};
 use salono_media_api::{
-    Bandwidth, Bitrate, ConnectionState, ElementKey, Op, RembParams, VideoWish,
+    Bandwidth, Bitrate, ConnectionState, ElementKey, Op, RembParams, VideoWish, ViewerKey,
 };
 
 /// What Kurento starts with. It is answered to those who ask, but throttles nobody: only what an
@@ -31,6 +31,8 @@ pub(crate) struct BaseRtp {
     pub(crate) connection: ConnectionState,
     /// What the engine was told that the peer wishes of its video; `None` before it was told anything.
     pub(crate) wish: Option<VideoWish>,
+    /// Whose connection the peer is, as the engine was told.
+    pub(crate) viewer: Option<ViewerKey>,
     /// The quality of video that the peer is sent, as last told by the engine.
     pub(crate) sent_layer: Option<SentLayer>,
 }
@@ -70,6 +72,7 @@ impl BaseRtp {
             media: ConnectionState::Disconnected,
             connection: ConnectionState::Disconnected,
             wish: None,
+            viewer: None,
             sent_layer: None,
         }
     }

@@ -17,7 +17,7 @@ use salono_media_api::{
     CodecStats, Command, ConnectionState, DataChannelState, DataChannelStats, DtlsState,
     ElementEvent, ElementKey, ElementSpec, ElementStats, Event, IceCandidate, IceState,
     LatencyStats, MediaError, MediaErrorKind, MediaKind, Op, PipelineKey, Reply, SpeakerEvent,
-    StreamDirection, StreamName, StreamStats, TransportStats,
+    StreamDirection, StreamName, StreamStats, TransportStats, ViewerKey,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -312,6 +312,8 @@ struct World {
     graphs: Vec<(String, String)>,
     /// Keys of elements by their ids, as created.
     elements: Vec<ElementKey>,
+    /// Viewers, in the order in which they were named.
+    viewers: Vec<ViewerKey>,
     /// Those that process media.
     processing: BTreeSet<ElementKey>,
     /// Whose speakers were detected last.
@@ -346,6 +348,7 @@ impl World {
             upload: UploadKey(0),
             graphs: Vec::new(),
             elements: Vec::new(),
+            viewers: Vec::new(),
             processing: BTreeSet::new(),
             pipeline: PipelineKey(0),
             failure: None,
@@ -463,6 +466,18 @@ impl World {
             let index = self.elements.iter().position(|it| it == element).unwrap();
             let (height, priority) = (wish.height, wish.priority);
             format!("{name}({index} height:{height},priority:{priority})")
+        } else if let Op::SetViewer { element, viewer } = &command.op {
+            let index = self.elements.iter().position(|it| it == element).unwrap();
+            let viewers = &mut self.viewers;
+            let known = viewer.map(|viewer| {
+                let known = viewers.iter().position(|it| *it == viewer);
+                known.unwrap_or_else(|| {
+                    viewers.push(viewer);
+                    viewers.len() - 1
+                })
+            });
+            let viewer = known.map_or("nobody".to_owned(), |it| format!("viewer:{it}"));
+            format!("{name}({index} {viewer})")
         } else {
             name.to_owned()
         };

@@ -19,7 +19,7 @@ key! {
     ElementKey
 }
 key! {
-    /// A viewer: whoever receives by several endpoints of a process.
+    /// A viewer: whoever receives by several endpoints of a pipeline.
     ViewerKey
 }
 key! {

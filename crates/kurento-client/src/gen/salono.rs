@@ -138,6 +138,15 @@ impl VideoAdaptation {
         Create::new(endpoint.client(), "salono.VideoAdaptation", args)
     }
 
+    /// As [`VideoAdaptation::create`], with optional parameters.
+    pub fn builder(endpoint: &root::BaseRtpEndpoint) -> VideoAdaptationBuilder {
+        let args = Args::new().object("endpoint", endpoint);
+        VideoAdaptationBuilder {
+            client: endpoint.client().clone(),
+            args,
+        }
+    }
+
     /// Lines of the picture that are enough, 0 to 65535; 0, the default, asks for nothing: if no
     /// adaptation does, the picture is as large as there is.
     ///
@@ -176,6 +185,27 @@ impl VideoAdaptation {
         self.run("setPriority", Args::new().with("priority", priority))
     }
 
+    /// Name of the viewer whom the peer is one connection of, at most 256 bytes; empty, the
+    /// default, for nobody in particular. Viewers who receive every stream by an endpoint of its
+    /// own have all connections in one bottleneck: endpoints of a pipeline whose adaptations name
+    /// the same viewer share one estimate of what the path carries, and it is divided among all
+    /// of their streams. Where adaptations of an endpoint name different viewers, the first one
+    /// that names any holds.
+    ///
+    /// # Errors
+    /// As [`Client::invoke`].
+    pub fn viewer(&self) -> Call<String> {
+        self.get("getViewer", Args::none())
+    }
+
+    /// Sets [`VideoAdaptation::viewer`].
+    ///
+    /// # Errors
+    /// As [`Client::invoke`].
+    pub fn set_viewer(&self, viewer: &str) -> Call<()> {
+        self.run("setViewer", Args::new().with("viewer", viewer))
+    }
+
     /// Rank of the quality that is sent, by picture size; 0 is the smallest, -1 none so far.
     ///
     /// # Errors
@@ -207,6 +237,30 @@ impl VideoAdaptation {
     /// As [`Client::stream`].
     pub fn on_layer_changed(&self) -> Subscribe<events::salono::LayerChanged> {
         self.stream()
+    }
+}
+
+/// A [`VideoAdaptation`] to be created.
+#[derive(Debug, Clone)]
+#[must_use = "nothing is created before `create`"]
+pub struct VideoAdaptationBuilder {
+    client: Client,
+    args: Args,
+}
+
+impl VideoAdaptationBuilder {
+    /// What `viewer` is at first.
+    pub fn viewer(mut self, viewer: &str) -> Self {
+        self.args = self.args.with("viewer", viewer);
+        self
+    }
+
+    /// Creates the object.
+    ///
+    /// # Errors
+    /// As [`Client::create`].
+    pub fn create(self) -> Create<VideoAdaptation> {
+        Create::new(&self.client, "salono.VideoAdaptation", self.args)
     }
 }
 

@@ -31,6 +31,7 @@ impl Peer {
             if slot.is_none() {
                 *slot = router.add_sender();
                 if let Some((sender, viewer)) = slot.zip(self.viewer) {
+                    let viewer = (self.endpoint.pipeline(), viewer);
                     router.set_viewer(sender, Some(viewer));
                 }
             }
@@ -62,6 +63,7 @@ impl Peer {
     /// The peer is one connection of this viewer, or of nobody in particular.
     pub(crate) fn set_viewer(&mut self, viewer: Option<ViewerKey>, router: &mut Router) {
         self.viewer = viewer;
+        let viewer = viewer.map(|viewer| (self.endpoint.pipeline(), viewer));
         for sender in self.senders.iter().flatten() {
             router.set_viewer(*sender, viewer);
         }

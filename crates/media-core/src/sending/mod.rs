@@ -20,7 +20,7 @@ pub(crate) use budget::RetransmissionBudget;
 pub(crate) use caps::Caps;
 pub(crate) use numbers::Numbers;
 pub(crate) use pacer::Pacer;
-pub(crate) use path::{PathSlot, Paths, SharedPath};
+pub(crate) use path::{PathSlot, Paths, SharedPath, Viewer};
 pub(crate) use queue::{PacedQueue, Waiting};
 pub(crate) use repairs::Repairs;
 

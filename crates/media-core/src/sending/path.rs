@@ -7,7 +7,7 @@
 //! apart from one person's connections. Endpoints on other shards are not coupled.
 
 use super::SenderSlot;
-use salono_media_api::ViewerKey;
+use salono_media_api::{PipelineKey, ViewerKey};
 use salono_rtp::send::bwe;
 use slotmap::{SlotMap, new_key_type};
 use std::collections::BTreeMap;
@@ -17,6 +17,9 @@ new_key_type! {
     /// A path to a viewer.
     pub(crate) struct PathSlot;
 }
+
+/// A viewer of a pipeline.
+pub(crate) type Viewer = (PipelineKey, ViewerKey);
 
 /// Pacing begins when less than this multiple of what is sent is known to pass.
 const PACED_BELOW: f64 = 4.0;
@@ -33,7 +36,7 @@ const LEAST_INTERVAL: Duration = Duration::from_millis(500);
 pub(crate) struct SharedPath {
     estimate: bwe::Path,
     members: Vec<SenderSlot>,
-    viewer: Option<ViewerKey>,
+    viewer: Option<Viewer>,
     /// What was divided among the streams last, in bits per second.
     divided: Option<u64>,
     /// The limit from which on a paused stream would be sent, in bits per second.
@@ -134,7 +137,7 @@ impl SharedPath {
 #[derive(Default)]
 pub(crate) struct Paths {
     slots: SlotMap<PathSlot, SharedPath>,
-    viewers: BTreeMap<ViewerKey, PathSlot>,
+    viewers: BTreeMap<Viewer, PathSlot>,
 }
 
 impl Paths {
@@ -164,7 +167,7 @@ impl Paths {
     /// The path for a member that belongs to this viewer, or to none, if it is another one than before.
     pub(crate) fn path_for(
         &mut self,
-        viewer: Option<ViewerKey>,
+        viewer: Option<Viewer>,
         before: PathSlot,
     ) -> Option<PathSlot> {
         if self.slots.get(before)?.viewer == viewer {

@@ -1,9 +1,8 @@
 //! What streams share that go to one viewer, and how it is divided among them.
 
 use super::{OutSlot, Router};
-use crate::sending::{Demand, Division, Sender, SenderSlot, SharedPath, allocate};
+use crate::sending::{Demand, Division, Sender, SenderSlot, SharedPath, Viewer, allocate};
 use crate::track::layers::Qualities;
-use salono_media_api::ViewerKey;
 use salono_rtp::rtcp::TransportFeedback;
 use std::time::Instant;
 
@@ -60,7 +59,7 @@ impl Router {
     }
 
     /// The peer of a transport is one connection of this viewer, or of nobody in particular.
-    pub(crate) fn set_viewer(&mut self, slot: SenderSlot, viewer: Option<ViewerKey>) {
+    pub(crate) fn set_viewer(&mut self, slot: SenderSlot, viewer: Option<Viewer>) {
         let Some(sender) = self.senders.get_mut(slot) else {
             return;
         };
