@@ -142,13 +142,13 @@ fn to_others(n: usize, text: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn first_join_is_answered_and_nobody_told() {
+async fn join_new_room_is_answered_and_nobody_told() {
     let server = Server::new();
     assert_eq!(server.join(0, ROOM).await, ["response pid0 []"]);
 }
 
 #[tokio::test]
-async fn a_join_is_told_to_everybody_before_it_is_answered() {
+async fn join_many_users_one_room_tells_everybody_before_it_is_answered() {
     let server = Server::new();
     for n in 0..USERS {
         let mut expected: Vec<String> = (0..n)
@@ -163,7 +163,7 @@ async fn a_join_is_told_to_everybody_before_it_is_answered() {
 }
 
 #[tokio::test]
-async fn notifications_stay_in_their_room() {
+async fn join_many_users_many_rooms_keeps_notifications_in_their_room() {
     let server = Server::new();
     for n in 0..USERS {
         let sent = server.join(n, &format!("room{}", n % ROOMS)).await;
@@ -179,7 +179,7 @@ async fn notifications_stay_in_their_room() {
 }
 
 #[tokio::test]
-async fn a_leave_is_told_then_answered_then_the_session_closed() {
+async fn leave_room_is_told_then_answered_then_the_session_closed() {
     let server = Server::new();
     server.join_all().await;
     server.manager.leave_room(&request(0)).await;
@@ -190,7 +190,7 @@ async fn a_leave_is_told_then_answered_then_the_session_closed() {
 }
 
 #[tokio::test]
-async fn a_publisher_comes_and_goes() {
+async fn one_publisher_comes_and_goes() {
     let server = Server::new();
     server.join_all().await;
     let mut expected = vec![r#"response pid0 {"sdpAnswer":"answer to offer"}"#.to_owned()];
@@ -213,7 +213,7 @@ async fn a_publisher_comes_and_goes() {
 }
 
 #[tokio::test]
-async fn who_joins_late_sees_who_publishes() {
+async fn join_and_publish_shows_late_joiners_who_publishes() {
     let server = Server::new();
     for n in 0..USERS {
         let sent = server.join(n, ROOM).await;
@@ -225,7 +225,7 @@ async fn who_joins_late_sees_who_publishes() {
 }
 
 #[tokio::test]
-async fn everybody_publishes_and_receives() {
+async fn many_publishers_are_received_by_everybody() {
     let server = Server::new();
     server.join_all().await;
     for n in 0..USERS {
@@ -262,7 +262,7 @@ async fn everybody_publishes_and_receives() {
 }
 
 #[tokio::test]
-async fn chat_reaches_everybody_and_its_sender() {
+async fn send_many_messages_reaches_everybody_and_the_sender() {
     let server = Server::new();
     server.join_all().await;
     for n in 0..USERS {
@@ -297,7 +297,7 @@ async fn chat_under_another_name_or_room_is_refused() {
 }
 
 #[tokio::test]
-async fn candidates_are_notified_to_the_subscriber() {
+async fn ice_candidate_is_notified_to_the_subscriber() {
     let server = Server::new();
     server.join_all().await;
     server.publish(0).await;
@@ -323,7 +323,7 @@ async fn candidates_are_notified_to_the_subscriber() {
 }
 
 #[tokio::test]
-async fn media_errors_are_notified_to_the_owner_only() {
+async fn media_error_is_notified_to_the_owner_only() {
     let server = Server::new();
     server.join_all().await;
     server.publish(0).await;
@@ -335,7 +335,7 @@ async fn media_errors_are_notified_to_the_owner_only() {
 }
 
 #[tokio::test]
-async fn pipeline_errors_are_notified_to_everybody() {
+async fn pipeline_error_is_notified_to_everybody() {
     let server = Server::new();
     server.join_all().await;
     let pipeline = &server.kurento.objects("MediaPipeline")[0];

@@ -17,7 +17,7 @@ use scene::{
 const ROOM: &str = "room";
 
 #[tokio::test]
-async fn first_to_join_finds_nobody_and_is_listed() {
+async fn join_new_room_finds_nobody_and_is_listed() {
     let scene = Scene::new();
     assert!(scene.join(0, ROOM).await.is_empty());
     assert_eq!(scene.manager.rooms(), [ROOM]);
@@ -26,7 +26,7 @@ async fn first_to_join_finds_nobody_and_is_listed() {
 }
 
 #[tokio::test]
-async fn rtp_participant_joins_a_new_room() {
+async fn rtp_join_new_room() {
     let scene = Scene::new();
     assert!(scene.join_rtp(0, ROOM).await.is_empty());
     assert_eq!(scene.manager.rooms(), [ROOM]);
@@ -35,7 +35,7 @@ async fn rtp_participant_joins_a_new_room() {
 }
 
 #[tokio::test]
-async fn join_without_leave_to_create_needs_a_room() {
+async fn join_room_fail_without_leave_to_create_it() {
     let scene = Scene::new();
     let error = scene
         .manager
@@ -48,7 +48,7 @@ async fn join_without_leave_to_create_needs_a_room() {
 }
 
 #[tokio::test]
-async fn many_users_share_one_pipeline() {
+async fn join_many_users_one_room_shares_one_pipeline() {
     let scene = Scene::new();
     for n in 0..USERS {
         let existing = scene.join(n, ROOM).await;
@@ -60,7 +60,7 @@ async fn many_users_share_one_pipeline() {
 }
 
 #[tokio::test]
-async fn rtp_participant_joins_web_participants() {
+async fn join_many_web_users_and_one_rtp() {
     let scene = Scene::new();
     scene.join_all(ROOM).await;
     let existing = scene.join_rtp(USERS, ROOM).await;
@@ -70,7 +70,7 @@ async fn rtp_participant_joins_web_participants() {
 }
 
 #[tokio::test]
-async fn rooms_made_in_advance_get_their_pipeline_at_the_first_join() {
+async fn join_many_users_many_rooms_makes_each_pipeline_at_the_first_join() {
     let scene = Scene::new();
     for r in 0..ROOMS {
         let session = KurentoClientSessionInfo::for_room(format!("room{r}"));
@@ -86,7 +86,7 @@ async fn rooms_made_in_advance_get_their_pipeline_at_the_first_join() {
 }
 
 #[tokio::test]
-async fn leaving_returns_exactly_who_remains() {
+async fn leave_room_returns_exactly_who_remains() {
     let scene = Scene::new();
     scene.join_all(ROOM).await;
     let remaining = scene.manager.leave_room(&pid(0)).await.unwrap();
@@ -97,7 +97,7 @@ async fn leaving_returns_exactly_who_remains() {
 }
 
 #[tokio::test]
-async fn rtp_participant_leaving_returns_exactly_who_remains() {
+async fn rtp_leave_room_returns_exactly_who_remains() {
     let scene = Scene::new();
     scene.join_all(ROOM).await;
     scene.join_rtp(USERS, ROOM).await;
@@ -127,7 +127,7 @@ async fn check_lifecycle(scene: &Scene, publisher: usize, subscribers: usize) {
 }
 
 #[tokio::test]
-async fn unpublishing_ends_every_subscription() {
+async fn publisher_lifecycle_ends_every_subscription() {
     let scene = Scene::new();
     scene.join_all(ROOM).await;
     assert_eq!(scene.publish(0).await, "answer to offer of user0");
@@ -135,7 +135,7 @@ async fn unpublishing_ends_every_subscription() {
 }
 
 #[tokio::test]
-async fn rtp_publisher_is_received_by_all_web_participants() {
+async fn rtp_publisher_lifecycle_reaches_all_web_participants() {
     let scene = Scene::new();
     scene.join_all(ROOM).await;
     scene.join_rtp(USERS, ROOM).await;
@@ -152,7 +152,7 @@ async fn rtp_publisher_is_received_by_all_web_participants() {
 }
 
 #[tokio::test]
-async fn with_a_generated_offer_publishing_starts_at_the_answer() {
+async fn inverted_publisher_lifecycle_starts_at_the_answer() {
     let scene = Scene::new();
     scene.join_all(ROOM).await;
     let offer = scene.manager.generate_publish_offer(&pid(0)).await;
@@ -192,7 +192,7 @@ async fn check_publish_and_leave(scene: &Scene) {
 }
 
 #[tokio::test]
-async fn a_publisher_that_leaves_takes_its_subscriptions_along() {
+async fn publish_and_leave_takes_subscriptions_along() {
     let scene = Scene::new();
     scene.join_all(ROOM).await;
     scene.publish(0).await;
@@ -200,7 +200,7 @@ async fn a_publisher_that_leaves_takes_its_subscriptions_along() {
 }
 
 #[tokio::test]
-async fn a_publisher_by_generated_offer_takes_its_subscriptions_along() {
+async fn inverted_publish_and_leave_takes_subscriptions_along() {
     let scene = Scene::new();
     scene.join_all(ROOM).await;
     let manager = &scene.manager;
@@ -211,7 +211,7 @@ async fn a_publisher_by_generated_offer_takes_its_subscriptions_along() {
 }
 
 #[tokio::test]
-async fn a_loopback_that_cannot_be_connected_fails_the_publish() {
+async fn publish_with_loopback_error_fails_the_publish() {
     let scene = Scene::new();
     scene.join_all(ROOM).await;
     scene.kurento.rule(Action::Refuse, |request| {
@@ -246,7 +246,7 @@ async fn check_loopback(scene: &Scene) {
 }
 
 #[tokio::test]
-async fn loopback_is_one_more_connection_of_the_pass_through() {
+async fn publish_with_loopback_is_one_more_connection_of_the_pass_through() {
     let scene = Scene::new();
     scene.join_all(ROOM).await;
     let publish = Publish::offer("offer").with_loopback(true);
@@ -256,7 +256,7 @@ async fn loopback_is_one_more_connection_of_the_pass_through() {
 }
 
 #[tokio::test]
-async fn loopback_works_with_a_generated_offer() {
+async fn inverted_publish_with_loopback() {
     let scene = Scene::new();
     scene.join_all(ROOM).await;
     let manager = &scene.manager;
@@ -299,17 +299,17 @@ async fn check_other_loopback(media: Option<MediaType>, expected: Option<&str>) 
 }
 
 #[tokio::test]
-async fn loopback_can_come_from_another_element() {
+async fn publish_with_alternative_loopback_src() {
     check_other_loopback(None, None).await;
 }
 
 #[tokio::test]
-async fn loopback_from_another_element_can_be_sound_only() {
+async fn publish_with_alternative_loopback_src_audio_type() {
     check_other_loopback(Some(MediaType::Audio), Some("AUDIO")).await;
 }
 
 #[tokio::test]
-async fn muting_what_is_published_is_one_disconnection_and_one_connection() {
+async fn mute_unmute_published_is_one_disconnection_and_one_connection() {
     let scene = Scene::new();
     scene.join(0, ROOM).await;
     scene.publish(0).await;
@@ -338,7 +338,7 @@ async fn muting_what_is_published_is_one_disconnection_and_one_connection() {
 }
 
 #[tokio::test]
-async fn muting_a_subscription_is_one_disconnection_and_one_connection() {
+async fn mute_unmute_subscribed_is_one_disconnection_and_one_connection() {
     let scene = Scene::new();
     scene.join(0, ROOM).await;
     scene.join(1, ROOM).await;
@@ -386,7 +386,7 @@ fn check_filter(scene: &Scene) {
 }
 
 #[tokio::test]
-async fn a_filter_added_while_publishing_is_connected_once() {
+async fn add_media_filter_in_parallel_connects_it_once() {
     let scene = Scene::new();
     scene.join(0, ROOM).await;
     let filter = filter(&scene).await;
@@ -408,7 +408,7 @@ async fn a_filter_added_while_publishing_is_connected_once() {
 }
 
 #[tokio::test]
-async fn a_filter_added_before_publishing_is_connected_once() {
+async fn add_media_filter_before_publishing_connects_it_once() {
     let scene = Scene::new();
     scene.join(0, ROOM).await;
     let filter = filter(&scene).await;
@@ -434,7 +434,7 @@ async fn a_filter_added_before_publishing_is_connected_once() {
 }
 
 #[tokio::test]
-async fn candidates_reach_their_subscriber_under_the_publishers_name() {
+async fn ice_candidate_reaches_its_subscriber_under_the_publishers_name() {
     let scene = Scene::new();
     scene.join_all(ROOM).await;
     scene.publish(0).await;
@@ -455,7 +455,7 @@ async fn candidates_reach_their_subscriber_under_the_publishers_name() {
 }
 
 #[tokio::test]
-async fn media_errors_reach_the_owner_of_the_endpoint() {
+async fn media_error_reaches_the_owner_of_the_endpoint() {
     let scene = Scene::new();
     scene.join_all(ROOM).await;
     scene.publish(0).await;
@@ -472,7 +472,7 @@ async fn media_errors_reach_the_owner_of_the_endpoint() {
 }
 
 #[tokio::test]
-async fn pipeline_errors_name_everybody_in_the_room() {
+async fn pipeline_error_names_everybody_in_the_room() {
     let scene = Scene::new();
     scene.join_all(ROOM).await;
     let kurento = &scene.kurento;

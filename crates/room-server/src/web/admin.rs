@@ -328,15 +328,19 @@ impl Refused {
 
 impl From<RoomError> for Refused {
     fn from(error: RoomError) -> Self {
-        let status = match error.code {
+        let is_missing = matches!(
+            error.code,
             RoomErrorCode::RoomNotFound
-            | RoomErrorCode::RoomClosed
-            | RoomErrorCode::UserNotFound
-            | RoomErrorCode::UserClosed => StatusCode::NOT_FOUND,
-            RoomErrorCode::UserNotStreaming | RoomErrorCode::ExistingUserInRoom => {
-                StatusCode::CONFLICT
-            }
-            _ => StatusCode::SERVICE_UNAVAILABLE,
+                | RoomErrorCode::RoomClosed
+                | RoomErrorCode::UserNotFound
+                | RoomErrorCode::UserClosed
+        );
+        let status = if is_missing {
+            StatusCode::NOT_FOUND
+        } else if error.code == RoomErrorCode::UserNotStreaming {
+            StatusCode::CONFLICT
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
         };
         Self {
             status,
