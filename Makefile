@@ -44,7 +44,7 @@ mdbook := $(target)/tools/bin/mdbook
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build js deps test-deps test format lint test-rust test-js test-e2e \
-	bench-startup bench-floor bench-leak bench-memory bench-instructions bench-peers bench-sfu \
+	bench-startup bench-join bench-floor bench-leak bench-memory bench-instructions bench-peers bench-sfu \
 	book deb install uninstall clean
 
 help: ## lists these commands
@@ -95,7 +95,7 @@ test-js: $(client_modules) ## tests of the JavaScript client and of the page
 	cd $(client) && $(NPM) test
 
 test-e2e: js $(e2e_modules) $(java_programs) ## real browsers and other people's clients against the real program
-	$(CARGO) build --locked -p salono -p salono-media-gst -p salono-examples -p salono-own-rooms -p salono-sip-bridge \
+	$(CARGO) build --locked -p salono -p salono-media-gst -p salono-examples -p salono-own-rooms -p salono-sip-bridge -p salono-room-test \
 		-p salono-room-client-ffi
 	$(node_for_tests) && cd e2e && SALONO_BIN=$(abspath $(target))/debug/salono $(NPM) test
 	$(if $(firefox),$(node_for_tests) && cd e2e && SALONO_BIN=$(abspath $(target))/debug/salono FIREFOX=$(firefox) $(NPM) run firefox)
@@ -126,6 +126,9 @@ bench-startup: build ## time from start to listening, idle memory
 
 bench-floor: build ## the least that forwarding a packet can cost here
 	$(target)/release/salono bench floor
+
+bench-join: build ## time from entering a room to the first picture
+	$(target)/release/salono bench join
 
 bench-leak: build ## whether endpoints leave anything behind, what each costs
 	$(target)/release/salono bench leak

@@ -28,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kurento-client", &["kurento-model", "jsonrpc", "tls-trust"]),
     ("room-client", &["room-proto", "jsonrpc", "tls-trust"]),
     ("room-client-ffi", &["room-client"]),
+    ("room-test", &["room-client"]),
     (
         "room-sdk",
         &["room-core", "kurento-client", "kurento-model"],
@@ -68,6 +69,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "media-core",
             "media-api",
             "bench",
+            "room-test",
         ],
     ),
 ];

@@ -1,6 +1,7 @@
 //! `salono bench`: measurements of this program on this machine, as Markdown on standard output.
 
 mod calls;
+mod join;
 mod leak;
 mod memory;
 mod process;
@@ -26,6 +27,8 @@ pub(crate) enum Benchmark {
     Startup(StartupArgs),
     /// The least that forwarding a packet can cost on this machine: its steps, and a forwarder of nothing else
     Floor,
+    /// Time from entering a room to the first picture, one after the other and all at once
+    Join(JoinArgs),
     /// Whether endpoints leave anything behind, and what each costs, about half a minute
     Leak(LeakArgs),
     /// Memory per endpoint, idle and receiving audio and video, about half a minute
@@ -56,6 +59,14 @@ pub(crate) struct StartupArgs {
     /// How often it is started
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) runs: usize,
+}
+
+/// Of `salono bench join`.
+#[derive(Debug, Args)]
+pub(crate) struct JoinArgs {
+    /// How many join, in each of the two ways
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) count: usize,
 }
 
 /// Of `salono bench leak`.
@@ -169,6 +180,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
             left_behind = report.findings();
             report.print()
         }
+        Benchmark::Join(args) => join::measure(args)?,
         Benchmark::Processor(args) => judge(processor::measure(args)?),
         Benchmark::Recording(args) => judge(processing::recording(args)?),
         Benchmark::Composite(args) => judge(processing::composite(args)?),

@@ -221,7 +221,7 @@ impl Drop for MediaProcess {
 }
 
 /// The file of a server that has opened its listeners.
-async fn wait_for(ports: &Path, child: &mut Child) -> io::Result<Value> {
+pub(super) async fn wait_for(ports: &Path, child: &mut Child) -> io::Result<Value> {
     let began = Instant::now();
     loop {
         if let Ok(text) = fs::read_to_string(ports) {
