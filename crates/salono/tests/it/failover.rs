@@ -55,7 +55,7 @@ async fn pipelines(media: &Server) -> usize {
 async fn a_room_goes_on_when_its_media_server_is_killed() {
     let folders = [Folder::new(), Folder::new(), Folder::new()];
     let [first, second] = [&folders[0], &folders[1]];
-    let mut media = vec![
+    let mut media = [
         Server::start("media", &[], first).await,
         Server::start("media", &[], second).await,
     ];
