@@ -9,7 +9,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use salono_kurento_client::{GStreamerFilter, MediaPipeline};
 use salono_room_sdk::{MediaType, NotificationRoomManager, ParticipantId};
-use salono_room_server::CustomRequests;
+use salono_room_server::{CustomRequests, Grants};
 use serde_json::{Map, Value};
 
 /// Who is grey, each with the object id of the filter that makes it so.
@@ -22,6 +22,7 @@ impl CustomRequests for Grey {
         &'a self,
         manager: &'a NotificationRoomManager,
         participant: &'a ParticipantId,
+        _grants: Grants,
         params: &'a Map<String, Value>,
     ) -> BoxFuture<'a, Result<Map<String, Value>, String>> {
         Box::pin(async move {
