@@ -184,7 +184,12 @@ export class WebRtcPeer {
       }
       this.#senders.set(kind, this.peerConnection.addTransceiver(track, init).sender);
     } else if (receive) {
-      this.peerConnection.addTransceiver(kind, { direction: "recvonly" });
+      const transceiver: RTCRtpTransceiver & HeaderExtensionControl = this.peerConnection.addTransceiver(kind, {
+        direction: "recvonly",
+      });
+      if (kind === "video") {
+        askForDependencies(transceiver);
+      }
     }
   }
 
@@ -212,5 +217,25 @@ function isEnabled(tracks: MediaStreamTrack[] | undefined): boolean {
 function setEnabled(tracks: MediaStreamTrack[] | undefined, enabled: boolean): void {
   for (const track of tracks ?? []) {
     track.enabled = enabled;
+  }
+}
+
+/** What the WebRTC Extensions draft adds to transceivers (section 5.2); not every browser has it. */
+interface HeaderExtensionControl {
+  getHeaderExtensionsToNegotiate?(): { uri: string; direction: string }[];
+  setHeaderExtensionsToNegotiate?(extensions: { uri: string; direction: string }[]): void;
+}
+
+/**
+ * Lets the server say which pictures of AV1 depend on which others, so that it can send more than the smallest ones.
+ * Browsers know the header extension but do not offer it by themselves.
+ */
+function askForDependencies(transceiver: HeaderExtensionControl): void {
+  const extensions = transceiver.getHeaderExtensionsToNegotiate?.();
+  if (extensions !== undefined) {
+    const wanted = ({ uri }: { uri: string }): boolean => uri.includes("dependency-descriptor");
+    transceiver.setHeaderExtensionsToNegotiate?.(
+      extensions.map((extension) => (wanted(extension) ? { ...extension, direction: "sendrecv" } : extension)),
+    );
   }
 }

@@ -1,7 +1,7 @@
 //! How large participants show each other, and which quality of each other they get.
 //!
-//! A subscription of which somebody said how it is shown, or of a participant that wants to be told
-//! what it gets, has an adaptation on the media server, which ends with its endpoint. Wishes go there
+//! A subscription has an adaptation on the media server, which ends with its endpoint, and says whose
+//! it is: a participant has one connection per stream, all of which share its path. Wishes go there
 //! one at a time, the newest only: a participant that resizes its window faster than the media server
 //! answers costs no more than the last size. Where the media server has nothing of the kind, wishes
 //! are kept and have no effect.
@@ -20,7 +20,7 @@ use crate::room::{AwaitedReply, ObjectRole, Room, object_id};
 /// What a subscription has on the media server to choose qualities with.
 #[derive(Debug, Default)]
 pub(crate) enum Adaptation {
-    /// Nobody needed it so far.
+    /// It is not known yet whether there is one to be had.
     #[default]
     Unused,
     /// The media server was asked for it.
@@ -88,12 +88,11 @@ impl Room {
             return;
         };
         let wish = participant.preferences.get(remote).copied();
-        let is_needed = wish.is_some() || participant.listens.layers;
         let Some(subscription) = participant.subscriptions.get(remote) else {
             return;
         };
         match &subscription.adaptation {
-            Adaptation::Unused if is_needed => {
+            Adaptation::Unused => {
                 if let Some(facts) = self.media_facts() {
                     self.create_adaptation(id, remote, facts);
                 }
@@ -101,10 +100,7 @@ impl Room {
             Adaptation::Ready {
                 is_telling: false, ..
             } => self.tell_wish(id, remote, wish.unwrap_or_default()),
-            Adaptation::Unused
-            | Adaptation::Asked
-            | Adaptation::Unavailable
-            | Adaptation::Ready { .. } => {}
+            Adaptation::Asked | Adaptation::Unavailable | Adaptation::Ready { .. } => {}
         }
     }
 
@@ -140,7 +136,7 @@ impl Room {
         }
         subscription.adaptation = Adaptation::Asked;
         let endpoint = subscription.endpoint.clone();
-        let create = request::create_video_adaptation(&endpoint);
+        let create = request::create_video_adaptation(&endpoint, id.as_str());
         self.request_adaptation(id, remote, endpoint, AdaptationStep::Create, create);
     }
 

@@ -157,9 +157,15 @@ pub(crate) fn set_level_interval(detector: &str, milliseconds: u32) -> Request {
 /// Event of the adaptation of an endpoint.
 pub(crate) const LAYER_CHANGED: &str = "LayerChanged";
 
-pub(crate) fn create_video_adaptation(endpoint: &str) -> Request {
+/// Bytes of the name of a viewer; longer ones are left out.
+const MAX_VIEWER: usize = 256;
+
+pub(crate) fn create_video_adaptation(endpoint: &str, viewer: &str) -> Request {
     let mut params = Map::new();
     params.insert("endpoint".into(), endpoint.into());
+    if viewer.len() <= MAX_VIEWER {
+        params.insert("viewer".into(), viewer.into());
+    }
     create("salono.VideoAdaptation", params)
 }
 
