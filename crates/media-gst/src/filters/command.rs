@@ -10,6 +10,7 @@ use gstreamer::glib;
 use gstreamer::prelude::*;
 use salono_media_api::processing::ProcessorCall;
 use salono_media_api::{MediaError, MediaErrorKind, MediaKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Longest command, in bytes.
 const MAX_COMMAND: usize = 4_096;
@@ -53,7 +54,7 @@ impl Command {
             .map_err(|_| refused(format!("GStreamer element cannot be created: {factory}")))?;
         for (name, value) in &settings {
             let value = readable(&element, name, value)?;
-            element.set_property_from_value(name, &value);
+            put(&element, name, &value)?;
         }
         let found = kinds(&element);
         let kind = kind.unwrap_or(if found.contains(&takes) || found.is_empty() {
@@ -91,7 +92,7 @@ impl Work for Command {
         };
         for (name, value) in &self.settings {
             if let Ok(value) = readable(&element, name, value) {
-                element.set_property_from_value(name, &value);
+                let _ = put(&element, name, &value);
             }
         }
     }
@@ -121,6 +122,7 @@ impl Work for Command {
             ));
         }
         let read = readable(&probe, name, value)?;
+        put(&probe, name, &read)?;
         let is_full = self.settings.len() >= MAX_SETTINGS;
         let later = &mut self.settings[self.of_command..];
         match later.iter_mut().find(|(known, _)| known == name) {
@@ -133,7 +135,6 @@ impl Work for Command {
             }
             None => self.settings.push((name.clone(), value.clone())),
         }
-        probe.set_property_from_value(name, &read);
         Ok(())
     }
 
@@ -168,6 +169,13 @@ fn property(element: &gst::Element, name: &str) -> Result<glib::ParamSpec, Media
         return Err(refused(format!("Property '{name}' must not be set")));
     }
     Ok(spec)
+}
+
+/// Sets a property, unless the value is out of range.
+fn put(element: &gst::Element, name: &str, value: &glib::Value) -> Result<(), MediaError> {
+    // The binding has no other way to say that a value is out of range.
+    let set = AssertUnwindSafe(|| element.set_property_from_value(name, value));
+    catch_unwind(set).map_err(|_| refused(format!("the value is out of range: property '{name}'")))
 }
 
 /// A value of the property's type out of text.
@@ -337,5 +345,6 @@ mod tests {
             "Property type not implemented: GParamBoolean"
         );
         assert!(command.call(&set("saturation", "much"), None).is_err());
+        assert!(command.call(&set("saturation", "99"), None).is_err());
     }
 }
