@@ -58,8 +58,13 @@ impl Decoder {
                 let needed = frame.number.wrapping_sub(place + 1);
                 assert!(self.decoded.contains(&needed), "{frame:?} lacks {needed}");
             }
-            // What can be begun with here was not needed before.
-            let missed = std::mem::take(&mut self.missed) & !frame.switches;
+            // What can be begun with here was not needed before; with a new structure everything begins.
+            let missed = std::mem::take(&mut self.missed);
+            let missed = if frame.has_structure {
+                0
+            } else {
+                missed & !frame.switches
+            };
             assert_eq!(missed & frame.active, 0, "{frame:?} is told to be for more");
             self.pictures += u64::from(self.is_ended);
             self.layers.insert(frame.layer);
