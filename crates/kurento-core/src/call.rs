@@ -1,7 +1,7 @@
 //! What travels with a request while it is carried out.
 
 use crate::{Config, ConnectionKey, HostFacts, Now, negotiation::Negotiation};
-use salono_kurento_model::{Error, Map, Value, wire::RequestId};
+use salono_kurento_model::{Error, Map, Type, Value, wire::RequestId};
 use salono_media_api::{MediaKind, Token};
 use std::{
     sync::Arc,
@@ -114,6 +114,11 @@ pub(crate) enum Then {
     Confirm,
     /// What an element that processes media answers.
     Processed(Asked),
+    /// What an element of a third-party module answers.
+    Invoked {
+        /// The type of that; nothing where there is none.
+        returns: Option<Type>,
+    },
     /// A recorder's file is complete.
     StopAndWait,
     /// The recorders of what is released are stopped.
@@ -197,6 +202,7 @@ impl Then {
             Self::Description { .. }
             | Self::Confirm
             | Self::Processed(_)
+            | Self::Invoked { .. }
             | Self::StopAndWait
             | Self::CloseChannel
             | Self::Memory

@@ -8,6 +8,7 @@ use crate::{
     hub::Hub,
     layout::LAYOUT_COMPOSITE,
     mixing,
+    plugin::Plugin,
     speakers::{SPEAKER_DETECTOR, SpeakerDetector},
     tree::{Body, MANAGER, New},
 };
@@ -31,7 +32,7 @@ impl ObjectModel {
         let Some(constructor) = class.constructor().filter(|_| class.is_creatable()) else {
             return Err(no_factory(name));
         };
-        if !is_available(class.qualified_name()) {
+        if class.plugin().is_none() && !is_available(class.qualified_name()) {
             return Err(Error::new(
                 ErrorCode::MediaObjectNotAvailable,
                 format!(
@@ -100,7 +101,10 @@ impl ObjectModel {
                 (Body::Adaptation(VideoAdaptation::new(&params)?), None)
             }
             None => {
-                let element = Element::new(qualified, &params, &self.config);
+                let element = match Plugin::new(&class, &self.registry) {
+                    Some(plugin) => Element::of_plugin(plugin, &self.config),
+                    None => Element::new(qualified, &params, &self.config),
+                };
                 let spec = if qualified == "kurento.HubPort" {
                     self.port_spec(parent)
                 } else {

@@ -6,6 +6,7 @@ use crate::{
     encoding::Encoding,
     endpoint::WebRtc,
     links::{DEFAULT, Link, Port},
+    plugin::Plugin,
     processing::Processed,
     random::Random,
     rtp::Rtp,
@@ -87,6 +88,16 @@ impl Element {
             _ => Processed::new(qualified, params, config)
                 .map_or(Kind::PassThrough, |it| Kind::Processed(Box::new(it))),
         };
+        Self::with(kind, config)
+    }
+
+    /// A new element of a class of a third-party module.
+    pub(crate) fn of_plugin(plugin: Plugin, config: &Config) -> Self {
+        let kind = Kind::Processed(Box::new(Processed::Plugin(plugin)));
+        Self::with(kind, config)
+    }
+
+    fn with(kind: Kind, config: &Config) -> Self {
         Self {
             encoding: Encoding::new(&config.endpoints),
             flowing_in: PerKind::default(),

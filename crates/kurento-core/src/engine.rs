@@ -111,6 +111,9 @@ impl ObjectModel {
                     error_of(&error, ErrorCode::InternalError, text)
                 }))
             }
+            (Then::Invoked { returns }, Ok(Reply::Processed(reply))) => {
+                self.invoked(returns.as_ref(), &reply)
+            }
             (Then::StopAndWait, Ok(Reply::Processed(_))) => Ok(Value::Null),
             (Then::Listen { object }, Err(error)) => {
                 self.remove(object, Announce::No, now);
@@ -119,6 +122,7 @@ impl ObjectModel {
             (
                 Then::Description { .. }
                 | Then::StopAndWait
+                | Then::Invoked { .. }
                 | Then::Release { .. }
                 | Then::Confirm
                 | Then::CloseChannel

@@ -32,6 +32,7 @@ mod model;
 mod negotiation;
 mod notice;
 mod object;
+mod plugin;
 mod processing;
 mod random;
 mod release;

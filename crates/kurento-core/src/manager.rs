@@ -82,7 +82,10 @@ impl ObjectModel {
                     .factories
                     .iter()
                     .map(String::as_str)
-                    .filter(|class| is_available(&format!("{}.{class}", module.namespace)))
+                    .filter(|class| {
+                        module.file.is_some()
+                            || is_available(&format!("{}.{class}", module.namespace))
+                    })
                     .collect();
                 // Clients refuse a server without the built-in modules; others are listed when
                 // they are of use.
@@ -132,6 +135,7 @@ pub(crate) fn host_value(then: &Then, facts: HostFacts, at: Instant) -> Result<V
         | Then::Description { .. }
         | Then::Confirm
         | Then::Processed(_)
+        | Then::Invoked { .. }
         | Then::StopAndWait
         | Then::Release { .. }
         | Then::Listen { .. }

@@ -7,6 +7,8 @@ use crate::{
     Config, Now, ObjectModel,
     call::{Asked, Call, Outcome, Then},
     filter::{self, Filter},
+    plugin::Plugin,
+    tree::Object,
     upload::Upload,
     uri::UriEndpoint,
 };
@@ -14,7 +16,8 @@ use salono_kurento_model::{Error, ErrorCode, KURENTO, Map, Value, tagged};
 use salono_media_api::{
     ElementKey, MediaError, MediaErrorKind, Op,
     processing::{
-        ProcessorCall, ProcessorError, ProcessorEvent, ProcessorReply, ProcessorSpec, Seekable,
+        FilterSpec, ProcessorCall, ProcessorError, ProcessorEvent, ProcessorReply, ProcessorSpec,
+        Seekable,
     },
 };
 
@@ -29,6 +32,8 @@ pub(crate) enum Processed {
     Upload(Upload),
     /// A filter.
     Filter(Filter),
+    /// Of a third-party module.
+    Plugin(Plugin),
 }
 
 impl Processed {
@@ -63,6 +68,12 @@ impl Processed {
             }
             Self::Upload(_) => Upload::spec(params),
             Self::Filter(filter) => ProcessorSpec::Filter(filter::spec(filter, params)?),
+            Self::Plugin(plugin) => {
+                let spec = plugin.spec(params).ok_or_else(|| {
+                    Error::new(ErrorCode::UnexpectedError, "The class is of no module")
+                })?;
+                ProcessorSpec::Filter(FilterSpec::Plugin(spec))
+            }
         })
     }
 
@@ -70,7 +81,7 @@ impl Processed {
     pub(crate) fn is_measured(&self) -> bool {
         match self {
             Self::Recorder(_) => true,
-            Self::Player(_) | Self::Upload(_) | Self::Filter(_) => false,
+            Self::Player(_) | Self::Upload(_) | Self::Filter(_) | Self::Plugin(_) => false,
         }
     }
 
@@ -79,7 +90,7 @@ impl Processed {
         match self {
             Self::Player(uri) => Some((uri, false)),
             Self::Recorder(uri) => Some((uri, true)),
-            Self::Upload(_) | Self::Filter(_) => None,
+            Self::Upload(_) | Self::Filter(_) | Self::Plugin(_) => None,
         }
     }
 
@@ -87,7 +98,7 @@ impl Processed {
     pub(crate) fn writes(&self) -> bool {
         match self {
             Self::Recorder(recorder) => recorder.is_active(),
-            Self::Player(_) | Self::Upload(_) | Self::Filter(_) => false,
+            Self::Player(_) | Self::Upload(_) | Self::Filter(_) | Self::Plugin(_) => false,
         }
     }
 }
@@ -109,6 +120,10 @@ impl ObjectModel {
             Processed::Filter(filter) => {
                 let asked = filter.call(call)?;
                 Some(asked.and_then(|asked| self.carry_on(call, asked)))
+            }
+            Processed::Plugin(plugin) => {
+                let invocation = plugin.call(call)?;
+                Some(Ok(self.invoke_plugin(call, invocation)))
             }
         }
     }
@@ -181,9 +196,13 @@ impl ObjectModel {
             ProcessorEvent::Signal { name, fields } => {
                 let raises = |class: &salono_kurento_model::Class| class.supports_event(&name);
                 let object = self.tree.get(key);
+                let is_plugin = object.is_some_and(Object::is_plugin);
                 if object.is_some_and(|object| raises(&object.class))
-                    && let Ok(Value::Object(data)) = fields.parse()
+                    && let Ok(Value::Object(mut data)) = fields.parse()
                 {
+                    if is_plugin {
+                        data = self.event_members(&name, data);
+                    }
                     self.raise(key, &name, data, now);
                 }
             }

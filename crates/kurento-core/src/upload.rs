@@ -265,7 +265,10 @@ impl ObjectModel {
     fn upload_mut(&mut self, key: u64) -> Option<&mut Upload> {
         match self.processed_mut(key)? {
             Processed::Upload(upload) => Some(upload),
-            Processed::Player(_) | Processed::Recorder(_) | Processed::Filter(_) => None,
+            Processed::Player(_)
+            | Processed::Recorder(_)
+            | Processed::Filter(_)
+            | Processed::Plugin(_) => None,
         }
     }
 }

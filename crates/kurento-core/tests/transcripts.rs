@@ -222,6 +222,7 @@ fn every_prefix_and_every_flipped_byte_of_a_request_is_survived() {
 /// Replays the steps of a transcript; returns it with what really happens.
 fn replay(transcript: &str) -> String {
     let mut config = Config::default();
+    let mut registry = Registry::built_in();
     let mut world: Option<World> = None;
     let mut names = Names::default();
     let mut output = String::new();
@@ -238,11 +239,21 @@ fn replay(transcript: &str) -> String {
             writeln!(output, "{line}").unwrap();
             continue;
         }
+        if let Some(name) = rest.strip_prefix("module ").filter(|_| kind == "! ") {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/modules");
+            let text = fs::read_to_string(folder.join(name)).unwrap();
+            registry
+                .install(&text, &format!("/modules/{name}"))
+                .unwrap();
+            writeln!(output, "{line}").unwrap();
+            continue;
+        }
         if kind == "# " {
             writeln!(output, "{line}").unwrap();
             continue;
         }
-        let world = world.get_or_insert_with(|| World::new(config.clone()));
+        let world =
+            world.get_or_insert_with(|| World::with(config.clone(), registry.clone().into()));
         match kind {
             "= " => {
                 let told = std::mem::take(&mut world.told).join(" ");
@@ -319,6 +330,8 @@ struct World {
     /// Whose speakers were detected last.
     pipeline: PipelineKey,
     failure: Option<MediaError>,
+    /// What an element of a module answers next.
+    json: Option<String>,
     holding: bool,
     held: VecDeque<Event>,
     hosts_read: u64,
@@ -326,6 +339,10 @@ struct World {
 
 impl World {
     fn new(config: Config) -> Self {
+        Self::with(config, Arc::new(Registry::built_in()))
+    }
+
+    fn with(config: Config, registry: Arc<Registry>) -> Self {
         #[allow(
             clippy::disallowed_methods,
             reason = "any instant does: the clock is virtual"
@@ -335,7 +352,6 @@ impl World {
             monotonic: epoch,
             unix_ms: START_MS,
         };
-        let registry = Arc::new(Registry::built_in());
         Self {
             model: ObjectModel::new(config, registry, kurento::read_operation, [1; 32], now),
             epoch,
@@ -352,6 +368,7 @@ impl World {
             processing: BTreeSet::new(),
             pipeline: PipelineKey(0),
             failure: None,
+            json: None,
             holding: false,
             held: VecDeque::new(),
             hosts_read: 0,
@@ -510,7 +527,11 @@ impl World {
                     Reply::Description(negotiated.then(|| text.to_owned())),
                 )
             }
-            Op::Call { token, call, .. } => (token, Reply::Processed(processed(&call))),
+            Op::Call { token, call, .. } => {
+                let json = self.json.take().map(ProcessorReply::Json);
+                let reply = json.unwrap_or_else(|| processed(&call));
+                (token, Reply::Processed(reply))
+            }
             Op::Stats { token, element } => {
                 let mut stats = statistics();
                 if self.processing.contains(&element) {
@@ -596,6 +617,7 @@ impl World {
                     self.received.entry(0).or_default().push(line.into());
                 }
             }
+            "json" => self.json = Some(words[1..].join(" ")),
             "deaf" => self.deaf = words[1] == "true",
             "upload" => {
                 let report = match words[1] {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::{Param, Type};
+use crate::{Param, Plugin, Type};
 
 /// A remote class, resolved: its parent is a value, its types have qualified names.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub struct Class {
     pub(crate) operations: BTreeMap<String, Operation>,
     pub(crate) properties: Vec<Property>,
     pub(crate) events: Vec<String>,
+    pub(crate) plugin: Option<Plugin>,
 }
 
 /// An attribute of a remote class.
@@ -158,6 +159,26 @@ impl Class {
     #[must_use]
     pub fn supports_event(&self, event: &str) -> bool {
         self.events().any(|name| name == event)
+    }
+
+    /// How it is carried out, if it is of a third-party module.
+    #[must_use]
+    pub fn plugin(&self) -> Option<&Plugin> {
+        self.plugin.as_ref()
+    }
+
+    /// Finds a method or property accessor that a class of a third-party module declares.
+    #[must_use]
+    pub fn plugin_operation(&self, name: &str) -> Option<&Operation> {
+        let mut declaring = self.lineage().filter(|class| class.plugin.is_some());
+        declaring.find_map(|class| class.operations.get(name))
+    }
+
+    /// Names of the events that classes of third-party modules add.
+    pub fn plugin_events(&self) -> impl Iterator<Item = &str> {
+        self.lineage()
+            .filter(|class| class.plugin.is_some())
+            .flat_map(|class| class.events.iter().map(String::as_str))
     }
 
     fn lineage(&self) -> impl Iterator<Item = &Class> {

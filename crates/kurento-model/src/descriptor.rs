@@ -5,6 +5,8 @@
 //! back to a lenient reading, because descriptors written by hand contain raw line breaks inside
 //! documentation strings, `//` comments and trailing commas. Unknown members are ignored.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -66,6 +68,37 @@ pub struct RemoteClass {
     /// Names of the events that the class itself adds.
     #[serde(default)]
     pub events: Vec<String>,
+    /// How a GStreamer element carries the class out, where names alone do not tell. Not a part of
+    /// Kurento's format.
+    pub salono: Option<ElementSection>,
+}
+
+/// The section `salono` of a class.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ElementSection {
+    /// Name of the GStreamer element.
+    pub element: Option<String>,
+    /// What it works on; everything else passes it by.
+    pub media: Option<Vec<Media>>,
+    /// Its names of properties and constructor parameters, by those of the class.
+    pub properties: BTreeMap<String, String>,
+    /// Its names of methods.
+    pub methods: BTreeMap<String, String>,
+    /// Its names of events.
+    pub events: BTreeMap<String, String>,
+}
+
+/// What elements work on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Media {
+    /// Sound.
+    Audio,
+    /// Pictures.
+    Video,
+    /// Messages of data channels.
+    Data,
 }
 
 /// How an object is created.

@@ -15,6 +15,8 @@ mod declared;
 pub mod descriptor;
 mod error;
 mod former;
+mod outgoing;
+mod plugin;
 
 mod registry;
 
@@ -32,5 +34,6 @@ pub use declared::{
 };
 pub use error::{Error, ErrorCode};
 pub use former::{FormerOperation, current_event, former_events, former_operation};
+pub use plugin::Plugin;
 pub use registry::{KURENTO, Module, Registry, RegistryError};
 pub use serde_json::{Map, Value, json};

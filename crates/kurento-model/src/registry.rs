@@ -7,7 +7,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    Action, Class, ComplexType, EnumType, EventType, Operation, Param, Property, StructType, Type,
+    Action, Class, ComplexType, EnumType, EventType, Operation, Param, Plugin, Property,
+    StructType, Type,
     descriptor::{self, Descriptor, TypeFormat},
 };
 
@@ -16,6 +17,9 @@ pub const KURENTO: &str = "kurento";
 
 /// Modules whose names live in the namespace `kurento`.
 const BUILT_IN: [&str; 3] = ["core", "elements", "filters"];
+
+/// Modules that the server itself carries out, which nobody can replace.
+const OWN: [&str; 5] = ["core", "elements", "filters", "chroma", "salono"];
 
 /// The descriptors of this repository, in the order in which they import each other.
 const EMBEDDED: [&str; 13] = [
@@ -68,6 +72,31 @@ pub enum RegistryError {
         /// The type expression.
         type_name: String,
     },
+    /// A class of a third-party module extends what no element can be.
+    #[error(
+        "class '{class}' cannot be carried out by an element: it has to extend one of {bases}, or a class that does"
+    )]
+    Base {
+        /// The class.
+        class: String,
+        /// What it may extend.
+        bases: String,
+    },
+    /// A class of a third-party module says not where its objects belong.
+    #[error(
+        "the constructor of class '{0}' has no parameter 'mediaPipeline' of type MediaPipeline"
+    )]
+    NoPipeline(String),
+    /// The section `salono` of a class names what the class does not have.
+    #[error("'salono.{part}' of class '{class}' names '{name}', which the class does not declare")]
+    UnknownMapping {
+        /// The class.
+        class: String,
+        /// Of the section.
+        part: &'static str,
+        /// The name.
+        name: String,
+    },
 }
 
 /// A registered module.
@@ -83,6 +112,8 @@ pub struct Module {
     pub factories: Vec<String>,
     /// The descriptor's text as it was given; what `getKmd` answers.
     pub descriptor: Arc<str>,
+    /// The descriptor's file, of a third-party module.
+    pub file: Option<Arc<str>>,
 }
 
 /// Everything that the module descriptors declare, with look-ups.
@@ -133,9 +164,40 @@ impl Registry {
         } else {
             self.clone()
         };
-        next.add_module(module, text)?;
+        next.add_module(module, text, None)?;
         *self = next;
         Ok(())
+    }
+
+    /// Adds a module of a third party, whose classes elements of GStreamer carry out. It takes the place of
+    /// an embedded one of its name that nothing here carries out.
+    ///
+    /// # Errors
+    /// As [`Registry::add`], and when a class cannot be an element.
+    pub fn install(&mut self, text: &str, file: &str) -> Result<(), RegistryError> {
+        let module = descriptor::parse(text)?;
+        let known = self.modules.iter().find(|known| known.name == module.name);
+        if known.is_some_and(|known| known.file.is_some() || OWN.contains(&known.name.as_str())) {
+            return Err(RegistryError::DuplicateModule(module.name));
+        }
+        let mut next = Self::default();
+        for other in self
+            .modules
+            .iter()
+            .filter(|other| other.name != module.name)
+        {
+            let text = Arc::clone(&other.descriptor);
+            next.add_module(descriptor::parse(&text)?, &text, other.file.clone())?;
+        }
+        next.add_module(module, text, Some(Arc::from(file)))?;
+        *self = next;
+        Ok(())
+    }
+
+    /// Whether the server itself carries out the module of this name.
+    #[must_use]
+    pub fn is_own(module: &str) -> bool {
+        OWN.contains(&module)
     }
 
     /// The class with this simple or qualified name.
@@ -248,7 +310,12 @@ impl Registry {
         Some(Type::Object(class.qualified.clone()))
     }
 
-    fn add_module(&mut self, module: Descriptor, text: &str) -> Result<(), RegistryError> {
+    fn add_module(
+        &mut self,
+        module: Descriptor,
+        text: &str,
+        file: Option<Arc<str>>,
+    ) -> Result<(), RegistryError> {
         let namespace = if BUILT_IN.contains(&module.name.as_str()) {
             KURENTO
         } else {
@@ -264,13 +331,14 @@ impl Registry {
 
         self.declare_names(&module, namespace)?;
         self.add_structs(&module, namespace)?;
-        self.add_classes(&module, namespace)?;
+        self.add_classes(&module, namespace, file.as_ref())?;
         self.add_events(&module, namespace)?;
         self.modules.push(Module {
             version: module.version.clone(),
             namespace: namespace.to_owned(),
             factories,
             descriptor: Arc::from(text),
+            file,
             name: module.name,
         });
         Ok(())
@@ -318,6 +386,7 @@ impl Registry {
                 operations: BTreeMap::new(),
                 properties: Vec::new(),
                 events: Vec::new(),
+                plugin: None,
             };
             let taken = self.types.contains_key(&qualified);
             if self
@@ -370,7 +439,12 @@ impl Registry {
         Ok(())
     }
 
-    fn add_classes(&mut self, module: &Descriptor, namespace: &str) -> Result<(), RegistryError> {
+    fn add_classes(
+        &mut self,
+        module: &Descriptor,
+        namespace: &str,
+        file: Option<&Arc<str>>,
+    ) -> Result<(), RegistryError> {
         let classes = module.remote_classes.iter();
         for declared in parents_first(classes, |item| (&item.name, item.extends.as_deref()))? {
             let parent = match &declared.extends {
@@ -402,7 +476,11 @@ impl Registry {
                 operations: BTreeMap::new(),
                 properties: Vec::with_capacity(declared.properties.len()),
                 events: declared.events.clone(),
+                plugin: None,
             };
+            if let Some(file) = file {
+                class.plugin = Some(Plugin::of(declared, &class, file)?);
+            }
             for property in &declared.properties {
                 let kind = self.type_of(namespace, owner, &property.type_name)?;
                 let property = Property {

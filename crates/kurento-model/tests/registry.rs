@@ -251,3 +251,99 @@ fn a_refused_descriptor_leaves_no_trace() {
         Err(RegistryError::DuplicateModule(_))
     ));
 }
+
+#[test]
+fn an_installed_module_is_carried_out_by_elements_and_may_take_a_place_that_nobody_fills() {
+    let mut registry = Registry::built_in();
+    let text = registry.kmd("platedetector").unwrap().to_owned();
+    registry
+        .install(&text, "/m/platedetector.kmd.json")
+        .unwrap();
+    assert_eq!(registry.modules().len(), 13);
+    let class = registry.class("PlateDetectorFilter").unwrap();
+    let plugin = class.plugin().unwrap();
+    assert_eq!(plugin.file(), "/m/platedetector.kmd.json");
+    assert!(plugin.elements().iter().any(|name| name == "platedetector"));
+    assert_eq!(
+        plugin.method("setPlateWidthPercentage"),
+        "setPlateWidthPercentage"
+    );
+    assert!(class.plugin_operation("setPlateWidthPercentage").is_some());
+    assert!(class.plugin_operation("getName").is_none());
+    assert_eq!(class.plugin_events().collect::<Vec<_>>(), ["PlateDetected"]);
+    assert!(
+        registry
+            .class("CrowdDetectorFilter")
+            .unwrap()
+            .plugin()
+            .is_none()
+    );
+    // Twice, or what the server does itself.
+    let kmd = |name: &str| registry.kmd(name).unwrap().to_owned();
+    for text in [text, kmd("chroma"), kmd("core")] {
+        let error = registry.clone().install(&text, "/m/x").unwrap_err();
+        assert!(
+            matches!(error, RegistryError::DuplicateModule(_)),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_section_says_what_names_do_not_and_is_inherited() {
+    let mut registry = Registry::built_in();
+    let text = r#"{"name": "wave", "version": "1", "remoteClasses": [
+        {"name": "Base", "extends": "Filter", "abstract": true, "events": ["Peak"],
+         "properties": [{"name": "level", "type": "int"}],
+         "salono": {"element": "wavy", "media": ["audio"], "properties": {"level": "lvl"},
+                    "events": {"Peak": "on-peak"}}},
+        {"name": "Loud", "extends": "Base", "methods": [{"name": "shout"}],
+         "constructor": {"params": [{"name": "mediaPipeline", "type": "MediaPipeline"}]},
+         "salono": {"methods": {"shout": "do-shout"}, "properties": {"level": "volume"}}}],
+        "events": [{"name": "Peak", "extends": "Media"}]}"#;
+    registry.install(text, "/m/wave.kmd.json").unwrap();
+    let plugin = registry.class("wave.Loud").unwrap().plugin().unwrap();
+    assert_eq!(plugin.elements(), ["loud", "wavy"]);
+    assert_eq!(plugin.media().unwrap().len(), 1);
+    assert_eq!(
+        (plugin.property("level"), plugin.property("x")),
+        ("volume", "x")
+    );
+    assert_eq!(
+        (plugin.event("Peak"), plugin.method("shout")),
+        ("on-peak", "do-shout")
+    );
+    let class = |rest: &str| {
+        format!(r#"{{"name": "a", "version": "1", "remoteClasses": [{{"name": "X", {rest}}}]}}"#)
+    };
+    let pipeline =
+        r#""constructor": {"params": [{"name": "mediaPipeline", "type": "MediaPipeline"}]}"#;
+    for (text, word) in [
+        (class(r#""extends": "WebRtcEndpoint""#), "extend one of"),
+        (class(r#""extends": "Hub""#), "extend one of"),
+        (class(&format!(r#""doc": "", {pipeline}"#)), "extend one of"),
+        (
+            class(r#""extends": "Filter", "constructor": {"params": []}"#),
+            "mediaPipeline",
+        ),
+        (
+            class(&format!(
+                r#""extends": "Filter", {pipeline}, "salono": {{"methods": {{"go": "x"}}}}"#
+            )),
+            "'go'",
+        ),
+        (
+            class(&format!(
+                r#""extends": "Filter", {pipeline}, "salono": {{"elment": "x"}}"#
+            )),
+            "elment",
+        ),
+    ] {
+        let error = registry
+            .clone()
+            .install(&text, "/m/x")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(word), "{text}: {error}");
+    }
+}

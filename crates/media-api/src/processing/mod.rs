@@ -16,6 +16,6 @@ mod spec;
 pub use call::{Picture, Place, ProcessorCall, ProcessorReply, Seekable};
 pub use event::{ProcessorError, ProcessorEvent, UriState};
 pub use spec::{
-    AudioForm, CompositeSpec, Encoding, FilterSpec, Fraction, PlayerSpec, PluginSpec,
+    AudioForm, CompositeSpec, Encoding, FilterSpec, Fraction, PlayerSpec, PluginEvent, PluginSpec,
     ProcessorSpec, RecorderSpec, RecordingProfile, VideoForm, Window,
 };

@@ -177,16 +177,27 @@ impl FilterSpec {
 pub struct PluginSpec {
     /// Qualified class name, for messages.
     pub class: String,
-    /// Name of the GStreamer element.
-    pub factory: String,
-    /// Directory that its plugin is in.
-    pub directory: String,
+    /// File of the descriptor, for messages; what it lies in has the plugin.
+    pub descriptor: String,
+    /// Names that the GStreamer element may have; the first that exists is taken.
+    pub factories: Vec<String>,
     /// Which kinds it works on; data arrives as [`bridge`](super::bridge) messages.
     pub kinds: Vec<MediaKind>,
     /// Constructor arguments by property name, as JSON text.
     pub properties: Vec<(String, String)>,
     /// Signals of the element that are events of the class.
-    pub events: Vec<String>,
+    pub events: Vec<PluginEvent>,
+}
+
+/// An event of a class of a third-party module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginEvent {
+    /// Its name.
+    pub name: String,
+    /// Name of the signal, or of the element's message on the bus.
+    pub signal: String,
+    /// Names of its members, in the order of the signal's arguments.
+    pub fields: Vec<String>,
 }
 
 /// A rectangle of pixels.

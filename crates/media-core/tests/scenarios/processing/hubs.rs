@@ -109,8 +109,8 @@ fn messages_leave_a_composite_by_all_ports_and_reach_elements_that_read_them() {
         300,
         ProcessorSpec::Filter(FilterSpec::Plugin(PluginSpec {
             class: "example.Reader".to_owned(),
-            factory: "reader".to_owned(),
-            directory: "/plugins".to_owned(),
+            descriptor: "/plugins/example.kmd.json".to_owned(),
+            factories: vec!["reader".to_owned()],
             kinds: vec![MediaKind::Data],
             properties: Vec::new(),
             events: Vec::new(),
