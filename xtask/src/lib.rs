@@ -6,7 +6,8 @@ use std::{
 };
 
 pub mod bindings;
-pub mod codegen;
+
+pub use salono_kurento_codegen as codegen;
 
 /// Writes generated files, those that have changed.
 fn put(root: &Path, files: Vec<(PathBuf, String)>) -> io::Result<()> {

@@ -79,9 +79,9 @@ impl From<Request> for Plan {
     }
 }
 
-/// Parameters of a request.
+/// Parameters of a request, for generated handles.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Args {
+pub struct Args {
     /// `None` leaves the member out, as Kurento's own clients do for accessors of properties.
     params: Option<Map<String, Value>>,
     uses: Uses,
@@ -89,7 +89,8 @@ pub(crate) struct Args {
 
 impl Args {
     /// Parameters that are sent even if there are none of them.
-    pub(crate) fn new() -> Self {
+    #[must_use]
+    pub fn new() -> Self {
         Self {
             params: Some(Map::new()),
             uses: Uses::default(),
@@ -97,7 +98,8 @@ impl Args {
     }
 
     /// No parameters at all.
-    pub(crate) fn none() -> Self {
+    #[must_use]
+    pub fn none() -> Self {
         Self::default()
     }
 
@@ -109,7 +111,12 @@ impl Args {
         }
     }
 
-    pub(crate) fn with(mut self, name: &str, value: impl Serialize) -> Self {
+    /// Adds a parameter.
+    ///
+    /// # Panics
+    /// When the value has no form in JSON, as maps without text keys.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Serialize) -> Self {
         let value = serde_json::to_value(value)
             .expect("parameters are texts, numbers, lists and structs of those");
         let params = self.params.get_or_insert_default();
@@ -117,7 +124,9 @@ impl Args {
         self
     }
 
-    pub(crate) fn maybe(self, name: &str, value: Option<impl Serialize>) -> Self {
+    /// Adds a parameter that is there.
+    #[must_use]
+    pub fn maybe(self, name: &str, value: Option<impl Serialize>) -> Self {
         match value {
             Some(value) => self.with(name, value),
             None => self,
@@ -125,13 +134,15 @@ impl Args {
     }
 
     /// Objects are named by their ids.
-    pub(crate) fn object(mut self, name: &str, object: &RemoteObject) -> Self {
+    #[must_use]
+    pub fn object(mut self, name: &str, object: &RemoteObject) -> Self {
         self.uses.note(object.origin());
         self.with(name, object.id())
     }
 
-    #[allow(dead_code, reason = "for descriptors with optional objects")]
-    pub(crate) fn maybe_object(self, name: &str, object: Option<&RemoteObject>) -> Self {
+    /// Adds an object that is there.
+    #[must_use]
+    pub fn maybe_object(self, name: &str, object: Option<&RemoteObject>) -> Self {
         match object {
             Some(object) => self.object(name, object),
             None => self,

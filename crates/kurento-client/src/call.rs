@@ -102,7 +102,8 @@ impl<T> fmt::Debug for Call<T> {
 pub struct Create<T>(Call<T>);
 
 impl<T: From<RemoteObject>> Create<T> {
-    pub(crate) fn new(client: &Client, class: &str, args: Args) -> Self {
+    /// The creation of an object of the class of this name; for generated handles.
+    pub fn new(client: &Client, class: &str, args: Args) -> Self {
         let (params, uses) = args.into_parts();
         let request = Request::Create {
             class: class.to_owned(),

@@ -166,6 +166,7 @@ pub mod salono;
 #[path = "gen/videosampler.rs"]
 pub mod videosampler;
 
+pub use args::Args;
 pub use call::{Call, Create, Subscribe};
 pub use client::{Client, WAITING_REQUESTS};
 pub use config::{Config, OnDisconnect};
@@ -182,8 +183,6 @@ pub use salono_tls_trust::{Trust, TrustError};
 pub use transaction::{Failure, Outcome, Queued, Transaction, TransactionError};
 #[cfg(feature = "ws")]
 pub use ws::ConnectError;
-
-pub(crate) use args::Args;
 
 /// Id of the one object that every media server has.
 const SERVER_MANAGER: &str = "manager_ServerManager";

@@ -196,16 +196,18 @@ impl RemoteObject {
         Subscribe::new(&self.client, self.id(), self.origin())
     }
 
-    pub(crate) fn run(&self, operation: &str, args: Args) -> Call<()> {
+    /// Invokes a method that answers nothing; for generated handles.
+    pub fn run(&self, operation: &str, args: Args) -> Call<()> {
         self.operation(operation, args, |_, _| Ok(()))
     }
 
-    pub(crate) fn get<T: DeserializeOwned>(&self, operation: &str, args: Args) -> Call<T> {
+    /// Invokes a method that answers a value; for generated handles.
+    pub fn get<T: DeserializeOwned>(&self, operation: &str, args: Args) -> Call<T> {
         self.operation(operation, args, |_, answer| read(answer.value))
     }
 
-    /// Maps without members arrive as `null`.
-    pub(crate) fn map<T: DeserializeOwned>(
+    /// Invokes a method that answers a map; for generated handles. Maps without members arrive as `null`.
+    pub fn map<T: DeserializeOwned>(
         &self,
         operation: &str,
         args: Args,
@@ -216,8 +218,8 @@ impl RemoteObject {
         })
     }
 
-    /// No object arrives as `null`.
-    pub(crate) fn object<T: From<Self>>(&self, operation: &str, args: Args) -> Call<Option<T>> {
+    /// Invokes a method that answers an object; for generated handles. No object arrives as `null`.
+    pub fn object<T: From<Self>>(&self, operation: &str, args: Args) -> Call<Option<T>> {
         self.operation(operation, args, |client, answer| {
             let origin = Origin::Session(answer.epoch);
             let id: Option<String> = read(answer.value)?;
@@ -225,7 +227,8 @@ impl RemoteObject {
         })
     }
 
-    pub(crate) fn objects<T: From<Self>>(&self, operation: &str, args: Args) -> Call<Vec<T>> {
+    /// Invokes a method that answers objects; for generated handles.
+    pub fn objects<T: From<Self>>(&self, operation: &str, args: Args) -> Call<Vec<T>> {
         self.operation(operation, args, |client, answer| {
             let origin = Origin::Session(answer.epoch);
             let ids: Vec<String> = read(answer.value)?;

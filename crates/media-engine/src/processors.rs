@@ -28,7 +28,7 @@ use child::Owner;
 pub use config::{ProcessorConfig, ProcessorMetrics};
 pub(crate) use desk::Desk;
 pub use probe::{Probe, probe};
-pub use program::{NAME, PACKAGES, find};
+pub use program::{NAME, PACKAGES, find, plugin_path};
 use salono_media_api::processing::bridge::{BridgeCommand, BridgeEvent};
 use std::io;
 use std::os::fd::OwnedFd;

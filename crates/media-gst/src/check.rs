@@ -1,6 +1,7 @@
 //! What is installed: the elements that the processor needs, and the Debian packages they come in.
 
 use gstreamer as gst;
+use gstreamer::prelude::*;
 use serde_json::{Value, json};
 
 /// An element and what it is for.
@@ -42,6 +43,17 @@ const NEEDS: &[Need] = needs! {
         "avenc_g722" "G722", "avdec_g722" "G722", "avenc_aac" "recording AAC", "avdec_aac" "AAC";
     "gstreamer1.0-opencv": "facedetect" "FaceOverlayFilter";
 };
+
+/// Which of these elements there are, with the files of their plugins, as JSON.
+pub fn elements(names: impl Iterator<Item = String>) -> Value {
+    let found = names.filter_map(|name| {
+        let factory = gst::ElementFactory::find(&name)?;
+        let plugin = factory.plugin().and_then(|plugin| plugin.filename());
+        let file = plugin.map(|file| file.display().to_string());
+        Some((name, file.unwrap_or_default().into()))
+    });
+    Value::Object(found.collect())
+}
 
 /// What is there and what is missing, as JSON.
 pub fn report() -> Value {

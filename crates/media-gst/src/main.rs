@@ -25,6 +25,7 @@ Media processor of Salono. It is started by `salono`, with a control stream as f
 and a media socket as file descriptor 4.
 
   --check      print which GStreamer elements are installed, as JSON
+  --elements   print which of the elements that follow there are, with their plugins, as JSON
   --version    print the version
   --help       print this text
 ";
@@ -41,6 +42,13 @@ fn main() -> ExitCode {
         (None, _) => run(),
         (Some("--check"), None) => match gst::init() {
             Ok(()) => say(&format!("{:#}\n", check::report())),
+            Err(error) => fail(UNAVAILABLE, &format!("GStreamer: {error}")),
+        },
+        (Some("--elements"), first) => match gst::init() {
+            Ok(()) => {
+                let names = first.into_iter().chain(arguments);
+                say(&format!("{:#}\n", check::elements(names)))
+            }
             Err(error) => fail(UNAVAILABLE, &format!("GStreamer: {error}")),
         },
         (Some("--version" | "-V"), None) => say(concat!(

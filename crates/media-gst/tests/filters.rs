@@ -276,3 +276,67 @@ fn pictures_that_must_not_be_had_are_reported_and_the_video_goes_on() {
     }
     course.watch("the video", |seen| !is_red(*seen.get_pixel(80, 40)));
 }
+
+#[test]
+fn an_element_of_a_module_is_made_called_heard_and_made_again() {
+    let grey = RgbImage::from_pixel(320, 240, Rgb([128, 128, 128]));
+    let plugin = |factories: &[&str], properties: &[(&str, &str)]| {
+        FilterSpec::Plugin(PluginSpec {
+            class: "example.Balance".to_owned(),
+            descriptor: "/nowhere/example.kmd.json".to_owned(),
+            factories: factories.iter().map(|&name| name.to_owned()).collect(),
+            kinds: vec![MediaKind::Video],
+            properties: properties
+                .iter()
+                .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            events: Vec::new(),
+        })
+    };
+    let spec = plugin(
+        &["no-such-element", "videobalance"],
+        &[("brightness", "-1")],
+    );
+    let mut course = Course::start(Child::start(), spec, &grey);
+    course.watch("nothing but black", |seen| seen.get_pixel(160, 120)[0] < 40);
+    let set = |name: &str, value: &str| ProcessorCall::SetProperty {
+        name: name.to_owned(),
+        value: value.to_owned(),
+    };
+    course.child.call(FILTER, set("Brightness", "0.5")).unwrap();
+    course.watch("a brighter grey", |seen| seen.get_pixel(160, 120)[0] > 200);
+    let name = "brightness".to_owned();
+    let got = course
+        .child
+        .call(FILTER, ProcessorCall::GetProperty { name });
+    assert_eq!(got, Ok(ProcessorReply::Json("0.5".to_owned())));
+    let invoke = |method: &str, arguments: &str| ProcessorCall::Invoke {
+        method: method.to_owned(),
+        arguments: arguments.to_owned(),
+    };
+    course
+        .child
+        .call(FILTER, invoke("setHue", "[0.25]"))
+        .unwrap();
+    for call in [
+        set("brightness", "77"),
+        set("nothing", "1"),
+        invoke("explode", "[]"),
+    ] {
+        let error = course.child.call(FILTER, call).unwrap_err();
+        assert_eq!(error.kind, MediaErrorKind::IllegalParam, "{error}");
+    }
+    let spec = ProcessorSpec::Filter(plugin(&["no-such-element"], &[]));
+    let error = course.child.try_create(6, spec).unwrap_err();
+    assert_eq!(error.kind, MediaErrorKind::Unavailable);
+    for word in [
+        "`no-such-element`",
+        "/nowhere/example.kmd.json",
+        "salono.element",
+    ] {
+        assert!(error.message.contains(word), "{error}");
+    }
+    let spec = ProcessorSpec::Filter(plugin(&["videobalance"], &[("hew", "1")]));
+    let error = course.child.try_create(6, spec).unwrap_err();
+    assert!(error.message.contains("'hew'"), "{error}");
+}

@@ -13,6 +13,7 @@ mod listeners;
 mod logfile;
 mod media;
 mod metrics;
+mod modules;
 mod pages;
 mod ports;
 mod processors;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Command::Media(args) => commands::media::run(&args),
         Command::Room(args) => commands::room::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
+        Command::Modules(args) => commands::modules::run(&args),
         Command::Config(args) => commands::config::run(&args),
         Command::Token(args) => commands::token::run(&args),
         Command::Bench(args) => commands::bench::run(&args),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use salono_kurento_client::{Client, Config as ClientConfig};
-use salono_kurento_model::Registry;
 use salono_kurento_server::{
     Config as ServerConfig, EndpointDefaults, Server, ServerHandle, UploadConfig, UriDefaults,
 };
@@ -19,8 +18,8 @@ use tokio::task::JoinHandle;
 
 use crate::config::{Config, Endpoint, Media};
 use crate::failure::Failure;
-use crate::processors;
 use crate::signalling::Signalling;
+use crate::{modules, processors};
 
 /// Events of the shards that wait for the object model; at the cap the shards keep theirs.
 const EVENT_QUEUE: usize = 1024;
@@ -44,10 +43,12 @@ impl MediaServer {
             Ok(limit) => tracing::debug!(limit, "descriptors"),
             Err(error) => tracing::warn!(%error, "cannot raise the limit on descriptors"),
         }
+        let modules = modules::load(&config.modules.path);
+        modules.log();
         let (events, reports) = mpsc::channel::<Event>(EVENT_QUEUE);
         let engine = Engine::start(
             &EngineConfig {
-                processors: processors::config(config),
+                processors: processors::config(config, &modules.directories),
                 transcoding: config.processor.transcoding.into(),
                 ..engine_config(&config.media, &config.endpoint)?
             },
@@ -63,7 +64,7 @@ impl MediaServer {
             server_config(config),
             Box::new(engine.clone()),
             reports,
-            Arc::new(Registry::built_in()),
+            Arc::new(modules.registry),
         );
         tokio::spawn(control);
         let listeners = signalling.serve(&server, &config.kurento);

@@ -11,7 +11,7 @@ use crate::config::{Config, Processor};
 const RECORDINGS: &str = "recordings";
 
 /// Settings of the media processors.
-pub(crate) fn config(config: &Config) -> ProcessorConfig {
+pub(crate) fn config(config: &Config, modules: &[PathBuf]) -> ProcessorConfig {
     let Processor {
         path,
         warm,
@@ -40,6 +40,7 @@ pub(crate) fn config(config: &Config) -> ProcessorConfig {
         warm: *warm,
         max: *max,
         memory_bytes: *memory_bytes,
+        modules: modules.to_vec(),
         policy: UriPolicy {
             read_roots: read_roots.collect(),
             write_roots,
@@ -70,14 +71,14 @@ mod tests {
             ..Config::default()
         };
         settings.processor.read_roots = vec!["/films".into()];
-        let policy = config(&settings).policy;
+        let policy = config(&settings, &[]).policy;
         assert_eq!(policy.write_roots, ["/data/recordings"]);
         assert_eq!(policy.read_roots, ["/films", "/data/recordings"]);
         settings.endpoint.default_path = "file:///srv/media".to_owned();
         settings.processor.write_roots = vec!["/more".into()];
-        let policy = config(&settings).policy;
+        let policy = config(&settings, &[]).policy;
         assert_eq!(policy.write_roots, ["/more", "/srv/media"]);
         settings.endpoint.default_path = "https://store.example/".to_owned();
-        assert_eq!(config(&settings).policy.write_roots, ["/more"]);
+        assert_eq!(config(&settings, &[]).policy.write_roots, ["/more"]);
     }
 }

@@ -16,6 +16,8 @@ pub struct ProcessorConfig {
     pub memory_bytes: u64,
     /// What processors may reach.
     pub policy: UriPolicy,
+    /// Directories that third-party plugins of GStreamer are in.
+    pub modules: Vec<PathBuf>,
 }
 
 impl Default for ProcessorConfig {
@@ -26,6 +28,7 @@ impl Default for ProcessorConfig {
             max: 256,
             memory_bytes: 2 << 30,
             policy: UriPolicy::default(),
+            modules: Vec::new(),
         }
     }
 }

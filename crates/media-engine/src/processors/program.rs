@@ -3,7 +3,7 @@
 use super::ProcessorConfig;
 use crate::os::process::{Launch, Process};
 use socket2::{Domain, Socket, Type};
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -34,6 +34,9 @@ const PASSED_ON: [&str; 11] = [
     "RUST_*",
     "LD_LIBRARY_PATH",
 ];
+
+/// Where GStreamer, and its loader of plugins in Python, look for plugins.
+const PLUGIN_PATHS: [&str; 2] = ["GST_PLUGIN_PATH_1_0", "GST_PLUGIN_PATH"];
 
 /// Credentials that only a processor that may write there gets.
 const CREDENTIALS: (&str, &str) = ("s3", "AWS_*");
@@ -135,11 +138,24 @@ fn environment(
     let passed_on = PASSED_ON.iter().chain(writes_there.then_some(&credentials));
     let passed_on: Vec<&str> = passed_on.copied().collect();
     let mut environment = vec![];
-    for (name, value) in ours {
-        let (name, value) = (name.as_ref().as_bytes(), value.as_ref().as_bytes());
+    let ours: Vec<_> = ours
+        .map(|(name, value)| (name.as_ref().to_owned(), value.as_ref().to_owned()))
+        .collect();
+    let plugins = plugin_path(&config.modules, ours.iter().cloned());
+    for (name, value) in &ours {
+        if plugins.is_some() && PLUGIN_PATHS.iter().any(|it| name == it) {
+            continue;
+        }
+        let (name, value) = (name.as_bytes(), value.as_bytes());
         if passed_on.iter().any(|pattern| matches(name, pattern)) {
             environment.extend(CString::new([name, b"=", value].concat()));
         }
+    }
+    for name in PLUGIN_PATHS {
+        let pair = plugins
+            .iter()
+            .map(|path| [name.as_bytes(), b"=", path.as_bytes()].concat());
+        environment.extend(pair.flat_map(CString::new));
     }
     environment.extend(NO_DESKTOP.map(CString::from));
     environment.extend(CString::new(format!("{MEMORY}={}", config.memory_bytes)));
@@ -153,6 +169,28 @@ fn environment(
         }
     }
     environment
+}
+
+/// The list of directories that GStreamer looks for plugins in beside its own: those of modules, then those of the
+/// environment. `None` without modules, which leaves the environment's.
+#[must_use]
+pub fn plugin_path(
+    modules: &[PathBuf],
+    environment: impl Iterator<Item = (OsString, OsString)>,
+) -> Option<OsString> {
+    if modules.is_empty() {
+        return None;
+    }
+    // GStreamer takes the first of the two that is set.
+    let set: Vec<_> = environment.collect();
+    let known = PLUGIN_PATHS
+        .iter()
+        .find_map(|name| set.iter().find(|(known, _)| known == name));
+    let known = known.map(|(_, paths)| std::env::split_paths(paths).collect::<Vec<_>>());
+    let all = modules.iter().cloned().chain(known.unwrap_or_default());
+    std::env::join_paths(all)
+        .inspect_err(|error| tracing::warn!(%error, "directories of modules"))
+        .ok()
 }
 
 /// Makes the directories that may be written, as a processor that gives up all files keeps only those that are there.
@@ -213,6 +251,24 @@ mod tests {
         };
         let got = environment(ours.into_iter(), &config);
         assert!(got.contains(&c"AWS_SECRET_ACCESS_KEY=secret".to_owned()));
+    }
+
+    #[test]
+    fn plugins_of_modules_come_before_those_of_the_environment() {
+        let config = ProcessorConfig {
+            modules: vec!["/m".into(), "/n".into()],
+            ..ProcessorConfig::default()
+        };
+        let ours = [("GST_PLUGIN_PATH", "/old"), ("GST_DEBUG", "1")];
+        let got = environment(ours.into_iter(), &config);
+        for expected in [
+            c"GST_PLUGIN_PATH_1_0=/m:/n:/old",
+            c"GST_PLUGIN_PATH=/m:/n:/old",
+            c"GST_DEBUG=1",
+        ] {
+            assert!(got.contains(&expected.to_owned()), "{got:?}");
+        }
+        assert!(!got.contains(&c"GST_PLUGIN_PATH=/old".to_owned()));
     }
 
     #[test]

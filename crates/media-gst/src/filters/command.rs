@@ -10,7 +10,6 @@ use gstreamer::glib;
 use gstreamer::prelude::*;
 use salono_media_api::processing::ProcessorCall;
 use salono_media_api::{MediaError, MediaErrorKind, MediaKind};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Longest command, in bytes.
 const MAX_COMMAND: usize = 4_096;
@@ -173,9 +172,8 @@ fn property(element: &gst::Element, name: &str) -> Result<glib::ParamSpec, Media
 
 /// Sets a property, unless the value is out of range.
 fn put(element: &gst::Element, name: &str, value: &glib::Value) -> Result<(), MediaError> {
-    // The binding has no other way to say that a value is out of range.
-    let set = AssertUnwindSafe(|| element.set_property_from_value(name, value));
-    catch_unwind(set).map_err(|_| refused(format!("the value is out of range: property '{name}'")))
+    let spec = property(element, name)?;
+    super::plugin::values::put(element, &spec, value).map_err(refused)
 }
 
 /// A value of the property's type out of text.

@@ -11,6 +11,7 @@ mod faces;
 mod images;
 mod overlay;
 mod picture;
+mod plugin;
 
 use crate::element::{Context, Element};
 use crate::fault;
@@ -116,12 +117,7 @@ pub fn make(spec: FilterSpec, context: Context) -> Result<Box<dyn Element>, Medi
             let work = chroma::Chroma::new(&context, window, background)?;
             (MediaKind::Video, Box::new(work))
         }
-        FilterSpec::Plugin(_) => {
-            return Err(MediaError::new(
-                MediaErrorKind::Unavailable,
-                "this processor has no such filter",
-            ));
-        }
+        FilterSpec::Plugin(spec) => return plugin::make(spec, context),
     };
     let mut filter = Filter {
         output: context.media(kind),

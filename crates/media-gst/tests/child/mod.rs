@@ -69,8 +69,13 @@ impl Child {
         Self::start_with(policy())
     }
 
-    #[allow(unsafe_code, reason = "descriptors of the child have fixed numbers")]
     pub(crate) fn start_with(policy: UriPolicy) -> Self {
+        Self::start_with_plugins(policy, &[])
+    }
+
+    /// With plugins of GStreamer beside those of the system.
+    #[allow(unsafe_code, reason = "descriptors of the child have fixed numbers")]
+    pub(crate) fn start_with_plugins(policy: UriPolicy, plugins: &[std::path::PathBuf]) -> Self {
         let (control, theirs) = UnixStream::pair().unwrap();
         let (media, their_media) = seqpacket();
         let mut command = Command::new(env!("CARGO_BIN_EXE_salono-processor"));
@@ -79,6 +84,11 @@ impl Child {
         let roots = |roots: &[String]| std::env::join_paths(roots).unwrap();
         command.env(salono_sandbox::READ, roots(&policy.read_roots));
         command.env(salono_sandbox::WRITE, roots(&policy.write_roots));
+        if !plugins.is_empty() {
+            for name in ["GST_PLUGIN_PATH", "GST_PLUGIN_PATH_1_0"] {
+                command.env(name, std::env::join_paths(plugins).unwrap());
+            }
+        }
         let (c, m) = (theirs.as_raw_fd(), their_media.as_raw_fd());
         // SAFETY: only system calls that may be used between fork and exec. The copies above 10 keep one from
         // covering the other.

@@ -36,9 +36,9 @@ pub(crate) struct KurentoArgs {
         env = "KURENTO_MODULES_CONFIG_PATH"
     )]
     modules_config_path: Option<String>,
-    /// Folders of modules; nothing is loaded from them
+    /// Folders of modules, separated by colons
     #[arg(short = 'p', long, value_name = "DIRS", env = "KURENTO_MODULES_PATH")]
-    pub(crate) modules_path: Option<String>,
+    modules_path: Option<String>,
     /// Folder of log files, instead of standard error
     #[arg(short = 'd', long, value_name = "DIR", env = "KURENTO_LOGS_PATH")]
     pub(crate) logs_path: Option<PathBuf>,
@@ -87,6 +87,15 @@ impl KurentoArgs {
         });
         file.map(|file| Source { file, modules })
             .into_iter()
+            .collect()
+    }
+
+    /// Folders of modules.
+    pub(crate) fn modules(&self) -> Vec<PathBuf> {
+        let folders = self.modules_path.iter().flat_map(|it| it.split(':'));
+        folders
+            .filter(|folder| !folder.is_empty())
+            .map(PathBuf::from)
             .collect()
     }
 
@@ -196,7 +205,7 @@ mod tests {
         );
         assert_eq!(kurento.logs_path, Some("/logs".into()));
         assert_eq!((kurento.log_file_size, kurento.number_log_files), (7, 3));
-        assert_eq!(kurento.modules_path.as_deref(), Some("/e"));
+        assert_eq!(kurento.modules(), [PathBuf::from("/e")]);
         assert_eq!(kurento.defaults()[0].value.as_str(), Some(LISTEN));
     }
 

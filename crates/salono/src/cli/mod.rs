@@ -65,6 +65,11 @@ pub(crate) enum Command {
         Ends with 1 when something must be mended. Do not run it beside the server that it is to \
         check: the ports would be in use.")]
     Doctor(AllArgs),
+    /// Modules of third parties: list them, or generate typed clients
+    #[command(after_help = "Examples:\n  \
+        salono modules list --modules /opt/modules\n  \
+        salono modules client /opt/modules/plates -o src/plates.rs")]
+    Modules(ModulesArgs),
     /// Print every setting, its value and where it is from
     #[command(after_help = "Examples:\n  \
         salono config > salono.toml      the output is a configuration file\n  \
@@ -150,6 +155,9 @@ pub(crate) struct MediaArgs {
     /// Media threads [default: 0, one per core]
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
+    /// Directory of third-party modules (repeatable)
+    #[arg(long, value_name = "DIR")]
+    modules: Vec<PathBuf>,
     /// Public address behind a 1:1 NAT (once for IPv4, once for IPv6)
     #[arg(long, value_name = "IP")]
     announce_ip: Vec<IpAddr>,
@@ -224,6 +232,34 @@ pub(crate) struct AllArgs {
     pub(crate) media: MediaArgs,
     #[command(flatten)]
     pub(crate) kms: KmsArgs,
+}
+
+/// Of `salono modules`.
+#[derive(Debug, Args)]
+pub(crate) struct ModulesArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: ModulesCommand,
+}
+
+/// What `salono modules` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModulesCommand {
+    /// Print what modules there are, and what is wrong with them
+    List(AllArgs),
+    /// Generate the typed Rust client of the modules in a directory
+    Client(ModuleClientArgs),
+}
+
+/// Of `salono modules client`.
+#[derive(Debug, Args)]
+pub(crate) struct ModuleClientArgs {
+    /// Directory with the descriptors
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// File to write [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 /// Of `salono config`.
@@ -397,6 +433,8 @@ impl Flags for MediaArgs {
         if let Some(shards) = self.shards {
             settings.push(Setting::new("media.shards", shards, "flag --shards"));
         }
+        let modules: Vec<_> = self.modules.iter().map(|path| path.display()).collect();
+        add_list(settings, "modules.path", "--modules", &modules);
         for ip in &self.announce_ip {
             let key = match ip {
                 IpAddr::V4(_) => "media.announce_v4",
@@ -424,6 +462,9 @@ impl Flags for ServeArgs {
 impl Flags for MediaOnlyArgs {
     fn add_to(&self, settings: &mut Vec<Setting>) {
         self.common.add_to(settings);
+        let modules = self.kurento.modules();
+        let modules: Vec<_> = modules.iter().map(|path| path.display()).collect();
+        add_list(settings, "modules.path", "--modules-path", &modules);
         self.media.add_to(settings);
         add(settings, "web.http", "--http", self.http.as_ref());
     }

@@ -1,6 +1,7 @@
 //! `salono doctor`: what keeps a server from working well here, and how to mend it.
 
 mod checks;
+mod modules;
 mod processor;
 
 use std::io::{self, IsTerminal as _, Write};

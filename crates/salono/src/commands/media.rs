@@ -16,6 +16,7 @@ use crate::listeners::{self, BACKLOG, bind};
 use crate::logfile::{self, LogFiles};
 use crate::media::MediaServer;
 use crate::metrics::{self, Sources};
+use crate::modules;
 use crate::ports::Ports;
 use crate::runtime::{self, EndSignals};
 use crate::signalling::Signalling;
@@ -25,7 +26,12 @@ use crate::web::Serving;
 pub(crate) fn run(args: &MediaOnlyArgs) -> Result<ExitCode, Failure> {
     let kurento = &args.kurento;
     if kurento.version || kurento.list {
-        let text = if kurento.version { version() } else { list() };
+        let registry = modules::load(&kurento.modules()).registry;
+        let text = if kurento.version {
+            version(&registry)
+        } else {
+            list(&registry)
+        };
         return io::stdout()
             .write_all(text.as_bytes())
             .map(|()| ExitCode::SUCCESS)
@@ -47,22 +53,18 @@ pub(crate) fn run(args: &MediaOnlyArgs) -> Result<ExitCode, Failure> {
             runtime::start_logging_to(&loaded.config.log, files)?;
         }
     }
-    if let Some(folders) = &kurento.modules_path {
-        tracing::warn!(folders, "no modules are loaded from --modules-path");
-    }
     runtime::log_configuration(&loaded);
     runtime::block_on(serve(&loaded.config, args))
 }
 
 /// What `kurento-media-server --version` prints, and who we are.
-fn version() -> String {
-    let registry = Registry::built_in();
+fn version(registry: &Registry) -> String {
     let mut text = format!(
         "Kurento Media Server version: {}\nFound modules:\n",
         ModelConfig::default().version
     );
     for module in registry.modules() {
-        if module.namespace == KURENTO {
+        if module.namespace == KURENTO || module.file.is_some() {
             text.push_str(&format!("\t'{}' version {}\n", module.name, module.version));
         }
     }
@@ -71,13 +73,12 @@ fn version() -> String {
 }
 
 /// What `kurento-media-server --list` prints: each class by its short and its whole name.
-fn list() -> String {
-    let registry = Registry::built_in();
+fn list(registry: &Registry) -> String {
     let mut text = "Available factories:\n".to_owned();
     for module in registry.modules() {
         for class in &module.factories {
             let qualified = format!("{}.{class}", module.namespace);
-            if is_available(&qualified) {
+            if module.file.is_some() || is_available(&qualified) {
                 text.push_str(&format!("\t{class}\n\t{qualified}\n"));
             }
         }

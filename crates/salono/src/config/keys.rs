@@ -343,6 +343,10 @@ pub(crate) const KEYS: &[Key] = &[
         "GStreamer elements that a `GStreamerFilter` may consist of; empty allows none.",
     ),
     key(
+        "modules.path",
+        "Directories of third-party modules: descriptors (`*.kmd.json`) with their plugins of GStreamer beside them, up to three directories down. Flag `--modules`, repeatable. [More](modules.md).",
+    ),
+    key(
         "room.kms",
         "Media servers of `salono room`, as `ws://` or `wss://` URLs; those that cannot be reached are passed over, and a room whose media server is lost goes on with another. `autodiscovery` instead takes the one that `kms.url` in `~/.kurento/config.properties` names for each room. `salono serve` uses its own, and the whole list if `embedded` is in it, which stands for its own. Flag `--kms`, repeatable.",
     ),

@@ -52,8 +52,18 @@ pub(crate) struct Config {
     pub(crate) endpoint: Endpoint,
     /// Players, recorders, mixers, filters, transcoders.
     pub(crate) processor: Processor,
+    /// Modules of third parties.
+    pub(crate) modules: Modules,
     /// Rooms and their clients.
     pub(crate) room: Room,
+}
+
+/// Section `modules`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Modules {
+    /// Directories that they are in.
+    pub(crate) path: Vec<PathBuf>,
 }
 
 /// Section `log`.
@@ -371,6 +381,7 @@ impl Default for Config {
             },
             endpoint: Endpoint::default(),
             processor: Processor::default(),
+            modules: Modules::default(),
             room: Room {
                 kms: vec!["ws://127.0.0.1:8888/kurento".to_owned()],
                 kms_certificates: None,

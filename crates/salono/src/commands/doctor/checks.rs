@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use salono_media_engine::udp::{SocketOptions, UdpSocket};
 
-use super::{Finding, processor};
+use super::{Finding, modules, processor};
 use crate::config::{Config, Listen};
 use crate::listeners::{HTTP, HTTPS, KURENTO, KURENTO_TLS, Purpose};
 use crate::{media, tls};
@@ -39,6 +39,7 @@ pub(super) fn all(config: &Config) -> Vec<Finding> {
     findings.push(certificate(config, &ips));
     findings.push(clock());
     findings.push(processor::check(config));
+    findings.extend(modules::check(config));
     findings
 }
 

@@ -61,7 +61,7 @@ pub(crate) fn member_doc<'s>(source: &'s Source, event: &str, member: &str) -> &
     ""
 }
 
-fn module_events(source: &Source, module: &Module, out: &mut String) {
+pub(crate) fn module_events(source: &Source, module: &Module, out: &mut String) {
     let raised = |name: &str| {
         let mut classes = source.registry.classes();
         classes.any(|class| class.events().any(|event| event == name))

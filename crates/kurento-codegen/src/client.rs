@@ -10,15 +10,7 @@ use super::{
 };
 
 pub(crate) fn render(source: &Source, module: &Module) -> String {
-    let mut body = String::new();
-    for class in &module.descriptor.remote_classes {
-        Handle {
-            source,
-            module,
-            class,
-        }
-        .render(&mut body);
-    }
+    let body = handles(source, module);
     let mut out = format!(
         "//! Remote classes of the module `{}`.\n\n",
         module.descriptor.name
@@ -43,6 +35,20 @@ pub(crate) fn render(source: &Source, module: &Module) -> String {
     out.push('\n');
     out.push_str(&body);
     out
+}
+
+/// The handles of all classes of a module.
+pub(crate) fn handles(source: &Source, module: &Module) -> String {
+    let mut body = String::new();
+    for class in &module.descriptor.remote_classes {
+        Handle {
+            source,
+            module,
+            class,
+        }
+        .render(&mut body);
+    }
+    body
 }
 
 /// One class on its way to Rust.

@@ -5,11 +5,13 @@
 
 mod client;
 mod events;
+mod foreign;
 mod names;
 mod reference;
 mod types;
 
 use std::{
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -42,7 +44,10 @@ pub(crate) struct Source {
 
 impl Source {
     fn load() -> io::Result<Self> {
-        let registry = Registry::built_in();
+        Self::of(Registry::built_in())
+    }
+
+    fn of(registry: Registry) -> io::Result<Self> {
         let modules = registry.modules().iter().map(|module| {
             let descriptor = salono_kurento_model::descriptor::parse(&module.descriptor);
             Ok(Module {
@@ -53,6 +58,21 @@ impl Source {
         let modules = modules.collect::<io::Result<_>>()?;
         Ok(Self { registry, modules })
     }
+}
+
+/// The typed client of modules that are installed in a registry, as one file for a program that has the crates
+/// `salono-kurento-client` and `serde`.
+///
+/// # Errors
+/// As [`generate`]; a module that is not there.
+pub fn client(registry: &Registry, modules: &[&str]) -> io::Result<String> {
+    let source = Source::of(registry.clone())?;
+    let named = |module: &&Module| modules.contains(&module.descriptor.name.as_str());
+    let chosen: Vec<&Module> = source.modules.iter().filter(named).collect();
+    if chosen.len() != modules.len() {
+        return Err(io::Error::other("there is no such module"));
+    }
+    rustfmt(&foreign::render(&source, &chosen))
 }
 
 /// Generates everything: paths relative to the workspace, with their contents.
@@ -94,7 +114,17 @@ pub fn generate() -> io::Result<Vec<(PathBuf, String)>> {
 /// # Errors
 /// As [`generate`], and when a file cannot be written.
 pub fn write(root: &Path) -> io::Result<()> {
-    crate::put(root, generate()?)
+    for (path, text) in generate()? {
+        let path = root.join(path);
+        if fs::read_to_string(&path).is_ok_and(|present| present == text) {
+            continue;
+        }
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(path, text)?;
+    }
+    Ok(())
 }
 
 fn rustfmt(text: &str) -> io::Result<String> {

@@ -42,7 +42,7 @@ pub(crate) fn render(source: &Source) -> String {
     out
 }
 
-fn module_types(source: &Source, module: &Module, root: &str, out: &mut String) {
+pub(crate) fn module_types(source: &Source, module: &Module, root: &str, out: &mut String) {
     for declared in &module.descriptor.complex_types {
         let qualified = format!("{}.{}", module.namespace, declared.name);
         match declared.type_format {
