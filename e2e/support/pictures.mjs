@@ -18,6 +18,11 @@ export function faceVideo(path) {
   writeVideo(path, blur(blur(grey)), 118, 142);
 }
 
+/** Writes a video that is red all over. */
+export function redVideo(path) {
+  writeVideo(path, new Uint8Array(WIDTH * HEIGHT).fill(81), 90, 240);
+}
+
 /** Writes a video of a QR code with this text. */
 export function codeVideo(path, text) {
   const code = qrcode(0, "M");

@@ -2,15 +2,16 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 
 import { Browsers } from "../support/browser.mjs";
 import { Example, says, watch } from "../support/example.mjs";
-import { codeVideo, faceVideo, meanColour, redInUpperHalf } from "../support/pictures.mjs";
-import { Server } from "../support/server.mjs";
+import { codeVideo, faceVideo, meanColour, redInUpperHalf, redVideo } from "../support/pictures.mjs";
+import { Server, binary } from "../support/server.mjs";
 import { until } from "../support/wait.mjs";
 
 describe("examples that process media", () => {
@@ -21,7 +22,13 @@ describe("examples that process media", () => {
 
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), "salono-pictures-"));
-    server = await Server.start();
+    const modules = join(folder, "modules");
+    mkdirSync(modules);
+    const example = fileURLToPath(new URL("../../examples/modules/colour-detector/", import.meta.url));
+    copyFileSync(join(example, "colourdetector.kmd.json"), join(modules, "colourdetector.kmd.json"));
+    const plugin = "libcolourdetector.so";
+    copyFileSync(join(dirname(binary()), plugin), join(modules, plugin));
+    server = await Server.start({ env: { SALONO_MODULES_PATH: modules } });
   });
 
   after(async () => {
@@ -133,6 +140,16 @@ describe("examples that process media", () => {
     const page = await open("code-reader", camera);
     await page.click("#start");
     await page.locator("#codes li", { hasText: "salono reads codes" }).first().waitFor();
+    await watch(page, "#remote");
+    browsers.assertQuiet();
+  });
+
+  test("colour-detector tells what a module sees", async () => {
+    const camera = join(folder, "red.y4m");
+    redVideo(camera);
+    const page = await open("colour-detector", camera);
+    await page.click("#start");
+    await page.locator("#codes li", { hasText: /of the picture are red, .* seen 1 times/ }).first().waitFor();
     await watch(page, "#remote");
     browsers.assertQuiet();
   });

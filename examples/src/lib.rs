@@ -4,6 +4,7 @@
 //! happens then. Nothing here is special to Salono; any Kurento media server will do.
 
 mod browser;
+pub mod colour_detector;
 mod failure;
 mod negotiate;
 mod scene;

@@ -9,7 +9,7 @@ fn main() -> ExitCode {
         .expect("xtask lies in the workspace");
     let command = std::env::args().nth(1).unwrap_or_default();
     let done = match command.as_str() {
-        "codegen" => xtask::codegen::write(root),
+        "codegen" => xtask::write(root),
         "bindings" => xtask::bindings::write(root),
         _unknown => {
             eprintln!("usage: cargo xtask codegen | bindings");

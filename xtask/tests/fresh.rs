@@ -7,7 +7,9 @@ fn generated_files_match_the_descriptors() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("a workspace");
-    for (path, expected) in xtask::codegen::generate().expect("descriptors and rustfmt work") {
+    let mut files = xtask::codegen::generate().expect("descriptors and rustfmt work");
+    files.push(xtask::example_client(root).expect("the example's descriptor is one"));
+    for (path, expected) in files {
         let present = fs::read_to_string(root.join(&path)).unwrap_or_default();
         assert!(
             present == expected,

@@ -246,7 +246,7 @@ pub(crate) struct ModulesArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModulesCommand {
     /// Print what modules there are, and what is wrong with them
-    List(AllArgs),
+    List(Box<AllArgs>),
     /// Generate the typed Rust client of the modules in a directory
     Client(ModuleClientArgs),
 }

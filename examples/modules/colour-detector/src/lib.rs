@@ -3,7 +3,12 @@
 //! It knows nothing of Salono. The descriptor beside it, `colourdetector.kmd.json`, makes a class of it: properties
 //! of the element are those of the class, action signals its methods, signals its events.
 
-#![allow(unsafe_code, reason = "written by macros of the binding")]
+#![allow(
+    unsafe_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "written by macros of the binding"
+)]
 
 mod detector;
 
