@@ -262,10 +262,6 @@ impl Element for Plugin {
     }
 
     fn call(&mut self, call: ProcessorCall, answer: Answer) {
-        if call == ProcessorCall::Dot {
-            let dot = self.work.as_ref().map(|work| work.line.dot());
-            return answer.send(Ok(ProcessorReply::Text(dot.unwrap_or_default())));
-        }
         match self.answer(&call) {
             Ok(Some(Value::Null)) if matches!(call, ProcessorCall::SetProperty { .. }) => {
                 answer.done();
