@@ -96,7 +96,7 @@ test-js: $(client_modules) ## tests of the JavaScript client and of the page
 
 test-e2e: js $(e2e_modules) $(java_programs) ## real browsers and other people's clients against the real program
 	$(CARGO) build --locked -p salono -p salono-media-gst -p salono-examples -p salono-own-rooms -p salono-sip-bridge -p salono-room-test \
-		-p salono-room-client-ffi
+		-p salono-room-client-ffi -p salono-colour-detector
 	$(node_for_tests) && cd e2e && SALONO_BIN=$(abspath $(target))/debug/salono $(NPM) test
 	$(if $(firefox),$(node_for_tests) && cd e2e && SALONO_BIN=$(abspath $(target))/debug/salono FIREFOX=$(firefox) $(NPM) run firefox)
 

@@ -39,9 +39,9 @@ if [ "$purpose" = test ]; then
         packages+=(chromium fonts-dejavu-core)
     # And Firefox, where the distribution has the one with long support.
     { have firefox-esr || ! apt-cache show firefox-esr >/dev/null 2>&1; } || packages+=(firefox-esr)
-    # RTP endpoints are tested with the programs that people use, and a SIP caller.
     # The example modules: elements of GStreamer in Python.
     [ -e "$plugins/libgstpython.so" ] || packages+=(gstreamer1.0-python3-plugin-loader python3-gst-1.0)
+    # RTP endpoints are tested with the programs that people use, and a SIP caller.
     have ffmpeg || packages+=(ffmpeg)
     have gst-launch-1.0 || packages+=(gstreamer1.0-tools)
     have sipp || packages+=(sip-tester)
