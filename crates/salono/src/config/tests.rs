@@ -74,6 +74,7 @@ fn sections_follow_each_other_so_that_the_listing_is_a_file() {
             "kurento",
             "endpoint",
             "processor",
+            "modules",
             "room"
         ]
     );
