@@ -1,7 +1,7 @@
 /** The client as the plain script that pages made for Kurento Room load: what only a real browser can show. */
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { after, before, beforeEach, describe, test } from "node:test";
 
 import { Browsers } from "../support/browser.mjs";
 import { replaceMicrophone, speak } from "../support/microphone.mjs";
@@ -11,6 +11,13 @@ import { until } from "../support/wait.mjs";
 describe("the client as a script", () => {
   let server;
   let browsers;
+  let rooms = 0;
+  // One a test: nobody of an earlier one is heard.
+  let garden;
+
+  beforeEach(() => {
+    garden = `garden${rooms++}`;
+  });
 
   before(async () => {
     server = await Server.start({ env: { SALONO_ROOM_ALLOW_CLOSE: "true" } });
@@ -27,14 +34,14 @@ describe("the client as a script", () => {
     const page = await browsers.page();
     await page.addInitScript(script);
     await page.goto(`${server.url}/basic`);
-    await page.evaluate(async (user) => {
+    await page.evaluate(async ([user, name]) => {
       window.told = [];
       window.client = await new Promise((resolve, reject) => {
         new KurentoRoom(location.href.replace(/^http/, "ws").replace("basic", "room"), (error, kurento) =>
           error ? reject(error) : resolve(kurento),
         );
       });
-      window.room = new client.Room({ room: "garden", user, updateSpeakerInterval: 200, thresholdSpeaker: -60 });
+      window.room = new client.Room({ room: name, user, updateSpeakerInterval: 200, thresholdSpeaker: -60 });
       window.camera = new client.Stream(room, { data: true });
       const names = ["participant-left", "participant-unpublished", "stream-added", "stream-removed", "room-closed"];
       for (const name of [...names, "stream-speaking", "stream-stopped-speaking", "update-main-speaker"]) {
@@ -50,7 +57,7 @@ describe("the client as a script", () => {
         room.addEventListener("room-connected", () => camera.publish());
         camera.init();
       });
-    }, user);
+    }, [user, garden]);
     return page;
   }
 
@@ -126,8 +133,8 @@ describe("the client as a script", () => {
 
   test("everybody is told of a room that is closed", async () => {
     const eve = await enter("Eve");
-    assert.equal((await fetch(`${server.url}/close?room=garden`, { method: "POST" })).status, 200);
-    await hears(eve, "room-closed garden");
+    assert.equal((await fetch(`${server.url}/close?room=${garden}`, { method: "POST" })).status, 200);
+    await hears(eve, `room-closed ${garden}`);
     browsers.assertQuiet();
   });
 });

@@ -90,8 +90,12 @@ describe("the demo page", () => {
     await ana.page.mouse.move(1, 1);
     await ana.tile("Ben").click({ position: { x: 60, y: 60 } });
     await isMain(ana, "Ben");
-    const [large, small] = [await ana.tile("Ben").boundingBox(), await ana.tile("Ana").boundingBox()];
-    assert.ok(large.width * large.height > 2 * small.width * small.height, JSON.stringify({ large, small }));
+    // Tiles glide to their places.
+    await until("it is more than twice as large", async () => {
+      const [large, small] = [await ana.tile("Ben").boundingBox(), await ana.tile("Ana").boundingBox()];
+      const isLarge = large.width * large.height > 2 * small.width * small.height;
+      return isLarge || Promise.reject(new Error(JSON.stringify({ large, small })));
+    });
     assert.equal(await ana.page.getAttribute("#buttonDisconnect", "data-offer"), "stop");
     await ana.tile("Ana").locator(".tile-surface").press("Enter");
     await isMain(ana, "Ana");
