@@ -46,6 +46,22 @@ impl Times {
     }
 }
 
+/// Both ways of joining as a table in Markdown; times in milliseconds.
+#[must_use]
+pub fn table(one_after_the_other: &Times, at_once: &Times) -> String {
+    let row = |what: &str, times: &Times| {
+        let millis = |share| times.quantile(share).as_secs_f64() * 1e3;
+        let (half, most, last) = (millis(0.5), millis(0.95), millis(1.0));
+        let count = times.count();
+        format!("| {what} | {count} | {half:.0} ms | {most:.0} ms | {last:.0} ms |\n")
+    };
+    format!(
+        "| joins | count | p50 | p95 | longest |\n| --- | --- | --- | --- | --- |\n{}{}",
+        row("one after the other", one_after_the_other),
+        row("at once", at_once)
+    )
+}
+
 /// So many enter a room in which somebody publishes, one after the other; each leaves before the next one comes.
 ///
 /// # Errors

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use salono_room_client::Trust;
-use salono_room_test::joins::{self, Times};
-use salono_room_test::{Crowd, FakeError, Film, FilmError, Options};
+use salono_room_test::{Crowd, FakeError, Film, FilmError, Options, joins};
 
 /// Fake participants for video rooms: real signalling, real media
 #[derive(Debug, Parser)]
@@ -161,19 +160,9 @@ async fn run(args: &Fakes) -> Result<(), Failure> {
 
 async fn measure(args: &Joins) -> Result<(), Failure> {
     let options = args.target.options(&args.room)?;
-    let line = |what: &str, times: &Times| {
-        let millis = |share| times.quantile(share).as_secs_f64() * 1e3;
-        let (half, most, last) = (millis(0.5), millis(0.95), millis(1.0));
-        format!(
-            "| {what} | {} | {half:.0} ms | {most:.0} ms | {last:.0} ms |",
-            times.count()
-        )
-    };
-    say("| joins | count | p50 | p95 | longest |\n| --- | --- | --- | --- | --- |");
-    let times = joins::one_after_the_other(&options, args.count).await?;
-    say(&line("one after the other", &times));
-    let times = joins::all_at_once(&options, args.count).await?;
-    say(&line("at once", &times));
+    let serial = joins::one_after_the_other(&options, args.count).await?;
+    let parallel = joins::all_at_once(&options, args.count).await?;
+    say(joins::table(&serial, &parallel).trim_end());
     Ok(())
 }
 

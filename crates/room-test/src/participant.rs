@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use salono_room_client::{
-    Config, ConnectError, Error, Event, Events, Join, Notification, RoomClient, SenderRef, Trust,
+    Config, ConnectError, Error, Event, Events, Join, Notification, RoomClient, STREAM_ID,
+    SenderRef, Trust,
 };
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::sync::watch;
@@ -17,9 +18,6 @@ use url::Url;
 
 use crate::connection::{Connection, MediaError, Role, Seen};
 use crate::film::Film;
-
-/// The stream that everybody has.
-const STREAM_ID: &str = "webcam";
 
 /// Longest wait for a goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);

@@ -10,8 +10,7 @@ use std::fs;
 use std::io;
 use std::process::Stdio;
 
-use salono_room_test::Options;
-use salono_room_test::joins::{self, Times};
+use salono_room_test::{Options, joins};
 use tokio::process::Command;
 
 use super::JoinArgs;
@@ -65,24 +64,8 @@ pub(super) fn measure(args: &JoinArgs) -> Result<String, Failure> {
     // Nothing of value; a failure to remove it is not one of the measurement.
     let _ = fs::remove_dir_all(&folder);
     let (serial, parallel) = measured.map_err(Failure::system("cannot measure joins"))?;
-    Ok(table(&serial, &parallel))
-}
-
-fn table(serial: &Times, parallel: &Times) -> String {
-    let row = |what: &str, times: &Times| {
-        let millis = |share| times.quantile(share).as_secs_f64() * 1e3;
-        format!(
-            "| {what} | {} | {:.0} ms | {:.0} ms | {:.0} ms |\n",
-            times.count(),
-            millis(0.5),
-            millis(0.95),
-            millis(1.0)
-        )
-    };
-    format!(
-        "## Joining a room, until the first picture\n\n\
-         | joins | count | p50 | p95 | longest |\n| --- | --- | --- | --- | --- |\n{}{}",
-        row("one after the other", serial),
-        row("at once", parallel)
-    )
+    let table = joins::table(&serial, &parallel);
+    Ok(format!(
+        "## Joining a room, until the first picture\n\n{table}"
+    ))
 }
