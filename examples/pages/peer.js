@@ -144,3 +144,32 @@ export function onClick(id, handler) {
     }
   });
 }
+
+/**
+ * Pages with one connection that sends the camera and plays what comes back: buttons `start` and `stop`, videos `local`
+ * and `remote`.
+ *
+ * @param {Record<string, (message: object) => void>} handlers of what else the program says, by type of message
+ */
+export function thereAndBack(handlers = {}) {
+  let peer = null;
+  const server = new Server({
+    answer: (message) => peer?.answer(message),
+    candidate: (message) => peer?.candidate(message),
+    error: ({ message }) => tell(message),
+    ...handlers,
+  });
+
+  function stop() {
+    peer?.close();
+    peer = null;
+    return server.send({ type: "stop" });
+  }
+
+  onClick("start", async () => {
+    await stop();
+    peer = new Peer(server);
+    await peer.start({ type: "start" }, { local: element("local"), remote: element("remote") });
+  });
+  onClick("stop", stop);
+}
